@@ -1,0 +1,54 @@
+# The commands of the project.  `make sandbox` and `make test` set up all they need on a fresh machine.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+
+.PHONY: help sandbox test quick check simulate bench format lock clean
+
+help:  ## say what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(BIN)/.runtime: requirements/runtime.txt pyproject.toml
+	@scripts/setup.sh runtime "$(PYTHON)" "$(VENV)"
+
+$(BIN)/.dev: requirements/dev.txt pyproject.toml
+	@scripts/setup.sh dev "$(PYTHON)" "$(VENV)"
+
+sandbox: $(BIN)/.runtime  ## the gateway and three sandbox wallets, on this machine, with invented coins
+	@exec $(BIN)/ec-gateway sandbox
+
+test: $(BIN)/.dev  ## every test; real components are used where they are installed
+	@scripts/real_components.sh
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest tests -m "not simulation and not integration"
+	$(BIN)/coverage report --include "gateway/rules/*,gateway/base/*" --fail-under 100 --show-missing
+	$(BIN)/python -m pytest tests -m "integration"
+	$(BIN)/python -m pytest tests -m "simulation" -n $(WORKERS)
+
+quick: $(BIN)/.dev  ## the tests that need no processes and no histories: under a minute
+	$(BIN)/python -m pytest tests -m "not simulation and not integration"
+
+simulate: $(BIN)/.dev  ## ten thousand random histories of a fleet in virtual time
+	ECGW_HISTORIES=$${ECGW_HISTORIES:-10000} $(BIN)/python -m pytest tests -m "simulation" -n $(WORKERS)
+
+bench: $(BIN)/.dev  ## speed and reaction times, beside HAProxy and nginx where they are installed
+	$(BIN)/python bench/run.py
+
+check: $(BIN)/.dev  ## lint, formatting, types, floors of the house
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(BIN)/.dev  ## format the code
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+lock:  ## pin and hash the newest allowed dependencies
+	scripts/lock.sh
+
+clean:  ## remove what was built here
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -1,0 +1,1 @@
+"""The doors: JSON-RPC for clients, HTTP for operators.  What comes in here is not trusted."""

@@ -1,0 +1,194 @@
+"""One wallet daemon as the gateway sees it: phase, slot, unsettled calls, probe, circuit, figures.
+
+Rule: a slot is free only when no call of ours is unsettled there.  Closing a connection frees nothing,
+because a daemon runs what it accepted; what frees a slot is an answer, a connection that the daemon ended,
+a probe answered that was dialled later (the daemon is serial and its accept queue first in, first out),
+or the end of the process.
+"""
+
+from dataclasses import dataclass
+
+from gateway.base.levels import Level
+from gateway.fleet.averages import PeakEwma
+from gateway.fleet.breaker import Breaker
+from gateway.rules.health import Diagnosis, Facts, Kind
+from gateway.rules.lifecycle import Phase
+from gateway.rules.selection import cost, slow_start_weight
+
+FAULT_WEIGHT = 0.3
+"""What one fault takes from the score; three in a row leave a third."""
+
+RECOVERY = 0.1
+"""What one success gives back."""
+
+
+@dataclass(slots=True, eq=False)
+class Occupant:
+    """One call of ours in a daemon, from dialling until it is settled."""
+
+    dialled_at: float
+    bound: float
+    """Seconds that a call of its class may take."""
+    is_money: bool
+    has_left: bool = False
+    """Our connection ended before an answer; the daemon may still run the call."""
+
+
+class Backend:
+    """Live state of one daemon.  Changes of phase are the pool's; everything here is bookkeeping."""
+
+    def __init__(
+        self,
+        name: str,
+        wallet: str,
+        *,
+        slots: int,
+        is_serial: bool,
+        top: Level,
+        breaker: Breaker,
+        ewma: float,
+        grace_until: float,
+    ) -> None:
+        """Begin STARTING: after the gateway's start every backend counts as busy until a probe answers."""
+        self.name = name
+        self.wallet = wallet
+        self.slots = slots
+        self.is_serial = is_serial
+        self.top = top
+        self.breaker = breaker
+        self.latency = PeakEwma(ewma)
+        self.score = 1.0
+        self.phase = Phase.STARTING
+        self.since = 0.0
+        """When the phase began."""
+        self.slow_start = 0.0
+        self.diagnosis = Diagnosis(Kind.STARTING, "not heard of yet", is_sick=False, may_return=True)
+        self.occupants: list[Occupant] = []
+        self.is_suspect = False
+        """Missed a deadline: gets nothing more until a probe answers."""
+        self.is_stalled = False
+        """A call there takes unusually long right now."""
+        self.is_drained = False
+        self.takes_calls = False
+        """Whether the pool routes calls there, made anew by `Pool.refresh`."""
+        self.takes_wallet_reads = False
+        """The same for reads that need every address."""
+        self.aligned_to: int | None = None
+        """The wallet's write count up to which its addresses are known to be complete; None is unaligned."""
+        self.probe_dialled_at: float | None = None
+        """The probe whose connection is still there; it is never repeated beside itself."""
+        self.unanswered_since: float | None = None
+        """The first probe dialled since the last one that ended in anything but a connect time-out."""
+        self.probe_holds_slot = False
+        self.probe_is_due = False
+        self.probe_is_late = False
+        """The unanswered probe is older than any probe of a healthy daemon."""
+        self.heard_at = 0.0
+        """Last complete answer, call or probe."""
+        self.probed_at = 0.0
+        """Last answered probe."""
+        self.level = Level.NOTHING
+        self.height: int | None = None
+        self.was_ready = False
+        self.grace_until = grace_until
+        self.refused_since: float | None = None
+        self.refused_reason = "refuses connections"
+        self.silent_since: float | None = None
+        self.behind_since: float | None = None
+
+    def __repr__(self) -> str:
+        """Status line for an operator."""
+        extras = "".join(
+            text
+            for flag, text in (
+                (self.is_suspect, " suspect"),
+                (self.is_stalled, " stalled"),
+                (not self.breaker.is_closed, f" circuit={self.breaker.state}"),
+                (self.diagnosis.kind is not Kind.OK, f" {self.diagnosis.kind}: {self.diagnosis.reason}"),
+            )
+            if flag
+        )
+        return f"<Backend {self.name} {self.phase} score={self.score:.2f} in_flight={len(self.occupants)}{extras}>"
+
+    # -- the slot ---------------------------------------------------------------------------------------------
+
+    @property
+    def has_free_slot(self) -> bool:
+        """Whether one more call may be sent; a probe that goes through the slot takes it as well."""
+        return len(self.occupants) + self.probe_holds_slot < self.slots
+
+    @property
+    def may_serve(self) -> bool:
+        """Whether calls may go there at all, free slot or not."""
+        return self.phase.is_serving and not self.is_suspect and not self.is_drained and self.breaker.would_admit()
+
+    def occupy(self, now: float, bound: float, *, is_money: bool) -> Occupant:
+        """Take a slot for a call that is dialled now."""
+        occupant = Occupant(now, bound, is_money)
+        self.occupants.append(occupant)
+        return occupant
+
+    def vacate(self, occupant: Occupant) -> None:
+        """Free the slot of a call that was answered, never sent, or ended by the daemon's own side."""
+        if occupant in self.occupants:
+            self.occupants.remove(occupant)
+
+    def settle(self, dialled_at: float) -> int:
+        """Free what a probe dialled at `dialled_at` and answered has proved to be over; return how many."""
+        return self._forget([one for one in self.occupants if one.has_left and one.dialled_at < dialled_at])
+
+    def settle_old(self, now: float, longest: float) -> int:
+        """Free what even the slowest class would have finished; only for daemons that are not serial."""
+        if self.is_serial:
+            return 0
+        return self._forget([one for one in self.occupants if one.has_left and now - one.dialled_at >= longest])
+
+    def settle_all(self) -> int:
+        """Free everything whose connection is gone: the process that ran it is."""
+        return self._forget([one for one in self.occupants if one.has_left])
+
+    def _forget(self, gone: list[Occupant]) -> int:
+        for occupant in gone:
+            self.occupants.remove(occupant)
+        return len(gone)
+
+    # -- figures ----------------------------------------------------------------------------------------------
+
+    def price(self, now: float) -> float:
+        """Return what one more call here costs, for selection."""
+        weight = 1.0 if self.phase is not Phase.WARMING else slow_start_weight(self.since, now, self.slow_start)
+        return cost(self.latency.value(now), len(self.occupants), self.score, weight)
+
+    def note_success(self, now: float, seconds: float) -> None:
+        """Count a complete answer."""
+        self.heard_at = now
+        self.latency.add(seconds, now)
+        if self.score < 1.0:
+            self.score = min(1.0, self.score + RECOVERY)
+
+    def note_fault(self) -> None:
+        """Count an attempt that the backend spoilt."""
+        self.score *= 1.0 - FAULT_WEIGHT
+
+    # -- facts ------------------------------------------------------------------------------------------------
+
+    def facts(self) -> Facts:
+        """Return what is known, for `rules.health.diagnose`."""
+        oldest = min(self.occupants, key=_sent_at, default=None)
+        return Facts(
+            level=self.level,
+            top=self.top,
+            was_ready=self.was_ready,
+            grace_until=self.grace_until,
+            refused_since=self.refused_since,
+            refused_reason=self.refused_reason,
+            unanswered_since=self.unanswered_since,
+            call_sent_at=None if oldest is None else oldest.dialled_at,
+            call_bound=0.0 if oldest is None else oldest.bound,
+            silent_since=self.silent_since,
+            behind_since=self.behind_since,
+        )
+
+
+def _sent_at(occupant: Occupant) -> float:
+    return occupant.dialled_at

@@ -1,0 +1,380 @@
+"""The backends of one wallet: who serves, who is primary, who is aligned, and every change of phase.
+
+Rule: phases change here and nowhere else, each change is told as one event, and the lists that calls are
+routed by are made anew at each change, so that routing a call costs the same with two backends and with a hundred.
+"""
+
+from collections.abc import Callable, Collection
+
+from gateway.base.levels import Level
+from gateway.base.events import Emit, Event
+from gateway.fleet.backend import Backend
+from gateway.fleet.slots import Lane
+from gateway.rules.health import Diagnosis, Kind, Limits, diagnose
+from gateway.rules.lifecycle import Phase, Signal, move
+from gateway.rules.outlier import is_panic, may_eject
+from gateway.rules.selection import pick, prefers_primary
+
+REFUSALS = {
+    "refused": "refuses connections",
+    "unreachable": "its host cannot be reached",
+    "resolve": "its host name is not known",
+    "tls": "the TLS handshake fails",
+}
+"""How a connection that could not be made is told to people."""
+
+TRIES = 4
+"""Pairs drawn at random before all candidates are looked at for a free slot."""
+
+
+class Pool:
+    """Live state of a wallet.
+
+    Args:
+        name: of the wallet.
+        backends: at least one; the order of the configuration.
+        primary: name of the one that allocates and signs.
+        start_grace, expect_return, slow_start: seconds, from the configuration.
+        lag_blocks: how far behind the highest a backend may be without a word.
+        mirror: False when somebody else keeps the standbys aligned; then all count as aligned.
+        emit: where events go.
+        on_change: called after each change that may let waiting calls go or fail.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        backends: list[Backend],
+        *,
+        primary: str,
+        limits: Limits,
+        start_grace: float,
+        expect_return: float,
+        slow_start: float,
+        lag_blocks: int,
+        mirror: bool,
+        emit: Emit,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Begin with every backend STARTING."""
+        self.name = name
+        self.backends = backends
+        self.by_name = {backend.name: backend for backend in backends}
+        self.primary = self.by_name[primary]
+        self.limits = limits
+        self.start_grace = start_grace
+        self.expect_return = expect_return
+        self.slow_start = slow_start
+        self.lag_blocks = lag_blocks
+        self.mirror = mirror
+        self.emit = emit
+        self.on_change = on_change
+        self.generation = 0
+        """Moved by everything that changes what a read may see; flights of an older one are not joined."""
+        self.written = 0
+        """Moved by writes and allocations; a standby takes wallet reads once it has been brought this far."""
+        self.is_panicking = False
+        self.best_score = 1.0
+        self.on_write: Callable[[], None] = lambda: None
+        """Called after a write that standbys must be brought; the mirror listens."""
+        self.on_doubt: Callable[[Backend], None] = lambda _backend: None
+        """Called when only a probe can tell how a backend is; the prober listens."""
+        self.serving: list[Backend] = []
+        self.slots = 0
+        """Slots of all backends that serve."""
+        self.aligned: list[Backend] = []
+        for backend in backends:
+            backend.slow_start = slow_start
+        self.refresh()
+
+    def __repr__(self) -> str:
+        """Status line."""
+        panic = " PANIC" if self.is_panicking else ""
+        return f"<Pool {self.name} serving={len(self.serving)}/{len(self.backends)} primary={self.primary.name}{panic}>"
+
+    def update(
+        self, backends: list[Backend], *, primary: str, limits: Limits, start_grace: float, expect_return: float,
+        slow_start: float, lag_blocks: int, mirror: bool,
+    ) -> None:  # fmt: skip
+        """Take new settings; backends that are left out are drained and finish what they have."""
+        for gone in set(self.backends) - set(backends):
+            gone.is_drained = True
+            gone.takes_calls = gone.takes_wallet_reads = False
+        self.backends = backends
+        self.by_name = {backend.name: backend for backend in backends}
+        if self.primary is not self.by_name[primary]:
+            self.primary = self.by_name[primary]
+            self.written += 1
+            for backend in backends:
+                backend.aligned_to = None
+        self.limits = limits
+        self.start_grace, self.expect_return = start_grace, expect_return
+        self.slow_start, self.lag_blocks, self.mirror = slow_start, lag_blocks, mirror
+        for backend in backends:
+            backend.slow_start = slow_start
+        self.refresh()
+        self.on_change()
+
+    # -- writes and alignment -----------------------------------------------------------------------------
+
+    def wrote(self, *, changes_addresses: bool) -> None:
+        """Count a call that changes what later reads must see."""
+        self.generation += 1
+        if changes_addresses:
+            self.written += 1
+            self.refresh()
+            self.on_write()
+
+    def is_aligned(self, backend: Backend) -> bool:
+        """Whether a backend is known to list every address that the primary listed after the last write."""
+        return backend is self.primary or not self.mirror or backend.aligned_to == self.written
+
+    def mark_aligned(self, backend: Backend, written: int) -> None:
+        """Hear from the mirror that a standby holds every address as of the write count `written`."""
+        if backend.aligned_to == written:
+            return
+        was = self.is_aligned(backend)
+        first = backend.aligned_to is None
+        backend.aligned_to = written
+        if first:
+            self.emit(Event("backend.aligned", self.name, backend.name, {"written": written}))
+        self.refresh()
+        if self.is_aligned(backend) and not was:
+            self.on_change()
+
+    def lose_alignment(self, backend: Backend, reason: str) -> None:
+        """Forget that a standby was aligned: it may have been restarted, and lost what it had not saved."""
+        if backend.aligned_to is None:
+            return
+        backend.aligned_to = None
+        self.emit(Event("backend.unaligned", self.name, backend.name, {"reason": reason}))
+        self.refresh()
+
+    # -- routing ------------------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Make the lists anew that calls are routed by."""
+        serving = [backend for backend in self.backends if backend.may_serve]
+        in_service = sum(backend.phase.is_serving for backend in self.backends)
+        self.is_panicking = is_panic(in_service, len(self.backends))
+        if self.is_panicking and not serving:
+            serving = [backend for backend in self.backends if self._is_least_bad(backend)]
+        self.serving = serving
+        for backend in self.backends:
+            backend.takes_calls = backend.takes_wallet_reads = False
+        for backend in serving:
+            backend.takes_calls = True
+            backend.takes_wallet_reads = self.is_aligned(backend)
+        self.aligned = [backend for backend in serving if backend.takes_wallet_reads]
+        self.slots = sum(backend.slots for backend in serving)
+        self.best_score = max((backend.score for backend in serving), default=1.0)
+
+    def _is_least_bad(self, backend: Backend) -> bool:
+        """Whether reads may fail open to it: it answers and has its wallet, though it is behind."""
+        return (
+            backend.phase is Phase.EJECTED
+            and backend.diagnosis.kind is Kind.ADRIFT
+            and backend.level >= backend.top - 1
+            and not backend.is_suspect
+            and not backend.is_drained
+        )
+
+    def candidates(self, lane: Lane) -> list[Backend]:
+        """Return the backends that calls of a lane may go to now, whether their slots are free or not."""
+        match lane:
+            case Lane.MONEY:
+                return [self.primary] if self.primary.may_serve else []
+            case Lane.LOCAL:
+                return [self.primary] if self.primary.takes_calls else []
+            case Lane.WALLET:
+                return self.aligned
+            case _:
+                return self.serving
+
+    def keeps_wallet_reads(self) -> bool:
+        """Whether wallet reads belong to the primary now."""
+        primary = self.primary
+        return primary.takes_calls and prefers_primary(
+            is_settled_in=primary.phase is Phase.READY,
+            is_stalled=primary.is_stalled or primary.probe_is_late,
+            score=primary.score,
+            best_score=self.best_score,
+        )
+
+    def choose(
+        self, lane: Lane, tried: Collection[Backend], now: float, chance: Callable[[], float], *, overflow: bool
+    ) -> Backend | None:
+        """Return a backend with a free slot for a call, None when it has to wait.
+
+        Args:
+            lane: where the call may go; not OWN.
+            tried: backends that this call must not see again.
+            overflow: a wallet read waited long enough for the primary and may go to another aligned backend.
+        """
+        if lane is Lane.WALLET and not overflow and self.primary not in tried and self.keeps_wallet_reads():
+            return self.primary if self.primary.has_free_slot else None
+        candidates = self.candidates(lane)
+        if not candidates:
+            return None
+
+        def price(backend: Backend) -> float:
+            return backend.price(now)
+
+        if not tried:
+            for _ in range(TRIES if len(candidates) > 8 else 0):
+                backend = pick(candidates, price, chance)
+                if backend.has_free_slot:
+                    return backend
+        free = [backend for backend in candidates if backend.has_free_slot and backend not in tried]
+        return pick(free, price, chance) if free else None
+
+    def may_take(self, backend: Backend, lane: Lane, *, overflow: bool) -> bool:
+        """Whether a backend whose slot came free may take a waiting call of this lane."""
+        match lane:
+            case Lane.MONEY:
+                return backend is self.primary and backend.may_serve
+            case Lane.LOCAL:
+                return backend is self.primary and backend.takes_calls
+            case Lane.WALLET:
+                if backend is self.primary:
+                    return backend.takes_calls
+                return backend.takes_wallet_reads and (overflow or not self.keeps_wallet_reads())
+            case _:
+                return backend.takes_calls
+
+    def has_hope(self, lane: Lane, tried: Collection[Backend], own: Backend | None = None) -> bool:
+        """Whether any backend that may take the call serves or may come back by itself.
+
+        `own` is the one backend of an OWN call.  A breaker that is open, a missed deadline and a drain pass;
+        a refusing or lastingly silent daemon does not (`may_return` of its diagnosis).
+        """
+        if lane is Lane.OWN:
+            return own is not None and own.diagnosis.may_return
+        if lane in (Lane.MONEY, Lane.LOCAL):
+            backends = [self.primary]
+        else:
+            backends = [backend for backend in self.backends if backend not in tried]
+        return any(backend.diagnosis.may_return for backend in backends)
+
+    # -- health -------------------------------------------------------------------------------------------
+
+    def review(self, backend: Backend, now: float) -> Diagnosis:
+        """Diagnose a backend and carry out what follows for its phase."""
+        found = diagnose(backend.facts(), self.limits, now)
+        if found.kind is Kind.WEDGED and backend.silent_since is None:
+            backend.silent_since = now
+        before, backend.diagnosis = backend.diagnosis, found
+        changed = before.may_return != found.may_return
+        if found.kind is not before.kind and found.kind is not Kind.OK:
+            self.emit(Event("backend.diagnosed", self.name, backend.name, {"kind": found.kind.value, "reason": found.reason}))
+        if found.kind is Kind.OK:
+            changed |= self._heal(backend, now)
+        elif found.is_sick and backend.phase is not Phase.EJECTED:
+            changed |= self._sicken(backend, found, now)
+        elif found.kind is Kind.STARTING and backend.phase is not Phase.STARTING:
+            changed |= self._enter(backend, Signal.RETURNED, now, found.reason)
+        if changed or before.kind is not found.kind:
+            self.refresh()
+            self.on_change()
+        return found
+
+    def _heal(self, backend: Backend, now: float) -> bool:
+        if backend.phase is Phase.WARMING and now - backend.since >= self.slow_start:
+            return self._enter(backend, Signal.WARMED, now, "slow start is over")
+        if backend.phase in (Phase.STARTING, Phase.EJECTED) and self._is_proved_well(backend):
+            backend.was_ready = True
+            backend.score = 1.0
+            return self._enter(backend, Signal.HEALED, now, "semantic probe answered")
+        return False
+
+    def _is_proved_well(self, backend: Backend) -> bool:
+        return backend.level >= backend.top and not backend.is_suspect
+
+    def _sicken(self, backend: Backend, found: Diagnosis, now: float) -> bool:
+        others = sum(other.may_serve for other in self.backends if other is not backend)
+        if not may_eject(found.kind, others) and backend.phase.is_serving:
+            return False
+        backend.latency.reset()
+        backend.is_stalled = False
+        self.lose_alignment(backend, found.reason)
+        return self._enter(backend, Signal.SICKENED, now, found.reason)
+
+    def _enter(self, backend: Backend, signal: Signal, now: float, reason: str) -> bool:
+        phase = move(backend.phase, signal)
+        if phase is backend.phase:
+            return False
+        before, backend.phase = backend.phase, phase
+        lasted, backend.since = now - backend.since, now
+        fields: dict[str, object] = {
+            "reason": reason,
+            "kind": backend.diagnosis.kind.value,
+            "before": before.value,
+            "lasted": round(lasted, 3),
+            "score": round(backend.score, 2),
+        }
+        if backend is self.primary:
+            fields["primary"] = True
+        level = "warning" if phase is Phase.EJECTED else "info"
+        self.emit(Event(f"backend.{phase.value.lower()}", self.name, backend.name, fields, level))
+        if phase is Phase.READY and before is Phase.WARMING and self.slow_start <= 0:
+            return True
+        if phase is Phase.WARMING and self.slow_start <= 0:
+            self._enter(backend, Signal.WARMED, now, "no slow start")
+        return True
+
+    def _compare_heights(self, now: float) -> None:
+        """Note which backends are further behind the highest healthy one than is allowed."""
+        heights = [b.height for b in self.backends if b.height is not None and b.level >= b.top]
+        highest = max(heights, default=0)
+        for backend in self.backends:
+            if backend.height is None or backend.height >= highest - self.lag_blocks:
+                backend.behind_since = None
+            elif backend.behind_since is None:
+                backend.behind_since = now
+
+    # -- what attempts and probes report ------------------------------------------------------------------
+
+    def refused(self, backend: Backend, now: float, reason: str) -> None:
+        """Note that no connection could be made; a plain refusal proves that nothing of ours runs there any more."""
+        if reason == "refused":
+            backend.settle_all()
+        self.lose_alignment(backend, reason)
+        backend.is_suspect = True
+        backend.level = Level.NOTHING
+        backend.refused_reason = REFUSALS.get(reason, reason)
+        if backend.refused_since is None:
+            backend.refused_since = now
+            if backend.was_ready:
+                backend.grace_until = now + self.expect_return
+        self.review(backend, now)
+        self.refresh()
+
+    def suspect(self, backend: Backend, now: float, reason: str) -> None:
+        """Send nothing more there until a probe answers, and forget its latency."""
+        backend.latency.reset()
+        if backend.is_suspect:
+            return
+        backend.is_suspect = True
+        self.emit(Event("backend.suspected", self.name, backend.name, {"reason": reason}))
+        self.review(backend, now)
+        self.refresh()
+        self.on_doubt(backend)
+        self.on_change()
+
+    def probe_answered(self, backend: Backend, now: float, dialled_at: float) -> None:
+        """Take in an answered probe; its findings are already on the backend (`level`, `height`)."""
+        was_gone = backend.refused_since is not None
+        backend.probed_at = now
+        backend.settle(dialled_at)
+        backend.refused_since = backend.silent_since = backend.unanswered_since = None
+        backend.probe_is_late = False
+        if was_gone and backend.was_ready and backend.level < backend.top:
+            # a new process answers: it may load and sync as long as any fresh one
+            backend.grace_until = now + self.start_grace
+        backend.is_suspect = False
+        self._compare_heights(now)
+        if backend.level >= backend.top:
+            backend.breaker.probe_answered(now)
+        self.review(backend, now)
+        self.refresh()
+        self.on_change()

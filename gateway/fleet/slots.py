@@ -1,0 +1,160 @@
+"""The one queue of a wallet: calls that wait for a slot, fair between clients, money before reads.
+
+Rule: calls wait here and never inside a daemon; the queue is bounded, and a call that waits can always be
+taken out again because not a byte of it was sent.
+
+Five lanes say where a call may go.  Within a lane each client has its own line and the lanes' lines are
+served in turn, so that one client's thousand calls do not stand before another's one.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from enum import IntEnum
+from typing import Generic, Protocol, TypeVar
+
+
+class Lane(IntEnum):
+    """Where a waiting call may go; a smaller number passes the larger ones."""
+
+    OWN = 0
+    """One named backend alone: the gateway's own upkeep."""
+    MONEY = 1
+    """The primary alone: allocate, write, sign."""
+    PUBLISH = 2
+    """Any backend; before all reads."""
+    LOCAL = 3
+    """The primary alone, reads of its own file."""
+    WALLET = 4
+    """The primary first, other aligned backends when it is busy or sick."""
+    ANY = 5
+    """Any backend."""
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it is served in order of arrival with the other reads."""
+        return self >= Lane.LOCAL
+
+
+class Waiting(Protocol):
+    """What the queue must know of a call."""
+
+    client: str
+    lane: Lane
+    arrived_at: float
+    is_waiting: bool
+    """Set and cleared by the queue and by whoever takes a call out."""
+
+
+W = TypeVar("W", bound=Waiting)
+
+
+class FairLine(Generic[W]):
+    """The calls of one lane: a line per client, served in turn."""
+
+    __slots__ = ("_clients",)
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._clients: OrderedDict[str, deque[W]] = OrderedDict()
+
+    def push(self, call: W, *, first: bool) -> None:
+        """Put a call at the end of its client's line, or at its head."""
+        line = self._clients.get(call.client)
+        if line is None:
+            line = self._clients[call.client] = deque()
+        if first:
+            line.appendleft(call)
+        else:
+            line.append(call)
+
+    def head(self, may: Callable[[W], bool]) -> W | None:
+        """Return the call whose turn it is among those that `may` go; leave it in line."""
+        for client in list(self._clients):
+            line = self._clients[client]
+            while line and not line[0].is_waiting:
+                line.popleft()
+            if not line:
+                del self._clients[client]
+                continue
+            for call in line:
+                if call.is_waiting and may(call):
+                    return call
+        return None
+
+    def take(self, call: W) -> None:
+        """Take out a call and send its client to the end of the turn."""
+        line = self._clients[call.client]
+        if line[0] is call:
+            line.popleft()
+        else:
+            line.remove(call)
+        if line:
+            self._clients.move_to_end(call.client)
+        else:
+            del self._clients[call.client]
+
+    def __iter__(self) -> Iterator[W]:
+        """All calls that still wait."""
+        for line in self._clients.values():
+            yield from (call for call in line if call.is_waiting)
+
+
+class SlotQueue(Generic[W]):
+    """The waiting calls of one wallet.
+
+    Args:
+        max_waiting: the bound; `push` refuses beyond it.
+    """
+
+    def __init__(self, max_waiting: int) -> None:
+        """Begin empty."""
+        self.max_waiting = max_waiting
+        self.waiting = 0
+        self._lanes: dict[Lane, FairLine[W]] = {lane: FairLine() for lane in Lane}
+
+    def __repr__(self) -> str:
+        """Status line."""
+        return f"<SlotQueue waiting={self.waiting}/{self.max_waiting}>"
+
+    def push(self, call: W, *, first: bool = False) -> bool:
+        """Let a call wait; False when the queue is full.  A call that was already let in once goes `first`."""
+        if self.waiting >= self.max_waiting and not first and call.lane is not Lane.OWN:
+            return False
+        call.is_waiting = True
+        self.waiting += 1
+        self._lanes[call.lane].push(call, first=first)
+        return True
+
+    def remove(self, call: W) -> None:
+        """Take out a call that waits no more; it leaves its line when its turn comes."""
+        if call.is_waiting:
+            call.is_waiting = False
+            self.waiting -= 1
+
+    def next(self, lanes: tuple[Lane, ...], may: Callable[[W], bool]) -> W | None:
+        """Take out the call that a free slot goes to: upkeep and money first, reads in order of arrival.
+
+        Args:
+            lanes: the lanes that the backend with the free slot serves, in their order.
+            may: whether that backend may take this very call.
+        """
+        best: W | None = None
+        for lane in lanes:
+            call = self._lanes[lane].head(may)
+            if call is None:
+                continue
+            if not lane.is_read:
+                best = call
+                break
+            if best is None or call.arrived_at < best.arrived_at:
+                best = call
+        if best is None:
+            return None
+        self._lanes[best.lane].take(best)
+        self.remove(best)
+        return best
+
+    def __iter__(self) -> Iterator[W]:
+        """All waiting calls, lane by lane."""
+        for line in self._lanes.values():
+            yield from line

@@ -1,0 +1,76 @@
+"""One try on one backend: permit, slot, send, classify, record.
+
+Rule: a permit and a slot are taken before the wire is touched and are given back exactly once, by what the
+wire reports; whether a byte was handed to the socket decides what may be said of the call afterwards.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from gateway.base.jsonrpc import Answer, BadAnswer, read_answer, request
+from gateway.fleet.backend import Backend, Occupant
+from gateway.fleet.breaker import Permit
+from gateway.rules.retry import Sent, Tried
+from gateway.upstream.wire import Exchange, Fate, Outcome, Target, Wire
+
+if TYPE_CHECKING:
+    from gateway.flow.errand import Errand
+
+REFUSED_BEFORE_WORK = frozenset({401, 403, 404, 405, 411, 413, 501})
+"""HTTP statuses with which a wallet daemon turns a request away before it looks at the call."""
+
+UNSETTLED = frozenset({"timeout", "write_timeout", "aborted"})
+"""Ends that are ours: the daemon may still find the request in its accept queue and run it."""
+
+NOT_LISTENING = frozenset({"refused", "unreachable", "resolve", "tls"})
+"""No connection, and none to be had soon."""
+
+
+class Attempt:
+    """One sending of an errand's call to one backend."""
+
+    __slots__ = ("backend", "errand", "exchange", "is_hedge", "occupant", "on_end", "our_id", "permit", "started_at")
+
+    exchange: Exchange
+
+    def __init__(
+        self, errand: "Errand", backend: Backend, permit: Permit, occupant: Occupant, our_id: str,
+        on_end: Callable[["Attempt", Outcome], None], now: float, *, is_hedge: bool,
+    ) -> None:  # fmt: skip
+        """Hold the permit and the slot; nothing is sent yet."""
+        self.errand = errand
+        self.backend = backend
+        self.permit = permit
+        self.occupant = occupant
+        self.our_id = our_id
+        self.on_end = on_end
+        self.started_at = now
+        self.is_hedge = is_hedge
+
+    def send(self, wire: Wire, target: Target, whole: float) -> None:
+        """Hand the request to the wire; `on_end` hears once how it ended."""
+        errand = self.errand
+        body = request(self.our_id, errand.method.name, errand.params)
+        self.exchange = wire.send(target, body, whole=whole, reuse=errand.effect.is_read, on_end=self._ended)
+
+    def _ended(self, outcome: Outcome) -> None:
+        self.on_end(self, outcome)
+
+
+def classify(outcome: Outcome, our_id: str) -> Answer | Tried:
+    """Say what the end of an attempt means.
+
+    Only a complete body that is a JSON-RPC answer to our own id is an answer, with whatever HTTP status it came.
+    """
+    if outcome.fate is Fate.NOT_SENT:
+        return Tried(Sent.NO, outcome.reason)
+    if outcome.fate is Fate.UNKNOWN:
+        return Tried(Sent.UNKNOWN, outcome.reason)
+    try:
+        return read_answer(outcome.body, our_id)
+    except BadAnswer as bad:
+        if outcome.status in REFUSED_BEFORE_WORK:
+            return Tried(Sent.NO, f"status_{outcome.status}")
+        if outcome.status != 200:
+            return Tried(Sent.UNKNOWN, f"status_{outcome.status}")
+        return Tried(Sent.UNKNOWN, bad.reason)

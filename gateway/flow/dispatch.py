@@ -1,0 +1,136 @@
+"""One call from policy to reply.  Read this first.
+
+Rule: what a call may do to the world (its effect) decides everything, and it is decided before anything else.
+
+    refused                    -> an error that says how to allow it
+    a notification with effect -> refused and logged, for nobody would hear how it ended
+    a read, or the same bytes  -> joins the flight of identical calls, or begins one
+    anything else              -> an errand of its own, to the primary alone, which no hang-up ends
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from gateway.base.config import Client
+from gateway.base.effects import Effect
+from gateway.base.errors import METHOD_NOT_FOUND, Failure
+from gateway.base.events import Emit, Event
+from gateway.base.jsonrpc import Answer, Call, Reply, error_reply, failure_error, result_reply
+from gateway.flow.errand import Errand, Member, Result
+from gateway.flow.runner import Runner
+from gateway.rules.methods import Granted, Refused, judge
+
+
+class CallWatcher(Protocol):
+    """Who counts calls."""
+
+    def call_ended(self, wallet: str, method: str, effect: str, outcome: str, seconds: float) -> None:
+        """One client's call was answered."""
+
+    def count(self, name: str, wallet: str) -> None:
+        """Something countable happened."""
+
+
+class Dispatcher:
+    """All wallets' calls.
+
+    Args:
+        runners: by wallet name.
+        status: what `gateway.status` answers for a wallet, a JSON-able value.
+    """
+
+    def __init__(
+        self,
+        runners: Mapping[str, Runner],
+        watcher: CallWatcher,
+        emit: Emit,
+        status: Callable[[str], object],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        """Begin with the wallets there are."""
+        self.runners = runners
+        self.watcher = watcher
+        self.emit = emit
+        self.status = status
+        self.loop = loop
+
+    async def call(self, wallet: str, client: Client, call: Call, deadline: float, key: str | None) -> Reply:
+        """Answer one call by its deadline (loop time).
+
+        A cancelled call ends a read that nobody else waits for, and nothing else.  `key` is the client's
+        idempotency key; until there is a ledger to keep it in it binds nothing.
+        """
+        del key
+        began = self.loop.time()
+        runner = self.runners[wallet]
+        if call.method.startswith("gateway."):
+            return self._own(wallet, call)
+        verdict = judge(
+            runner.profile, call.method, call.params,
+            effects=client.effects, opened=client.methods, client=client.name, wallet=wallet,
+        )  # fmt: skip
+        if isinstance(verdict, Refused):
+            self.watcher.call_ended(wallet, call.method, "", verdict.failure.kind.name, self.loop.time() - began)
+            return reply(call, verdict.failure)
+        if call.id is None and not verdict.effect.is_read:
+            self.emit(
+                Event("notification.refused", wallet, "", {"method": call.method, "client": client.name}, level="warning")
+            )
+            return Reply(b"")
+        result = await self._run(runner, client, verdict, deadline)
+        outcome = result.kind.name if isinstance(result, Failure) else "ok" if result.error is None else "daemon_error"
+        self.watcher.call_ended(wallet, call.method, verdict.effect, outcome, self.loop.time() - began)
+        return reply(call, result)
+
+    async def _run(self, runner: Runner, client: Client, granted: Granted, deadline: float) -> Result:
+        """Join or begin the errand and wait for its end."""
+        effect, method = granted.effect, granted.method
+        shares = effect.is_read or effect is Effect.PUBLISH
+        generation = runner.pool.generation if effect.is_read else -1
+        errand = runner.flights.find(method.name, granted.params, generation) if shares else None
+        future: asyncio.Future[Result] = self.loop.create_future()
+        if errand is not None:
+            self.watcher.count("joined", runner.pool.name)
+            member = errand.join(future, deadline)
+        else:
+            errand = Errand(
+                runner.pool.name, client.name, method, effect, granted.params,
+                runner.bound(method.bound), self.loop.time(),
+            )  # fmt: skip
+            member = errand.join(future, deadline)
+            if shares:
+                runner.flights.add(errand, generation)
+            runner.begin(errand)
+        return await _wait(runner, errand, member)
+
+    def _own(self, wallet: str, call: Call) -> Reply:
+        """Answer the gateway's own methods."""
+        if call.method == "gateway.status":
+            return reply(call, Answer(msgspec.json.encode(self.status(wallet)), None))
+        message = f"{call.method} is not a method of this gateway; gateway.status is"
+        return reply(call, Failure(METHOD_NOT_FOUND, message, safe_to_repeat=True, wallet=wallet))
+
+
+async def _wait(runner: Runner, errand: Errand, member: Member) -> Result:
+    """Wait for the errand; a caller that leaves before takes only its own seat away."""
+    try:
+        return await member.future
+    except asyncio.CancelledError:
+        runner.leave(errand, member)
+        raise
+
+
+def reply(call: Call, result: Result) -> Reply:
+    """Put a result into the envelope of the caller: its own id, its own version; nothing for a notification."""
+    if call.id is None:
+        return Reply(b"")
+    if isinstance(result, Failure):
+        retry_after = result.retry_after if result.kind.retry_after else None
+        return Reply(error_reply(call.id, call.v1, failure_error(result)), result.kind.status, retry_after)
+    if result.error is not None:
+        return Reply(error_reply(call.id, call.v1, result.error))
+    assert result.result is not None  # noqa: S101 - an Answer has exactly one of the two
+    return Reply(result_reply(call.id, call.v1, result.result))

@@ -1,0 +1,177 @@
+"""One call on its way: who waits for it, where it may go, what was tried.
+
+Rule: an errand ends once, with the daemon's answer or with an error of ours that its worst attempt decides;
+members of a flight come and go without the errand noticing, until the last one leaves.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from gateway.base.effects import Effect
+from gateway.base.errors import DEADLINE_BEFORE_SEND, NO_BACKEND, OUTCOME_UNKNOWN, Failure, Kind
+from gateway.base.jsonrpc import Answer
+from gateway.fleet.backend import Backend
+from gateway.fleet.slots import Lane
+from gateway.profiles import Method
+from gateway.rules.retry import Sent, Tried, is_repeatable
+
+if TYPE_CHECKING:
+    from gateway.flow.attempt import Attempt
+
+Result = Answer | Failure
+"""What an errand ends in."""
+
+LANES: dict[Effect, Lane] = {
+    Effect.READ: Lane.ANY,
+    Effect.WALLET_READ: Lane.WALLET,
+    Effect.LOCAL_READ: Lane.LOCAL,
+    Effect.WRITE: Lane.MONEY,
+    Effect.ALLOCATE: Lane.MONEY,
+    Effect.SIGN: Lane.MONEY,
+    Effect.PUBLISH: Lane.PUBLISH,
+}
+"""Where the calls of each effect may go."""
+
+
+class Member:
+    """One caller that waits for an errand; `deadline` is its own."""
+
+    __slots__ = ("deadline", "future")
+
+    def __init__(self, future: "asyncio.Future[Result]", deadline: float) -> None:
+        """Wait until `deadline` at the longest."""
+        self.future = future
+        self.deadline = deadline
+
+
+class Errand:
+    """One call from its policy to its end.
+
+    Args:
+        method: the row of the profile; `effect` may differ from the row's where parameters changed it.
+        params: raw JSON as the daemon gets it.
+        bound: seconds that a call of its class may take.
+        own: the one backend of a call of the gateway's own upkeep.
+    """
+
+    __slots__ = (
+        "arrived_at", "bound", "client", "deadline", "effect", "hedge_at", "is_done", "is_waiting", "key", "lane",
+        "last_backend", "left_out", "live", "members", "method", "overflow", "own", "params", "soonest", "tried",
+        "wallet",
+    )  # fmt: skip
+
+    def __init__(
+        self, wallet: str, client: str, method: Method, effect: Effect, params: bytes, bound: float, now: float,
+        *, own: Backend | None = None,
+    ) -> None:  # fmt: skip
+        """Begin with nobody waiting."""
+        self.wallet = wallet
+        self.client = client
+        self.method = method
+        self.effect = effect
+        self.params = params
+        self.bound = bound
+        self.arrived_at = now
+        self.own = own
+        self.lane = Lane.OWN if own is not None else LANES[effect]
+        self.deadline = 0.0
+        """The longest of its members."""
+        self.soonest = float("inf")
+        """The next member's."""
+        self.members: list[Member] = []
+        self.is_waiting = False
+        self.is_done = False
+        self.overflow = False
+        self.hedge_at = float("inf")
+        self.live: list[Attempt] = []
+        self.tried: list[Tried] = []
+        self.left_out: list[Backend] = []
+        """Backends that must not see it again."""
+        self.last_backend = ""
+        self.key: object = None
+        """Its place among the flights."""
+
+    def __repr__(self) -> str:
+        """Status line."""
+        state = "done" if self.is_done else "waiting" if self.is_waiting else "in flight"
+        return f"<Errand {self.method.name} {state} members={len(self.members)} attempts={len(self.tried) + len(self.live)}>"
+
+    def join(self, future: "asyncio.Future[Result]", deadline: float) -> Member:
+        """Let one more caller wait; the errand lasts as long as the most patient one."""
+        member = Member(future, deadline)
+        self.members.append(member)
+        self.deadline = max(self.deadline, deadline)
+        self.soonest = min(self.soonest, deadline)
+        return member
+
+    def leave(self, member: Member) -> bool:
+        """Let a caller go; return True when it was the last."""
+        if member in self.members:
+            self.members.remove(member)
+            self._measure()
+        return not self.members
+
+    def expire(self, now: float) -> None:
+        """Answer the members whose deadline has come."""
+        late = [member for member in self.members if member.deadline <= now]
+        for member in late:
+            self.members.remove(member)
+            if not member.future.done():
+                member.future.set_result(self.failure_now())
+        if late:
+            self._measure()
+
+    def end(self, result: Result) -> None:
+        """Answer everybody who still waits."""
+        self.is_done = True
+        members, self.members = self.members, []
+        for member in members:
+            if not member.future.done():
+                member.future.set_result(result)
+
+    def _measure(self) -> None:
+        self.soonest = min((member.deadline for member in self.members), default=float("inf"))
+        self.deadline = max((member.deadline for member in self.members), default=self.deadline)
+
+    # -- the error its worst attempt decides ----------------------------------------------------------------
+
+    @property
+    def may_have_run(self) -> bool:
+        """Whether any attempt put a byte on a wire whose end we do not know."""
+        return any(attempt.exchange.sent for attempt in self.live) or any(
+            attempt.sent is Sent.UNKNOWN for attempt in self.tried
+        )
+
+    def failure_now(self) -> Failure:
+        """Return the error for a caller whose deadline came."""
+        if self.may_have_run:
+            return self.failure(OUTCOME_UNKNOWN, "the daemon has not answered before the deadline")
+        return self.failure(DEADLINE_BEFORE_SEND, "no backend was free before the deadline; nothing was sent")
+
+    def failure_hopeless(self) -> Failure:
+        """Return the error for a call that no backend can take before its deadline."""
+        if self.may_have_run:
+            return self.failure(OUTCOME_UNKNOWN, f"the daemon broke off ({self.tried[-1].reason}) and no other is there")
+        return self.failure(NO_BACKEND, "no backend can take this call and none is expected back; nothing was sent")
+
+    def failure(self, kind: Kind, message: str) -> Failure:
+        """Build an error of ours about this call."""
+        safe = kind is not OUTCOME_UNKNOWN or is_repeatable(self.effect)
+        return Failure(
+            kind=kind,
+            message=f"{kind.name}: {message}",
+            safe_to_repeat=safe,
+            wallet=self.wallet,
+            backend=self.last_backend,
+            next_step=_next_step(self.effect, safe=safe),
+        )
+
+
+def _next_step(effect: Effect, *, safe: bool) -> str:
+    if safe:
+        return "send the same call again"
+    if effect is Effect.ALLOCATE:
+        return "look at listaddresses or listrequests before asking again; an address may have been given out"
+    if effect is Effect.SIGN:
+        return "nothing was broadcast; ask for a new signature only if none of yours is in use"
+    return "read the state back before sending it again"

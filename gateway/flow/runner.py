@@ -1,0 +1,388 @@
+"""Runs the errands of one wallet: queue, slots, hedges, repeats, deadlines.
+
+Rule: everything happens in callbacks on one loop, no call costs a task or a timer of its own, and one coarse
+sweep, ticking only while there are errands, looks after deadlines, hedges and calls that waited long enough.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from typing import Protocol
+
+from gateway.base.config import Settings
+from gateway.base.effects import Bound, Effect
+from gateway.base.errors import OUTCOME_UNKNOWN, OVERLOADED
+from gateway.base.events import Event
+from gateway.base.jsonrpc import Answer
+from gateway.fleet.averages import PeakEwma, Quantile
+from gateway.fleet.backend import Backend
+from gateway.fleet.budget import Budget
+from gateway.fleet.pool import Pool
+from gateway.fleet.slots import Lane, SlotQueue
+from gateway.flow.attempt import NOT_LISTENING, UNSETTLED, Attempt, classify
+from gateway.flow.coalesce import Flights
+from gateway.flow.errand import Errand, Result
+from gateway.profiles import Method, Profile
+from gateway.rules.hedge import delay, is_hedgeable
+from gateway.rules.retry import GiveUp, Sent, Tried, decide
+from gateway.upstream.wire import Fate, Outcome, Target, Wire
+
+SWEEP = 0.005
+"""Seconds between two looks at the living errands."""
+
+LANES_IN_ORDER = tuple(Lane)
+
+UPKEEP = "ec-gateway"
+"""The client name of the gateway's own calls."""
+
+MAX_METHODS_MEASURED = 200
+"""Methods of a profile are fewer; the bound is for the paranoid."""
+
+
+class Watcher(Protocol):
+    """Who wants to know about attempts: metrics and the debug log."""
+
+    def attempt_ended(self, attempt: Attempt, outcome: Outcome, result: Answer | Tried, now: float) -> None:
+        """One attempt ended."""
+
+    def count(self, name: str, wallet: str) -> None:
+        """Something countable happened: hedge, retry, joined, overloaded."""
+
+
+class Runner:
+    """The moving part of one wallet.
+
+    Args:
+        pool: live state of its backends.
+        targets: where each backend listens.
+        chance: numbers in [0, 1) for selection.
+        probe_now: called when a backend with a due probe has a free slot; True when the probe took it.
+    """
+
+    def __init__(
+        self, pool: Pool, profile: Profile, wire: Wire, targets: dict[str, Target], settings: Settings,
+        watcher: Watcher, chance: Callable[[], float], loop: asyncio.AbstractEventLoop,
+    ) -> None:  # fmt: skip
+        """Begin with nothing to do."""
+        self.pool = pool
+        self.profile = profile
+        self.wire = wire
+        self.targets = targets
+        self.settings = settings
+        self.watcher = watcher
+        self.chance = chance
+        self.loop = loop
+        self.queue: SlotQueue[Errand] = SlotQueue(settings.queue.max_waiting)
+        self.flights = Flights()
+        retry = settings.retry
+        self.budget = Budget(retry.ratio, retry.floor, retry.burst, loop.time())
+        self.errands: set[Errand] = set()
+        self.attempts: set[Attempt] = set()
+        """Every attempt on the wire, also those nobody waits for any more."""
+        self.service = PeakEwma(30.0)
+        self.probe_now: Callable[[Backend], bool] = lambda _backend: False
+        self._usual: dict[str, Quantile] = {}
+        self._ids = itertools.count(1)
+        self._sweep_handle: asyncio.TimerHandle | None = None
+        self._pump_handle: asyncio.Handle | None = None
+        pool.on_change = self.wake
+
+    def __repr__(self) -> str:
+        """Status line."""
+        return f"<Runner {self.pool.name} errands={len(self.errands)} attempts={len(self.attempts)} {self.queue!r}>"
+
+    def update(self, settings: Settings) -> None:
+        """Take new settings; what has begun keeps its bounds."""
+        self.settings = settings
+        self.queue.max_waiting = settings.queue.max_waiting
+        retry = settings.retry
+        self.budget.ratio, self.budget.floor, self.budget.burst = retry.ratio, retry.floor, retry.burst
+        for usual in self._usual.values():
+            usual.quantile = settings.hedge.quantile
+
+    def bound(self, bound: Bound) -> float:
+        """Return the seconds that a class of calls may take."""
+        timeouts = self.settings.timeouts
+        match bound:
+            case Bound.FAST:
+                return timeouts.fast
+            case Bound.HEAVY:
+                return timeouts.heavy
+            case _:
+                return timeouts.server
+
+    # -- errands come and go --------------------------------------------------------------------------------
+
+    def begin(self, errand: Errand) -> None:
+        """Set an errand on its way; it must have at least one member."""
+        self.errands.add(errand)
+        self.budget.earn()
+        if self._sweep_handle is None:
+            self._sweep_handle = self.loop.call_later(SWEEP, self._sweep)
+        if self.queue.waiting or not self._try_now(errand):
+            self._wait(errand)
+
+    def leave(self, errand: Errand, member: object) -> None:
+        """Let a caller go that hung up; the last one ends a read, and never anything else."""
+        if errand.leave(member) and errand.effect.is_read and not errand.is_done:  # type: ignore[arg-type]  # a Member
+            self._finish(errand, errand.failure_now())
+
+    async def call_on(self, backend: Backend, method: Method, params: bytes, deadline: float) -> Result:
+        """Make a call of the gateway's own upkeep on one backend, through its slot."""
+        errand = Errand(
+            self.pool.name, UPKEEP, method, method.effect, params, self.bound(method.bound), self.loop.time(), own=backend
+        )
+        member = errand.join(self.loop.create_future(), deadline)
+        self.begin(errand)
+        return await member.future
+
+    def _wait(self, errand: Errand) -> None:
+        """Let an errand wait for a slot, unless waiting is pointless."""
+        now = self.loop.time()
+        if not self.pool.has_hope(errand.lane, errand.left_out, errand.own):
+            self._finish(errand, errand.failure_hopeless())
+            return
+        first = bool(errand.tried)
+        if self._would_be_late(errand, now) or not self.queue.push(errand, first=first):
+            self.watcher.count("overloaded", self.pool.name)
+            kind = OUTCOME_UNKNOWN if errand.may_have_run else OVERLOADED
+            self._finish(errand, errand.failure(kind, "too many calls wait; ask again a little later"))
+            return
+        if errand.own is not None:
+            self.wake()
+        elif len(self.attempts) < self.pool.slots:
+            backend = self.pool.choose(errand.lane, errand.left_out, now, self.chance, overflow=errand.overflow)
+            if backend is not None:
+                self.offer(backend)
+
+    def _would_be_late(self, errand: Errand, now: float) -> bool:
+        """Whether the calls that wait already would take longer than this one can wait."""
+        serving = self.pool.candidates(errand.lane) if errand.own is None else []
+        if not serving or errand.lane in (Lane.MONEY, Lane.PUBLISH):
+            return False
+        slots = self.pool.slots if errand.lane is not Lane.LOCAL else serving[0].slots
+        return self.queue.waiting * self.service.value(now) / slots > errand.deadline - now
+
+    def _finish(self, errand: Errand, result: Result) -> None:
+        """End an errand; attempts still on the wire go on without it until their slots are settled."""
+        self.queue.remove(errand)
+        self.flights.drop(errand)
+        self.errands.discard(errand)
+        errand.end(result)
+        if errand.effect in (Effect.WRITE, Effect.ALLOCATE, Effect.PUBLISH) and errand.own is None and errand.last_backend:
+            self.pool.wrote(changes_addresses=errand.effect is not Effect.PUBLISH)
+
+    # -- attempts -------------------------------------------------------------------------------------------
+
+    def _try_now(self, errand: Errand, *, is_hedge: bool = False) -> bool:
+        """Send an errand to a backend with a free slot, if there is one."""
+        now = self.loop.time()
+        if errand.own is not None:
+            backend: Backend | None = errand.own
+            if not (errand.own.may_serve and errand.own.has_free_slot):
+                return False
+        else:
+            left_out = errand.left_out
+            if is_hedge:
+                left_out = left_out + [attempt.backend for attempt in errand.live]
+            backend = self.pool.choose(errand.lane, left_out, now, self.chance, overflow=errand.overflow or is_hedge)
+        return backend is not None and self._send(errand, backend, now, is_hedge=is_hedge)
+
+    def _send(self, errand: Errand, backend: Backend, now: float, *, is_hedge: bool = False) -> bool:
+        """Take permit and slot and hand the call to the wire."""
+        permit = backend.breaker.acquire()
+        if permit is None:
+            self.pool.refresh()
+            return False
+        occupant = backend.occupy(now, errand.bound, is_money=errand.effect.is_money)
+        attempt = Attempt(errand, backend, permit, occupant, f"g{next(self._ids)}", self._ended, now, is_hedge=is_hedge)
+        errand.live.append(attempt)
+        errand.last_backend = backend.name
+        errand.hedge_at = now + self._hedge_delay(errand)
+        if not errand.effect.is_read and errand.own is None:
+            self.pool.generation += 1
+        self.attempts.add(attempt)
+        attempt.send(self.wire, self.targets[backend.name], self.settings.timeouts.server)
+        return True
+
+    def _hedge_delay(self, errand: Errand) -> float:
+        hedge = self.settings.hedge
+        usual = self._usual.get(errand.method.name)
+        return delay(usual.value() if usual is not None else None, hedge.floor, hedge.factor)
+
+    def _ended(self, attempt: Attempt, outcome: Outcome) -> None:
+        """Record how an attempt ended, then go on with its errand and with its slot."""
+        now = self.loop.time()
+        errand, backend = attempt.errand, attempt.backend
+        result = classify(outcome, attempt.our_id)
+        self.attempts.discard(attempt)
+        errand.live.remove(attempt)
+        self._free_slot(attempt, outcome)
+        self._record(attempt, outcome, result, now)
+        self.watcher.attempt_ended(attempt, outcome, result, now)
+        if not errand.is_done:
+            if isinstance(result, Answer):
+                errand.last_backend = backend.name
+                self._finish(errand, result)
+            else:
+                self._went_wrong(errand, backend, result, outcome)
+        if backend.has_free_slot:
+            self.offer(backend)
+
+    def _free_slot(self, attempt: Attempt, outcome: Outcome) -> None:
+        backend = attempt.backend
+        if outcome.fate is Fate.UNKNOWN and outcome.reason in UNSETTLED:
+            attempt.occupant.has_left = True
+        else:
+            backend.vacate(attempt.occupant)
+        if backend.is_stalled:
+            backend.is_stalled = False
+
+    def _record(self, attempt: Attempt, outcome: Outcome, result: Answer | Tried, now: float) -> None:
+        """Tell backend, circuit and pool what this attempt showed of the daemon."""
+        backend, breaker = attempt.backend, attempt.backend.breaker
+        if isinstance(result, Answer):
+            seconds = now - attempt.started_at
+            backend.note_success(now, seconds)
+            self.service.add(seconds, now)
+            usual = self._usual.get(attempt.errand.method.name)
+            if usual is None and len(self._usual) < MAX_METHODS_MEASURED:
+                usual = self._usual[attempt.errand.method.name] = Quantile(self.settings.hedge.quantile)
+            if usual is not None:
+                usual.add(seconds)
+            breaker.success(attempt.permit)
+            if attempt.permit.is_trial:
+                self.pool.emit(Event("circuit.closed", self.pool.name, backend.name))
+                self.pool.refresh()
+            return
+        if outcome.reason in ("aborted", "local") or (attempt.errand.is_done and result.sent is Sent.NO):
+            breaker.ignore(attempt.permit)
+            return
+        backend.note_fault()
+        if breaker.fault(attempt.permit, now):
+            self.pool.emit(
+                Event("circuit.opened", self.pool.name, backend.name, {"reason": result.reason}, level="warning")
+            )
+        if result.sent is Sent.NO and result.reason in NOT_LISTENING:
+            self.pool.refused(backend, now, result.reason)
+        else:
+            self.pool.suspect(backend, now, result.reason)
+
+    def _went_wrong(self, errand: Errand, backend: Backend, tried: Tried, outcome: Outcome) -> None:
+        """Decide what follows an attempt without an answer."""
+        errand.tried.append(tried)
+        if tried.sent is Sent.UNKNOWN and not outcome.reused:
+            errand.left_out.append(backend)
+        if errand.live:
+            return
+        if self.loop.time() >= errand.deadline:
+            self._finish(errand, errand.failure_now())
+            return
+        match decide(errand.effect, errand.tried, self.settings.retry.max_attempts):
+            case GiveUp(reason=reason):
+                self._finish(errand, errand.failure(OUTCOME_UNKNOWN, f"the daemon broke off ({reason})"))
+            case again:
+                if again.costs and not self.budget.spend(self.loop.time()):
+                    message = f"the daemon broke off ({tried.reason}) and the retry budget is spent"
+                    self._finish(errand, errand.failure(OUTCOME_UNKNOWN, message))
+                    return
+                self.watcher.count("retries", self.pool.name)
+                errand.overflow = True
+                if not self._try_now(errand):
+                    self._wait(errand)
+
+    # -- slots come free ------------------------------------------------------------------------------------
+
+    def offer(self, backend: Backend) -> None:
+        """Give a free slot to the probe that is due there, else to the calls that wait, by their order."""
+        if backend.probe_is_due and self.probe_now(backend):
+            return
+        while self.queue.waiting and backend.has_free_slot:
+            if not backend.takes_calls:
+                return
+
+            def may(errand: Errand) -> bool:
+                if errand.lane is Lane.OWN:
+                    return errand.own is backend
+                return backend not in errand.left_out and self.pool.may_take(
+                    backend, errand.lane, overflow=errand.overflow
+                )
+
+            errand = self.queue.next(LANES_IN_ORDER, may)
+            if errand is None:
+                return
+            if not self._send(errand, backend, self.loop.time()):
+                self.queue.push(errand, first=True)
+                return
+
+    def wake(self) -> None:
+        """Look at all waiting calls again, soon: something changed in the pool."""
+        if self._pump_handle is None and self.queue.waiting:
+            self._pump_handle = self.loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._pump_handle = None
+        for backend in self.pool.backends:
+            if not self.queue.waiting:
+                return
+            if backend.has_free_slot:
+                self.offer(backend)
+        for errand in [one for one in self.queue if not self.pool.has_hope(one.lane, one.left_out, one.own)]:
+            self._finish(errand, errand.failure_hopeless())
+
+    # -- the sweep ------------------------------------------------------------------------------------------
+
+    def _sweep(self) -> None:
+        """Look after deadlines, hedges and wallet reads that waited long enough for the primary."""
+        self._sweep_handle = None
+        now = self.loop.time()
+        for errand in list(self.errands):
+            if errand.soonest <= now:
+                self._expire(errand, now)
+            if errand.is_done:
+                continue
+            if errand.is_waiting:
+                if errand.lane is Lane.WALLET and not errand.overflow and now - errand.arrived_at >= self._patience():
+                    errand.overflow = True
+                    self.wake()
+            elif now >= errand.hedge_at:
+                self._hedge(errand, now)
+        if self.errands:
+            self._sweep_handle = self.loop.call_later(SWEEP, self._sweep)
+
+    def _patience(self) -> float:
+        """How long a wallet read waits for a busy primary before another aligned backend may answer it."""
+        return self.settings.hedge.floor
+
+    def _expire(self, errand: Errand, now: float) -> None:
+        """Answer members whose time is up; an attempt that has not sent yet never will."""
+        if errand.deadline <= now:
+            for attempt in list(errand.live):
+                if not attempt.exchange.sent:
+                    attempt.exchange.abort()
+            failure = errand.failure_now()
+            for attempt in errand.live:
+                if attempt.exchange.sent:
+                    self.pool.suspect(attempt.backend, now, "deadline")
+            self._finish(errand, failure)
+        else:
+            errand.expire(now)
+
+    def _hedge(self, errand: Errand, now: float) -> None:
+        """Mark the backends that take unusually long, and ask another one where that is allowed."""
+        for attempt in errand.live:
+            if not attempt.backend.is_stalled:
+                attempt.backend.is_stalled = True
+                self.wake()
+        if not self.settings.hedge.enabled or not is_hedgeable(errand.effect) or errand.own is not None:
+            return
+        if len(errand.live) + len(errand.tried) >= self.settings.retry.max_attempts:
+            return
+        is_late = now - errand.live[0].started_at >= errand.bound
+        if not is_late and not self.budget.has_token(now):
+            return
+        if self._try_now(errand, is_hedge=True):
+            self.budget.spend(now)
+            self.watcher.count("hedges", self.pool.name)
+
+

@@ -1,0 +1,193 @@
+"""One wallet's rooms put together: pool, runner, prober, mirror; and how they take new settings while they run.
+
+Rule: a reload never forgets a call that is under way.  A backend whose settings did not change keeps its
+live state; a changed or removed one is drained and a new one starts from nothing, busy until a probe answers.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.base.config import Backend as BackendSettings
+from gateway.base.config import Settings
+from gateway.base.events import Emit, Event
+from gateway.base.levels import Level
+from gateway.fleet.backend import Backend
+from gateway.fleet.breaker import Breaker
+from gateway.fleet.pool import Pool
+from gateway.flow.runner import Runner, Watcher
+from gateway.profiles import Profile
+from gateway.profiles import load as load_profile
+from gateway.rules.health import Limits
+from gateway.supervision.mirror import Mirror
+from gateway.supervision.prober import Prober, ProbeWatcher
+from gateway.upstream.wire import Target, Wire
+
+
+class Watchers(Watcher, ProbeWatcher, Protocol):
+    """Who counts attempts and probes."""
+
+
+@dataclass(slots=True)
+class Plant:
+    """Everything of one wallet."""
+
+    name: str
+    settings: Settings
+    profile: Profile
+    pool: Pool
+    runner: Runner
+    prober: Prober
+    mirror: Mirror
+    targets: dict[str, Target]
+    _mirror_task: "asyncio.Task[None] | None" = None
+
+    def start(self) -> None:
+        """Begin to probe and to mirror."""
+        self.prober.start()
+        if self.settings.wallets[self.name].mirror:
+            self._mirror_task = self.runner.loop.create_task(self.mirror.run(), name=f"mirror-{self.name}")
+
+    async def stop(self) -> None:
+        """End the background work."""
+        self.prober.stop()
+        if self._mirror_task is not None:
+            self._mirror_task.cancel()
+            await asyncio.gather(self._mirror_task, return_exceptions=True)
+
+    def status(self, now: float) -> dict[str, object]:
+        """Return what a person asks first about a wallet; no secret, no address."""
+        pool = self.pool
+        return {
+            "wallet": self.name,
+            "profile": self.profile.name,
+            "primary": pool.primary.name,
+            "panic": pool.is_panicking,
+            "waiting": self.runner.queue.waiting,
+            "in_flight": len(self.runner.attempts),
+            "backends": [_backend_status(pool, backend, now) for backend in pool.backends],
+        }
+
+    def why_not_ready(self) -> list[str]:
+        """Return why the wallet cannot take every call now; empty when it can."""
+        pool = self.pool
+        if any(backend.takes_calls for backend in pool.backends):
+            return []
+        return [f"{backend.name}: {backend.diagnosis.kind}: {backend.diagnosis.reason}" for backend in pool.backends]
+
+    def update(self, settings: Settings, targets: dict[str, Target]) -> None:
+        """Take new settings for this wallet; calls under way keep those that they began with."""
+        wallet = settings.wallets[self.name]
+        before = self.settings.wallets[self.name]
+        kept = {one.name: one for one in before.backends}
+        now = self.runner.loop.time()
+        same_circuit = settings.breaker == self.settings.breaker
+        backends: list[Backend] = []
+        for one in wallet.backends:
+            old = self.pool.by_name.get(one.name)
+            if old is not None and kept.get(one.name) == one and wallet.profile == before.profile:
+                if not same_circuit:
+                    old.breaker = _breaker(settings)
+                old.latency.tau = settings.health.ewma
+                backends.append(old)
+            else:
+                backends.append(_backend(one, self.name, settings, self._new_profile(wallet.profile), now))
+        self.settings = settings
+        self.profile = self.runner.profile = self.prober.profile = self.mirror.profile = self._new_profile(wallet.profile)
+        self.targets.clear()
+        self.targets.update(targets)
+        self.runner.update(settings)
+        self.prober.update(settings.health, settings.timeouts)
+        self.pool.update(
+            backends,
+            primary=wallet.primary_name,
+            limits=_limits(settings),
+            start_grace=wallet.start_grace,
+            expect_return=wallet.expect_return,
+            slow_start=settings.health.slow_start,
+            lag_blocks=settings.health.lag_blocks,
+            mirror=wallet.mirror,
+        )
+        if wallet.mirror and self._mirror_task is None:
+            self._mirror_task = self.runner.loop.create_task(self.mirror.run(), name=f"mirror-{self.name}")
+
+    def _new_profile(self, name: str) -> Profile:
+        return self.profile if name == self.profile.name else load_profile(name)
+
+
+def build_wallet(
+    name: str,
+    settings: Settings,
+    *,
+    wire: Wire,
+    targets: Mapping[str, Target],
+    watcher: Watchers,
+    emit: Emit,
+    chance: Callable[[], float],
+    loop: asyncio.AbstractEventLoop,
+) -> Plant:
+    """Build one wallet's rooms; nothing is started."""
+    wallet = settings.wallets[name]
+    profile = load_profile(wallet.profile)
+    pool = Pool(
+        name,
+        [_backend(one, name, settings, profile, loop.time()) for one in wallet.backends],
+        primary=wallet.primary_name,
+        limits=_limits(settings),
+        start_grace=wallet.start_grace,
+        expect_return=wallet.expect_return,
+        slow_start=settings.health.slow_start,
+        lag_blocks=settings.health.lag_blocks,
+        mirror=wallet.mirror,
+        emit=emit,
+    )
+    shared = dict(targets)
+    runner = Runner(pool, profile, wire, shared, settings, watcher, chance, loop)
+    prober = Prober(pool, profile, wire, shared, settings.health, settings.timeouts, watcher, runner.offer, loop)
+    runner.probe_now = prober.slot_is_free
+    mirror = Mirror(pool, profile, runner.call_on, loop)
+    emit(Event("wallet.configured", name, "", {"backends": len(pool.backends), "primary": pool.primary.name}))
+    return Plant(name, settings, profile, pool, runner, prober, mirror, shared)
+
+
+def _backend(one: BackendSettings, wallet: str, settings: Settings, profile: Profile, now: float) -> Backend:
+    return Backend(
+        one.name,
+        wallet,
+        slots=1 if profile.serial else (one.slots or profile.slots),
+        is_serial=profile.serial,
+        top=Level.LOADED if profile.chain == "offline" else Level.SYNCED,
+        breaker=_breaker(settings),
+        ewma=settings.health.ewma,
+        grace_until=now + settings.wallets[wallet].start_grace,
+    )
+
+
+def _breaker(settings: Settings) -> Breaker:
+    circuit = settings.breaker
+    return Breaker(circuit.failures, circuit.open_for, circuit.open_for_max, circuit.trials)
+
+
+def _limits(settings: Settings) -> Limits:
+    health = settings.health
+    return Limits(health.probe_timeout, health.wedged_after, health.lag_grace)
+
+
+def _backend_status(pool: Pool, backend: Backend, now: float) -> dict[str, object]:
+    return {
+        "name": backend.name,
+        "primary": backend is pool.primary,
+        "phase": backend.phase.value,
+        "kind": backend.diagnosis.kind.value,
+        "reason": backend.diagnosis.reason,
+        "for_seconds": round(now - backend.since, 1) if backend.since else None,
+        "level": backend.level.name.lower(),
+        "height": backend.height,
+        "aligned": pool.is_aligned(backend),
+        "circuit": backend.breaker.state,
+        "score": round(backend.score, 2),
+        "in_flight": len(backend.occupants),
+        "suspect": backend.is_suspect,
+        "latency_ms": round(backend.latency.value(now) * 1000, 2),
+    }

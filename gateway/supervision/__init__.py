@@ -1,0 +1,1 @@
+"""The care of backends, in the background.  A sibling of `flow`: neither knows the other."""

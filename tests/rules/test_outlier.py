@@ -1,0 +1,25 @@
+"""Nobody ejects the last backend that answers."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.rules.health import Kind
+from gateway.rules.outlier import is_panic, may_eject
+
+
+def test_the_last_that_answers_stays_although_it_is_adrift() -> None:
+    """Stale reads beat none."""
+    assert not may_eject(Kind.ADRIFT, others_serving=0)
+    assert may_eject(Kind.ADRIFT, others_serving=1)
+
+
+@given(st.sampled_from([Kind.WEDGED, Kind.DEAD]), st.integers(0, 5))
+def test_a_daemon_that_does_not_answer_always_goes(kind: Kind, others: int) -> None:
+    """It serves nobody where it is."""
+    assert may_eject(kind, others)
+
+
+@given(st.integers(0, 50), st.integers(1, 50))
+def test_panic_is_below_half(serving: int, total: int) -> None:
+    """Exactly half is no panic."""
+    assert is_panic(serving, total) == (serving < total / 2)

@@ -1,0 +1,61 @@
+"""Retries: what may have been run is never run again, unless running it again changes nothing."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.base.effects import Effect
+from gateway.rules.retry import EMPTY_LIMIT, QUERY_OF_DEATH, GiveUp, Sent, Tried, TryAgain, decide, is_repeatable
+
+tried = st.builds(Tried, st.sampled_from(Sent), st.sampled_from(["empty", "reset", "half", "timeout", "refused"]))
+several = st.lists(tried, min_size=1, max_size=6)
+
+
+@given(st.sampled_from([Effect.WRITE, Effect.ALLOCATE, Effect.SIGN]), several, st.integers(1, 10))
+def test_a_call_that_could_move_money_is_never_repeated_once_sent(
+    effect: Effect, attempts: list[Tried], most: int
+) -> None:
+    """One unknown attempt ends it, and the error says unknown."""
+    decision = decide(effect, attempts, most)
+    if any(one.sent is Sent.UNKNOWN for one in attempts):
+        assert isinstance(decision, GiveUp)
+        assert decision.unknown
+    else:
+        assert decision == TryAgain(costs=False)
+
+
+@given(st.sampled_from(Effect), several, st.integers(1, 10))
+def test_what_was_provably_not_sent_is_always_tried_again_for_nothing(
+    effect: Effect, attempts: list[Tried], most: int
+) -> None:
+    """A refused connection costs no token, whatever the call does."""
+    unsent = [Tried(Sent.NO, one.reason) for one in attempts]
+    assert decide(effect, unsent, most) == TryAgain(costs=False)
+
+
+@given(several, st.integers(1, 10))
+def test_a_query_of_death_costs_two_daemons_at_most(attempts: list[Tried], most: int) -> None:
+    """After two empty replies nobody else is asked."""
+    decision = decide(Effect.READ, attempts, most)
+    deadly = sum(one.sent is Sent.UNKNOWN and one.reason in QUERY_OF_DEATH for one in attempts)
+    if deadly >= EMPTY_LIMIT:
+        assert isinstance(decision, GiveUp)
+
+
+@given(several, st.integers(1, 10))
+def test_attempts_are_bounded_and_paid(attempts: list[Tried], most: int) -> None:
+    """Never more unknown attempts than allowed; a repeat after one costs a token."""
+    unknown = sum(one.sent is Sent.UNKNOWN for one in attempts)
+    match decide(Effect.WALLET_READ, attempts, most):
+        case TryAgain(costs=costs):
+            assert unknown < most
+            assert costs == (attempts[-1].sent is Sent.UNKNOWN)
+        case GiveUp(unknown=said):
+            assert said
+            assert unknown
+
+
+def test_reads_and_the_same_bytes_may_be_repeated() -> None:
+    """And nothing else."""
+    assert {effect for effect in Effect if is_repeatable(effect)} == {
+        Effect.READ, Effect.WALLET_READ, Effect.LOCAL_READ, Effect.PUBLISH,
+    }  # fmt: skip
