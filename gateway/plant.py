@@ -94,7 +94,9 @@ class Plant:
             else:
                 backends.append(_backend(one, self.name, settings, self._new_profile(wallet.profile), now))
         self.settings = settings
-        self.profile = self.runner.profile = self.prober.profile = self.mirror.profile = self._new_profile(wallet.profile)
+        self.profile = self.runner.profile = self.prober.profile = self.mirror.profile = self._new_profile(
+            wallet.profile
+        )
         self.targets.clear()
         self.targets.update(targets)
         self.runner.update(settings)

@@ -106,7 +106,9 @@ class FakeDaemon:
         mangle: turns the answer of a call into what goes wrong with it: None is "as it should be".
     """
 
-    def __init__(self, name: str, loop: asyncio.AbstractEventLoop, service: Callable[[str], float] | None = None) -> None:
+    def __init__(
+        self, name: str, loop: asyncio.AbstractEventLoop, service: Callable[[str], float] | None = None
+    ) -> None:
         """Begin alive, loaded and synced."""
         self.name = name
         self.loop = loop
@@ -291,5 +293,3 @@ class Recorder:
         """Count anything."""
         del wallet
         self.counts[name] = self.counts.get(name, 0) + 1
-
-

@@ -95,10 +95,8 @@ class Failure:
             "executed": self.kind.executed.value,
             "safe_to_repeat": self.safe_to_repeat,
         }
-        for key, value in (("wallet", self.wallet), ("backend", self.backend), ("next_step", self.next_step)):
-            if value:
-                data[key] = value
-        return data
+        places = {"wallet": self.wallet, "backend": self.backend, "next_step": self.next_step}
+        return data | {key: value for key, value in places.items() if value}
 
 
 class ConfigError(Exception):

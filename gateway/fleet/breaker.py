@@ -9,6 +9,7 @@ fact, its own time-out is out of reach, and the way from open to half-open is ou
 seconds, and only when a semantic probe has answered.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pybreaker
@@ -46,9 +47,7 @@ class Breaker:
 
     def __init__(self, failures: int, open_for: float, open_for_max: float, trials: int) -> None:
         """Start closed."""
-        self._circuit = pybreaker.CircuitBreaker(
-            fail_max=failures, reset_timeout=_NEVER, throw_new_error_on_trip=False
-        )
+        self._circuit = pybreaker.CircuitBreaker(fail_max=failures, reset_timeout=_NEVER, throw_new_error_on_trip=False)
         self.open_for = open_for
         self.open_for_max = open_for_max
         self.trials = trials
@@ -114,10 +113,8 @@ class Breaker:
         if not self._is_current(permit):
             return False
         self._doubt = True
-        try:
+        with suppress(Fault):
             self._circuit.call(_fail)
-        except Fault:
-            pass
         if self.is_closed:
             return False
         if permit.is_trial:

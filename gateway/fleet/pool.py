@@ -6,8 +6,8 @@ routed by are made anew at each change, so that routing a call costs the same wi
 
 from collections.abc import Callable, Collection
 
-from gateway.base.levels import Level
 from gateway.base.events import Emit, Event
+from gateway.base.levels import Level
 from gateway.fleet.backend import Backend
 from gateway.fleet.slots import Lane
 from gateway.rules.health import Diagnosis, Kind, Limits, diagnose
@@ -202,7 +202,13 @@ class Pool:
         )
 
     def choose(
-        self, lane: Lane, tried: Collection[Backend], now: float, chance: Callable[[], float], *, overflow: bool
+        self,
+        lane: Lane,
+        tried: Collection[Backend],
+        now: float,
+        chance: Callable[[], float],
+        *,
+        overflow: bool,
     ) -> Backend | None:
         """Return a backend with a free slot for a call, None when it has to wait.
 
@@ -266,7 +272,14 @@ class Pool:
         before, backend.diagnosis = backend.diagnosis, found
         changed = before.may_return != found.may_return
         if found.kind is not before.kind and found.kind is not Kind.OK:
-            self.emit(Event("backend.diagnosed", self.name, backend.name, {"kind": found.kind.value, "reason": found.reason}))
+            self.emit(
+                Event(
+                    "backend.diagnosed",
+                    self.name,
+                    backend.name,
+                    {"kind": found.kind.value, "reason": found.reason},
+                )
+            )
         if found.kind is Kind.OK:
             changed |= self._heal(backend, now)
         elif found.is_sick and backend.phase is not Phase.EJECTED:

@@ -29,7 +29,17 @@ NOT_LISTENING = frozenset({"refused", "unreachable", "resolve", "tls"})
 class Attempt:
     """One sending of an errand's call to one backend."""
 
-    __slots__ = ("backend", "errand", "exchange", "is_hedge", "occupant", "on_end", "our_id", "permit", "started_at")
+    __slots__ = (
+        "backend",
+        "errand",
+        "exchange",
+        "is_hedge",
+        "occupant",
+        "on_end",
+        "our_id",
+        "permit",
+        "started_at",
+    )
 
     exchange: Exchange
 

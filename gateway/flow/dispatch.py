@@ -77,7 +77,13 @@ class Dispatcher:
             return reply(call, verdict.failure)
         if call.id is None and not verdict.effect.is_read:
             self.emit(
-                Event("notification.refused", wallet, "", {"method": call.method, "client": client.name}, level="warning")
+                Event(
+                    "notification.refused",
+                    wallet,
+                    "",
+                    {"method": call.method, "client": client.name},
+                    level="warning",
+                )
             )
             return Reply(b"")
         result = await self._run(runner, client, verdict, deadline)
@@ -98,7 +104,7 @@ class Dispatcher:
         else:
             errand = Errand(
                 runner.pool.name, client.name, method, effect, granted.params,
-                runner.bound(method.bound), self.loop.time(),
+                runner.bound(granted.bound), self.loop.time(),
             )  # fmt: skip
             member = errand.join(future, deadline)
             if shares:

@@ -94,7 +94,8 @@ class Errand:
     def __repr__(self) -> str:
         """Status line."""
         state = "done" if self.is_done else "waiting" if self.is_waiting else "in flight"
-        return f"<Errand {self.method.name} {state} members={len(self.members)} attempts={len(self.tried) + len(self.live)}>"
+        attempts = len(self.tried) + len(self.live)
+        return f"<Errand {self.method.name} {state} members={len(self.members)} attempts={attempts}>"
 
     def join(self, future: "asyncio.Future[Result]", deadline: float) -> Member:
         """Let one more caller wait; the errand lasts as long as the most patient one."""
@@ -151,7 +152,9 @@ class Errand:
     def failure_hopeless(self) -> Failure:
         """Return the error for a call that no backend can take before its deadline."""
         if self.may_have_run:
-            return self.failure(OUTCOME_UNKNOWN, f"the daemon broke off ({self.tried[-1].reason}) and no other is there")
+            return self.failure(
+                OUTCOME_UNKNOWN, f"the daemon broke off ({self.tried[-1].reason}) and no other is there"
+            )
         return self.failure(NO_BACKEND, "no backend can take this call and none is expected back; nothing was sent")
 
     def failure(self, kind: Kind, message: str) -> Failure:

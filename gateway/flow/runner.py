@@ -130,7 +130,14 @@ class Runner:
     async def call_on(self, backend: Backend, method: Method, params: bytes, deadline: float) -> Result:
         """Make a call of the gateway's own upkeep on one backend, through its slot."""
         errand = Errand(
-            self.pool.name, UPKEEP, method, method.effect, params, self.bound(method.bound), self.loop.time(), own=backend
+            self.pool.name,
+            UPKEEP,
+            method,
+            method.effect,
+            params,
+            self.bound(method.bound),
+            self.loop.time(),
+            own=backend,
         )
         member = errand.join(self.loop.create_future(), deadline)
         self.begin(errand)
@@ -169,7 +176,11 @@ class Runner:
         self.flights.drop(errand)
         self.errands.discard(errand)
         errand.end(result)
-        if errand.effect in (Effect.WRITE, Effect.ALLOCATE, Effect.PUBLISH) and errand.own is None and errand.last_backend:
+        if (
+            errand.effect in (Effect.WRITE, Effect.ALLOCATE, Effect.PUBLISH)
+            and errand.own is None
+            and errand.last_backend
+        ):
             self.pool.wrote(changes_addresses=errand.effect is not Effect.PUBLISH)
 
     # -- attempts -------------------------------------------------------------------------------------------
@@ -384,5 +395,3 @@ class Runner:
         if self._try_now(errand, is_hedge=True):
             self.budget.spend(now)
             self.watcher.count("hedges", self.pool.name)
-
-

@@ -10,6 +10,7 @@ another one at the same place means another seed, and such a standby is never al
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import msgspec
 
@@ -42,7 +43,12 @@ class Mirror:
     """The mirror of one wallet."""
 
     def __init__(
-        self, pool: Pool, profile: Profile, call_on: CallOn, loop: asyncio.AbstractEventLoop, period: float = PERIOD
+        self,
+        pool: Pool,
+        profile: Profile,
+        call_on: CallOn,
+        loop: asyncio.AbstractEventLoop,
+        period: float = PERIOD,
     ) -> None:
         """Begin with nothing compared."""
         self.pool = pool
@@ -60,10 +66,8 @@ class Mirror:
         """Compare for ever: after each write, when a standby comes into service, and now and then."""
         while True:
             self._wake.clear()
-            try:
+            with suppress(NotNow):
                 await self.compare()
-            except NotNow:
-                pass
             await self._until_needed()
 
     async def _until_needed(self) -> None:

@@ -165,7 +165,8 @@ class World:
             if told.answered_at > told.deadline + 1.0:
                 found.append(f"7: {told.method} {told.tag} was answered {told.answered_at - told.deadline:.3f} s late")
             error = told.reply.get("error")
-            if isinstance(error, dict) and error.get("data", {}).get("executed") == "no" and runs[told.tag]:
+            shared = told.tag == "same"
+            if not shared and isinstance(error, dict) and error["data"]["executed"] == "no" and runs[told.tag]:
                 found.append(f"4: {told.method} {told.tag} was called not executed and ran {runs[told.tag]} times")
             if told.method in ("setlabel", "payto") and runs[told.tag] > 1:
                 found.append(f"2: {told.method} {told.tag} ran {runs[told.tag]} times")

@@ -1,0 +1,293 @@
+"""JSON-RPC envelopes: what clients send, what goes to a daemon, what comes back.
+
+Rule: ids, params and results pass through as the bytes that were written.  Nothing is decoded that need not
+be, so big integers, decimal text and unknown members inside them arrive exactly as they left.
+"""
+
+import re
+from dataclasses import dataclass
+
+import msgspec
+
+from gateway.base.errors import INVALID_REQUEST, PARSE_ERROR, Failure, Kind
+
+MAX_METHOD = 100
+"""Characters of a method name; the longest real one has 46."""
+
+MAX_ID = 1000
+"""Bytes of an id; it is kept and echoed for each call."""
+
+MEMBERS = ("method", "params", "id", "jsonrpc")
+"""What an envelope is made of."""
+
+_QUOTED = tuple(f'"{name}"'.encode() for name in MEMBERS)
+
+_ABSENT = msgspec.Raw(b"")
+"""Default of a member that is not there, told by identity; `Raw | None` would refuse objects."""
+
+_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_BRACKETS = re.compile(rb"[\[\]{}]")
+_TOKENS = re.compile(_STRINGS.pattern + rb"|[\[\]{}:]", re.DOTALL)
+_ID = re.compile(rb'"|-?[0-9]|null$')
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call as the client wrote it.
+
+    Args:
+        method: its name.
+        params: raw JSON text, b"" when absent.
+        id: raw JSON text, None when absent: a notification; b"null" is answered with null.
+        v1: no `jsonrpc` member: answered in the 1.0 shape.
+    """
+
+    method: str
+    params: bytes
+    id: bytes | None
+    v1: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """Something that is not a call; `id` is b"null" where none could be read."""
+
+    failure: Failure
+    id: bytes
+    v1: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A daemon's complete answer as raw JSON; exactly one of the two is not None."""
+
+    result: bytes | None
+    error: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What goes back to a client for one call.
+
+    Args:
+        body: raw JSON of the reply object, b"" for a notification.
+        status: HTTP status for clients that want statuses.
+        retry_after: seconds, for the header of the same name.
+    """
+
+    body: bytes
+    status: int = 200
+    retry_after: float | None = None
+
+
+class BadAnswer(Exception):  # noqa: N818 - a finding about a daemon; it is always caught and classified
+    """A body that is no answer to our call; `reason` is not_json, not_jsonrpc or foreign_id."""
+
+    def __init__(self, reason: str) -> None:
+        """Keep the reason."""
+        super().__init__(reason)
+        self.reason = reason
+
+
+class _Envelope(msgspec.Struct):
+    """The members of a call, still raw."""
+
+    method: msgspec.Raw = _ABSENT
+    params: msgspec.Raw = _ABSENT
+    id: msgspec.Raw = _ABSENT
+    jsonrpc: msgspec.Raw = _ABSENT
+
+
+class _Returned(msgspec.Struct):
+    """The members of a daemon's answer, still raw."""
+
+    id: msgspec.Raw = _ABSENT
+    result: msgspec.Raw = _ABSENT
+    error: msgspec.Raw = _ABSENT
+
+
+_decode_call = msgspec.json.Decoder(_Envelope).decode
+_decode_batch = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_string = msgspec.json.Decoder(str).decode
+_decode_returned = msgspec.json.Decoder(_Returned).decode
+_decode_any = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+# -- what clients send --------------------------------------------------------------------------------------
+
+
+def parse(body: bytes, *, max_depth: int, max_batch: int) -> Call | Malformed | list[Call | Malformed]:
+    """Read a request body; a list is a batch.  Raises nothing: what is wrong comes back as Malformed."""
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        return _malformed(PARSE_ERROR, f"the body is not UTF-8 (byte {error.start}); JSON is sent as UTF-8")
+    body = body.strip(b" \t\r\n")
+    if not body:
+        return _malformed(INVALID_REQUEST, "the body is empty; send one call or a list of calls")
+    if too_deep(body, max_depth):
+        return _malformed(PARSE_ERROR, f"the JSON is nested deeper than {max_depth} levels; flatten it")
+    match body[0:1]:
+        case b"{":
+            return _parse_call(body)
+        case b"[":
+            return _parse_batch(body, max_batch)
+        case _:
+            return _not_a_call(body)
+
+
+def too_deep(body: bytes, max_depth: int) -> bool:
+    """Whether brackets outside of strings nest deeper than `max_depth`; few brackets cost two counts."""
+    if body.count(b"[") + body.count(b"{") <= max_depth:
+        return False
+    depth = 0
+    for bracket in _BRACKETS.finditer(_STRINGS.sub(b"", body)):
+        depth += 1 if bracket[0] in b"[{" else -1
+        if depth > max_depth:
+            return True
+    return False
+
+
+def _parse_batch(body: bytes, max_batch: int) -> Malformed | list[Call | Malformed]:
+    try:
+        entries = _decode_batch(body)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        return _malformed(PARSE_ERROR, f"the body is not JSON ({error})")
+    if not entries:
+        return _malformed(INVALID_REQUEST, "the batch is empty; send at least one call in it")
+    if len(entries) > max_batch:
+        return _malformed(INVALID_REQUEST, f"the batch has {len(entries)} calls; at most {max_batch} are taken at once")
+    calls: list[Call | Malformed] = []
+    for entry in entries:
+        raw = bytes(entry)
+        calls.append(_parse_call(raw) if raw.startswith(b"{") else _not_a_call(raw))
+    return calls
+
+
+def _parse_call(raw: bytes) -> Call | Malformed:
+    try:
+        envelope = _decode_call(raw)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        return _malformed(PARSE_ERROR, f"the body is not JSON ({error})")
+    v1 = envelope.jsonrpc is _ABSENT
+    call_id: bytes | None = None
+    if envelope.id is not _ABSENT:
+        call_id = bytes(envelope.id)
+        if len(call_id) > MAX_ID or not _ID.match(call_id):
+            return _malformed(
+                INVALID_REQUEST, f"id must be a string, a number or null of at most {MAX_ID} bytes", v1=v1
+            )
+    answered = b"null" if call_id is None else call_id
+    twice = _written_twice(raw)
+    if twice:
+        return _malformed(INVALID_REQUEST, f"{twice} is written twice; write each member once", answered, v1=v1)
+    method = bytes(envelope.method)
+    if not method.startswith(b'"'):
+        return _malformed(INVALID_REQUEST, "method must be a string; name the method to call", answered, v1=v1)
+    name = _decode_string(method)
+    if not 0 < len(name) <= MAX_METHOD:
+        return _malformed(INVALID_REQUEST, f"method must have 1 to {MAX_METHOD} characters", answered, v1=v1)
+    params = bytes(envelope.params)
+    if params and params[0:1] not in (b"[", b"{"):
+        return _malformed(INVALID_REQUEST, "params must be a list or an object; leave it out for none", answered, v1=v1)
+    return Call(name, params, call_id, v1)
+
+
+def _written_twice(raw: bytes) -> str:
+    """Return the name of an envelope member that occurs twice, "" when none does.
+
+    Readers disagree on which of two members counts, so nobody may be made to choose.  Counting quoted names
+    is cheap and enough for almost all calls; only where a name occurs more than once is the object looked at.
+    An escape in the text could hide a name from the count and has it looked at as well.
+    """
+    suspicious = b"\\" in raw or any(raw.count(name) > 1 for name in _QUOTED)
+    if not suspicious:
+        return ""
+    names = _top_level_names(raw)
+    return next((name for name in MEMBERS if names.count(name) > 1), "")
+
+
+def _top_level_names(raw: bytes) -> list[str]:
+    """Return the decoded names of an object's own members, in order, twice where they are written twice."""
+    names: list[str] = []
+    depth = 0
+    before = b""
+    for token in _TOKENS.finditer(raw):
+        text = token[0]
+        if text in b"[{":
+            depth += 1
+        elif text in b"]}":
+            depth -= 1
+        elif text == b":" and depth == 1:
+            names.append(_decode_string(before))
+        before = text
+    return names
+
+
+def _not_a_call(raw: bytes) -> Malformed:
+    try:
+        _decode_any(raw)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        return _malformed(PARSE_ERROR, f"the body is not JSON ({error})")
+    return _malformed(INVALID_REQUEST, "a call is an object with method, params and id")
+
+
+def _malformed(kind: Kind, message: str, call_id: bytes = b"null", *, v1: bool = False) -> Malformed:
+    return Malformed(Failure(kind, f"{kind.name}: {message}", safe_to_repeat=False), call_id, v1)
+
+
+# -- what goes back to them ---------------------------------------------------------------------------------
+
+
+def result_reply(call_id: bytes, v1: bool, result: bytes) -> bytes:  # noqa: FBT001 - a member of the call, passed in its order
+    """Wrap a raw result in the daemon's own member order."""
+    if v1:
+        return b'{"result": %b, "id": %b, "error": null}' % (result, call_id)
+    return b'{"result": %b, "id": %b, "jsonrpc": "2.0"}' % (result, call_id)
+
+
+def error_reply(call_id: bytes, v1: bool, error: bytes) -> bytes:  # noqa: FBT001 - the same
+    """Wrap a raw error object."""
+    if v1:
+        return b'{"result": null, "id": %b, "error": %b}' % (call_id, error)
+    return b'{"error": %b, "id": %b, "jsonrpc": "2.0"}' % (error, call_id)
+
+
+def failure_error(failure: Failure) -> bytes:
+    """Return the raw error object of an error of ours."""
+    return _encode({"code": failure.kind.code, "message": failure.message, "data": failure.data()})
+
+
+# -- daemons ------------------------------------------------------------------------------------------------
+
+
+def request(our_id: str, method: str, params: bytes) -> bytes:
+    """Return the body of a call to a daemon; `our_id` and `method` are plain names of ours."""
+    return b'{"jsonrpc": "2.0", "id": "%b", "method": "%b", "params": %b}' % (
+        our_id.encode(),
+        method.encode(),
+        params or b"[]",
+    )
+
+
+def read_answer(body: bytes, our_id: str) -> Answer:
+    """Read a daemon's answer to the call that we gave `our_id`.
+
+    Raises:
+        BadAnswer: not_json; not_jsonrpc (no object with a result or an error); foreign_id.
+    """
+    try:
+        returned = _decode_returned(body)
+    except msgspec.ValidationError:
+        raise BadAnswer("not_jsonrpc") from None
+    except (msgspec.MsgspecError, RecursionError):
+        raise BadAnswer("not_json") from None
+    if bytes(returned.id) != b'"%b"' % our_id.encode():
+        raise BadAnswer("not_jsonrpc" if returned.id is _ABSENT else "foreign_id")
+    error = None if returned.error is _ABSENT else bytes(returned.error)
+    if error is not None and error != b"null":
+        return Answer(None, error)
+    if returned.result is _ABSENT:
+        raise BadAnswer("not_jsonrpc")
+    return Answer(bytes(returned.result), None)

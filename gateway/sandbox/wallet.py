@@ -1,0 +1,238 @@
+"""The wallet of one daemon: what it knows of its seed, and what it makes of a view of the chain.
+
+Pure state, no input or output.  The rule: everything a daemon may forget (addresses made, labels, invoices,
+frozen coins) is in `Notes`, and everything else follows from the seed, the notes and the view; so two
+daemons with equal notes and views answer alike, and with different ones they differ as the real ones do.
+"""
+
+import hashlib
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from gateway.sandbox import addresses
+from gateway.sandbox.ledger import View
+from gateway.sandbox.transactions import COIN, Outpoint, Output
+
+GAP_LIMIT = 20
+"""How many addresses past the last old one a wallet watches; the same for receiving and for change."""
+
+OLD_AFTER = 2
+"""An address is old, and widens the gap, once a transaction of it has more confirmations than this."""
+
+
+@dataclass
+class Notes:
+    """What the wallet file holds, and a kill may lose."""
+
+    receiving: int = 0
+    """How many receiving addresses were derived."""
+    change: int = 0
+    labels: dict[str, str] = field(default_factory=dict)
+    frozen: list[str] = field(default_factory=list)
+    """Addresses whose coins are not spent."""
+    frozen_coins: list[str] = field(default_factory=list)
+    """Outpoints (``txid:index``) that are not spent; the wallet need not know them."""
+    requests: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Invoices by address, as addrequest made them."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As the wallet file holds them."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Coin:
+    """An unspent output of the wallet."""
+
+    outpoint: Outpoint
+    output: Output
+    address: str
+    height: int
+    """0 while unconfirmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Satoshis: what is confirmed, and what the mempool adds to it or takes away."""
+
+    confirmed: int
+    unconfirmed: int
+
+
+class Wallet:
+    """A seed, the notes about it, and the view of the chain that the daemon has."""
+
+    def __init__(self, seed: str, notes: Notes, view: View) -> None:
+        self.seed = seed
+        self.notes = notes
+        self.view = view
+        self.receiving: list[str] = []
+        self.change: list[str] = []
+        self._scripts: dict[str, str] = {}
+        self._index: dict[str, tuple[bool, int]] = {}
+        self._derive()
+        self.synchronize()
+
+    # Addresses
+
+    def create_address(self, *, change: bool = False) -> str:
+        """Derive the next address of a branch, used or not."""
+        if change:
+            self.notes.change += 1
+        else:
+            self.notes.receiving += 1
+        self._derive()
+        return (self.change if change else self.receiving)[-1]
+
+    def synchronize(self) -> None:
+        """Keep GAP_LIMIT addresses past the last old one.
+
+        This is the gap-limit blindness: a payment to an address further out is not seen at all.
+        """
+        for branch, change in ((self.receiving, False), (self.change, True)):
+            while len(branch) < GAP_LIMIT or any(self._is_old(address) for address in branch[-GAP_LIMIT:]):
+                self.create_address(change=change)
+
+    def addresses(self) -> list[str]:
+        """All addresses, receiving ones first."""
+        return self.receiving + self.change
+
+    def owns(self, address: str) -> bool:
+        """Whether the wallet watches this address (in the form answers have)."""
+        return address in self._index
+
+    def is_change(self, address: str) -> bool:
+        """Whether an own address is of the change branch."""
+        return self._index[address][0]
+
+    def public_key(self, address: str) -> str:
+        """The stand-in for the public key of an own address, in hexadecimal; KeyError for a foreign one."""
+        change, index = self._index[address]
+        return addresses.public_key(self.seed, change=change, index=index).hex()
+
+    def unused(self) -> list[str]:
+        """Receiving addresses without history and without an invoice, in order."""
+        return [one for one in self.receiving if not self.history_of(one) and one not in self.notes.requests]
+
+    def change_address(self) -> str:
+        """Where the next payment sends its rest: the first change address without history, else a new one."""
+        fresh = (one for one in self.change if not self.history_of(one))
+        return next(fresh, None) or self.create_address(change=True)
+
+    def history_of(self, address: str) -> list[str]:
+        """The txids that touched an own address, oldest first."""
+        return self.view.touching.get(self._scripts[address], [])
+
+    # Coins
+
+    def coins(self) -> list[Coin]:
+        """All unspent outputs of the wallet, frozen ones too, in the order of addresses and history."""
+        found = []
+        for address, script in self._scripts.items():
+            for txid in self.view.touching.get(script, []):
+                for index, output in enumerate(self.view.transactions[txid].outputs):
+                    outpoint = Outpoint(txid, index)
+                    if output.script == script and outpoint in self.view.coins:
+                        found.append(Coin(outpoint, output, address, self.view.heights[txid]))
+        return found
+
+    def is_frozen(self, coin: Coin) -> bool:
+        """Whether a coin may not be spent, for itself or for its address."""
+        return coin.address in self.notes.frozen or coin.outpoint.text in self.notes.frozen_coins
+
+    def balance(self, only: str | None = None) -> Balance:
+        """The balance of the wallet, or of one own address."""
+        confirmed = unconfirmed = 0
+        for address in self._scripts if only is None else [only]:
+            for txid in self.history_of(address):
+                change = self._effect(txid, {self._scripts[address]})
+                if self.view.heights[txid]:
+                    confirmed += change
+                else:
+                    unconfirmed += change
+        return Balance(confirmed, unconfirmed)
+
+    def transactions(self) -> list[tuple[str, int]]:
+        """The wallet's transactions, oldest first, each with what it added (satoshis, negative when it took)."""
+        own = set(self._scripts.values())
+        txids = {txid for address in self._scripts for txid in self.history_of(address)}
+        order = {txid: place for place, txid in enumerate(self.view.transactions)}
+        return [(txid, self._effect(txid, own)) for txid in sorted(txids, key=order.__getitem__)]
+
+    # Invoices
+
+    def request_id(self, address: str, amount: int, moment: int) -> str:
+        """The short name of an invoice; it does not depend on the daemon, but on the second it was made."""
+        return hashlib.sha256(f"{address}{amount}{moment}".encode()).hexdigest()[:10]
+
+    def received(self, address: str) -> list[tuple[int, int, str]]:
+        """What was ever paid to an own address: confirmations, satoshis and txid of each payment."""
+        payments = []
+        for txid in self.history_of(address):
+            height = self.view.heights[txid]
+            confirmations = self.view.height - height + 1 if height else 0
+            payments += [
+                (confirmations, output.value, txid)
+                for output in self.view.transactions[txid].outputs
+                if output.script == self._scripts[address]
+            ]
+        return payments
+
+    def request_status(self, address: str, now: float) -> tuple[str, list[str]]:
+        """The state of the invoice of an address, and the txids that paid it."""
+        asked = self.notes.requests[address]
+        total = 0
+        txids = []
+        for confirmations, value, txid in sorted(self.received(address), reverse=True):
+            total += value
+            txids.append(txid)
+            if total >= asked["amount"]:
+                return ("Paid" if confirmations else "Unconfirmed"), txids
+        if asked["exp"] and asked["time"] + asked["exp"] < now:
+            return "Expired", txids
+        return "Pending", txids
+
+    # Inside
+
+    def _effect(self, txid: str, scripts: set[str]) -> int:
+        """What a transaction adds to some scripts, in satoshis."""
+        tx = self.view.transactions[txid]
+        gained = sum(output.value for output in tx.outputs if output.script in scripts)
+        spent = [self.view.output(one.spent) for one in tx.inputs]
+        return gained - sum(output.value for output in spent if output and output.script in scripts)
+
+    def _is_old(self, address: str) -> bool:
+        heights = (self.view.heights[txid] for txid in self.history_of(address))
+        return any(height and self.view.height - height + 1 > OLD_AFTER for height in heights)
+
+    def _derive(self) -> None:
+        """Make the addresses that the notes count and the lists do not hold yet."""
+        for branch, wanted, change in (
+            (self.receiving, self.notes.receiving, False),
+            (self.change, self.notes.change, True),
+        ):
+            for index in range(len(branch), wanted):
+                address = addresses.derive(self.seed, change=change, index=index)
+                branch.append(address.text)
+                self._scripts[address.text] = address.script
+                self._index[address.text] = (change, index)
+
+
+def satoshis(amount: object) -> int:
+    """Satoshis of an amount in coins, as text or as a number.
+
+    A JSON number went through a binary float: 0.009 is a little less than that, and the rest is cut off, so
+    it books 899,999 satoshis as the real daemon does.  Raises decimal.InvalidOperation or TypeError.
+    """
+    return int(COIN * Decimal(amount))  # type: ignore[arg-type]  # whatever a caller sent; Decimal judges it
+
+
+def coins_text(sats: int) -> str:
+    """Satoshis as coins, in the words of a balance: ``0.899997``, ``0``, ``1E-8``."""
+    return str(Decimal(sats) / COIN)
+
+
+def plain_text(sats: int) -> str:
+    """Satoshis as coins, in the words of a history and of an invoice: ``0.009``, ``1.``, ``-0.000003``."""
+    return f"{Decimal(sats) / COIN:.8f}".rstrip("0")

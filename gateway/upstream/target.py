@@ -1,0 +1,80 @@
+"""Where a backend listens and how the gateway speaks to it: made once, used for every call.
+
+Rule: credentials are in the bytes that go to the daemon and nowhere else; no `repr` shows them.
+"""
+
+import base64
+import ssl
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from gateway.upstream.resolver import is_numeric
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One backend's address.
+
+    Args:
+        host: name or numeric address, without brackets.
+        is_name: whether it has to be looked up.
+        tls: context for https, None for http.
+        keep_alive: whether reads may reuse a connection.
+        head: everything of the request head up to the length of the body.
+    """
+
+    host: str
+    port: int
+    is_name: bool
+    tls: ssl.SSLContext | None
+    keep_alive: bool
+    head: bytes = field(repr=False)
+
+    @staticmethod
+    def make(
+        url: str,
+        username: str,
+        password: str,
+        *,
+        keep_alive: bool,
+        verify: bool = True,
+        ca_file: str | None = None,
+    ) -> "Target":
+        """Build a target from a checked URL.
+
+        The scheme of the credentials is written `Basic`: a real daemon compares it letter by letter.
+
+        Raises:
+            OSError: the file of certificates cannot be read (ssl.SSLError included).
+        """
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        is_tls = parts.scheme == "https"
+        port = parts.port or (443 if is_tls else 80)
+        shown = f"[{host}]" if ":" in host else host
+        lines = [f"POST {parts.path or '/'} HTTP/1.1", f"Host: {shown}:{port}"]
+        if username or password:
+            token = base64.b64encode(f"{username}:{password}".encode()).decode()
+            lines.append(f"Authorization: Basic {token}")
+        lines += ["Content-Type: application/json", "Accept-Encoding: identity", "Content-Length: "]
+        return Target(
+            host=host,
+            port=port,
+            is_name=not is_numeric(host),
+            tls=_context(verify=verify, ca_file=ca_file) if is_tls else None,
+            keep_alive=keep_alive,
+            head="\r\n".join(lines).encode(),
+        )
+
+    def request(self, body: bytes, *, keep: bool) -> bytes:
+        """Return head and body in one piece, to be written at once."""
+        end = b"\r\nConnection: keep-alive\r\n\r\n" if keep else b"\r\nConnection: close\r\n\r\n"
+        return b"%b%d%b%b" % (self.head, len(body), end, body)
+
+
+def _context(*, verify: bool, ca_file: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=ca_file)
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

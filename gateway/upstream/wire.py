@@ -1,0 +1,514 @@
+"""The wire: one call, one connection, opened with the whole request in hand.
+
+Rule: a connection is never idle, spare or shared while a daemon is serial; whether any byte was handed to the
+socket is known exactly, and said of every end.
+
+How an exchange ends (`Outcome.reason`):
+
+    fate       reason            when
+    ANSWERED   ""                a complete HTTP response, whatever its status
+    NOT_SENT   resolve           the host name is not known
+               refused           nobody listens
+               unreachable       no way to the host
+               connect_timeout   no connection in time (a full accept queue, a dead host)
+               tls               the TLS handshake failed
+               local             this machine is out of file descriptors or ports
+               closed            the daemon closed between connect and write
+               timeout           the whole time ran out before a byte was written
+               aborted           we gave up before a byte was written
+    UNKNOWN    empty             closed without a byte of answer
+               reset             reset without a byte of answer
+               half              the answer broke off
+               not_http          what came is not HTTP
+               oversized         head or body beyond its cap
+               write_timeout     the daemon does not read
+               timeout           no complete answer in time
+               aborted           we gave up after a byte was written
+
+Deadlines are looked after by one coarse sweep over the living exchanges: a timer per call would cost more
+than everything else here.  When a connection ends, the cycle between parser and protocol is broken by hand;
+left to the collector it shows up as pauses of ten milliseconds.
+"""
+
+import asyncio
+import errno
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import httptools
+
+from gateway.upstream.resolver import Lookup, Resolver, system_lookup
+from gateway.upstream.target import Target
+
+__all__ = ["Exchange", "Fate", "Outcome", "Target", "Wire"]
+
+SWEEP = 0.005
+"""Seconds between two looks at the deadlines."""
+
+IDLE_FOR = 10.0
+"""Seconds that a kept connection may be idle; below every server's own limit."""
+
+IDLE_MOST = 16
+"""Kept connections for each target."""
+
+LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN})
+
+KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4))
+"""TCP keep-alive, so that a connection whose host vanished ends at last; a frozen process keeps its kernel."""
+
+
+class Fate(Enum):
+    """What an exchange came to."""
+
+    ANSWERED = "answered"
+    NOT_SENT = "not_sent"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of an exchange; times are loop times, 0.0 where a step was not reached."""
+
+    fate: Fate
+    reason: str
+    status: int
+    body: bytes
+    reused: bool
+    connected_at: float
+    sent_at: float
+    first_byte_at: float
+    ended_at: float
+
+
+OnEnd = Callable[[Outcome], None]
+
+
+class Exchange:
+    """One call on the wire."""
+
+    __slots__ = (
+        "_protocol", "_request", "_task", "connected_at", "expires_at", "is_over", "on_end", "reused", "sent", "sent_at",
+        "started_at", "target", "whole_at", "wire",
+    )  # fmt: skip
+
+    def __init__(self, wire: "Wire", target: Target, request: bytes, whole: float, on_end: OnEnd, now: float) -> None:
+        """Begin; nothing is connected yet."""
+        self.wire = wire
+        self.target = target
+        self.on_end = on_end
+        self.sent = False
+        """True from just before the first byte is handed to the socket."""
+        self.started_at = now
+        self.connected_at = self.sent_at = 0.0
+        self.reused = False
+        self.is_over = False
+        self.whole_at = now + whole
+        self.expires_at = min(self.whole_at, now + wire.connect)
+        self._request = request
+        self._task: asyncio.Task[None] | None = None
+        self._protocol: _Connection | None = None
+
+    def __repr__(self) -> str:
+        """Status line."""
+        state = "over" if self.is_over else "sent" if self.sent else "connecting"
+        return f"<Exchange {self.target.host}:{self.target.port} {state}>"
+
+    def abort(self) -> None:
+        """Give up now; `on_end` hears of it from the loop, with NOT_SENT if no byte was written."""
+        self.wire.loop.call_soon(self.end, Fate.UNKNOWN if self.sent else Fate.NOT_SENT, "aborted")
+        if not self.sent:
+            self._request = b""
+
+    def write_to(self, connection: "_Connection", now: float) -> None:
+        """Hand the whole request to a connection in one write."""
+        if self.is_over:
+            connection.drop()
+            return
+        if not self._request:
+            connection.drop()
+            self.end(Fate.NOT_SENT, "aborted")
+            return
+        transport = connection.transport
+        if transport is None or transport.is_closing():
+            self.end(Fate.NOT_SENT, "closed")
+            return
+        self._protocol = connection
+        connection.exchange = self
+        self.connected_at = self.connected_at or now
+        self.sent, self.sent_at = True, now
+        self.expires_at = self.whole_at
+        transport.write(self._request)
+        if transport.get_write_buffer_size():
+            connection.is_writing = True
+            self.expires_at = min(self.whole_at, now + self.wire.write)
+
+    def expire(self) -> None:
+        """End it because its time is up."""
+        if not self.sent:
+            reason = "timeout" if self.expires_at >= self.whole_at else "connect_timeout"
+            if self.target.is_name:
+                self.wire.resolver.failed(self.target.host)
+            self.end(Fate.NOT_SENT, reason)
+        elif self._protocol is not None and self._protocol.is_writing:
+            self.end(Fate.UNKNOWN, "write_timeout")
+        else:
+            self.end(Fate.UNKNOWN, "timeout")
+
+    def end(self, fate: Fate, reason: str, status: int = 0, body: bytes = b"", first_byte_at: float = 0.0) -> None:
+        """Report the end once and let go of everything."""
+        if self.is_over:
+            return
+        self.is_over = True
+        wire = self.wire
+        wire.live.discard(self)
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        connection, self._protocol = self._protocol, None
+        if connection is not None:
+            connection.release(keep=fate is Fate.ANSWERED)
+        self._request = b""
+        now = wire.loop.time()
+        outcome = Outcome(
+            fate, reason, status, body, self.reused, self.connected_at, self.sent_at, first_byte_at, now
+        )  # fmt: skip
+        try:
+            self.on_end(outcome)
+        except Exception as error:  # noqa: BLE001 - one listener's fault must not reach the others
+            wire.loop.call_exception_handler({"message": "on_end of an exchange failed", "exception": error})
+
+
+class _Connection(asyncio.Protocol):
+    """One TCP connection and the parser of what comes over it."""
+
+    def __init__(self, wire: "Wire", target: Target, *, keep: bool) -> None:
+        self.wire = wire
+        self.target = target
+        self.transport: asyncio.Transport | None = None
+        self.exchange: Exchange | None = None
+        self.wants_to_keep = keep
+        self.is_writing = False
+        self.idle_since = 0.0
+        self._reset()
+
+    def _reset(self) -> None:
+        self.parser: Any = httptools.HttpResponseParser(self)
+        self.body: list[bytes] = []
+        self.size = 0
+        self.head_size = 0
+        self.first_byte_at = 0.0
+        self.has_head = False
+        self.is_complete = False
+        self.is_interim = False
+        self.has_length = False
+
+    # -- transport ----------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport; keep-alive of TCP watches over connections that wait long."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio gives nothing else for TCP
+        self.transport = transport
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in KEEPALIVE:
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        self.wire.opened += 1
+        transport.set_write_buffer_limits(high=0)
+
+    def pause_writing(self) -> None:
+        """Nothing: the write deadline is set where the write is."""
+
+    def resume_writing(self) -> None:
+        """The whole request is with the kernel: from now on the answer's time runs."""
+        self.is_writing = False
+        if self.exchange is not None:
+            self.exchange.expires_at = self.exchange.whole_at
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; bytes that nobody asked for end the connection."""
+        exchange = self.exchange
+        if exchange is None:
+            self.drop()
+            return
+        if not self.first_byte_at:
+            self.first_byte_at = self.wire.loop.time()
+        if not self.has_head:
+            self.head_size += len(data)
+        try:
+            self.parser.feed_data(data)
+        except _TooLarge:
+            exchange.end(Fate.UNKNOWN, "oversized")
+            return
+        except httptools.HttpParserUpgrade:
+            exchange.end(Fate.UNKNOWN, "not_http")
+            return
+        except httptools.HttpParserError as error:
+            if isinstance(error.__context__, _TooLarge):
+                exchange.end(Fate.UNKNOWN, "oversized")
+            elif self.is_complete:
+                # bytes after a complete answer: the answer counts, the connection is not used again
+                self.wants_to_keep = False
+                self._answered(exchange)
+            else:
+                exchange.end(Fate.UNKNOWN, "not_http")
+            return
+        if self.is_complete:
+            self._answered(exchange)
+        elif not self.has_head and self.head_size > self.wire.max_head:
+            exchange.end(Fate.UNKNOWN, "oversized")
+
+    def eof_received(self) -> bool:
+        """The daemon has said all it will; a body without a length is complete now."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Say what a connection that ended early means for its call."""
+        exchange, self.exchange = self.exchange, None
+        self.transport = None
+        self.wire.forget(self)
+        if exchange is not None and not exchange.is_over:
+            if self.has_head and not self.has_length and exc is None and not self.is_interim:
+                self._answered(exchange)
+            elif self.first_byte_at:
+                exchange.end(Fate.UNKNOWN, "half")
+            else:
+                exchange.end(Fate.UNKNOWN, "empty" if exc is None else "reset")
+        self.parser = None
+
+    # -- parser -------------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """Begin a response; a second one in the same breath is not ours."""
+        if self.is_complete:
+            self.wants_to_keep = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Note how the body's end will be told."""
+        del value
+        if name.lower() in (b"content-length", b"transfer-encoding"):
+            self.has_length = True
+
+    def on_headers_complete(self) -> None:
+        """Note that the head is whole; 1xx heads are passed over."""
+        self.is_interim = 100 <= self.parser.get_status_code() < 200
+        self.has_head = not self.is_interim
+
+    def on_body(self, data: bytes) -> None:
+        """Gather the body up to its cap."""
+        if self.is_complete:
+            return
+        self.size += len(data)
+        if self.size > self.wire.max_body:
+            raise _TooLarge
+        self.body.append(data)
+
+    def on_message_complete(self) -> None:
+        """Note that the answer is whole, unless it was an interim one."""
+        if self.is_interim:
+            self.has_length = False
+            return
+        self.is_complete = True
+
+    def _answered(self, exchange: Exchange) -> None:
+        body = self.body[0] if len(self.body) == 1 else b"".join(self.body)
+        exchange.end(Fate.ANSWERED, "", self.parser.get_status_code(), body, self.first_byte_at)
+
+    # -- keeping and closing ------------------------------------------------------------------------------
+
+    def release(self, *, keep: bool) -> None:
+        """Let go of the exchange: back among the idle ones where that is allowed, else closed at once."""
+        self.exchange = None
+        may_keep = (
+            keep
+            and self.wants_to_keep
+            and self.has_length
+            and self.parser is not None
+            and self.parser.should_keep_alive()
+            and self.transport is not None
+            and not self.transport.is_closing()
+        )
+        if may_keep and self.wire.keep(self):
+            self._reset()
+            return
+        self.drop()
+
+    def drop(self) -> None:
+        """Close, without waiting for anything that was not written yet."""
+        if self.transport is not None:
+            self.transport.abort()
+        self.parser = None
+
+
+class _TooLarge(Exception):  # noqa: N818 - thrown through the parser, never seen outside
+    """A cap was passed."""
+
+
+class Wire:
+    """Opens connections to backends.
+
+    Args:
+        connect, write: seconds for these steps.
+        max_head, max_body: bytes that an answer may have.
+        resolve_ttl: seconds that a looked-up name counts.
+        lookup: asks for names; the system's by default.
+    """
+
+    def __init__(
+        self,
+        *,
+        connect: float,
+        write: float,
+        max_head: int,
+        max_body: int,
+        resolve_ttl: float,
+        lookup: Lookup = system_lookup,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        """Begin with no connection; must be made on a running loop unless one is given."""
+        self.loop = loop or asyncio.get_running_loop()
+        self.connect = connect
+        self.write = write
+        self.max_head = max_head
+        self.max_body = max_body
+        self.resolver = Resolver(resolve_ttl, lookup)
+        self.live: set[Exchange] = set()
+        self.opened = 0
+        self.reused = 0
+        self._idle: dict[Target, list[_Connection]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def send(self, target: Target, body: bytes, *, whole: float, reuse: bool, on_end: OnEnd) -> Exchange:
+        """Send one call; `on_end` is called exactly once, from the loop and never from in here.
+
+        Args:
+            whole: seconds from now until the exchange ends in any case.
+            reuse: the call is a read, so a kept connection may carry it where the target allows that.
+        """
+        keep = reuse and target.keep_alive
+        now = self.loop.time()
+        exchange = Exchange(self, target, target.request(body, keep=keep), whole, on_end, now)
+        self.live.add(exchange)
+        if self._timer is None:
+            self._timer = self.loop.call_later(SWEEP, self._sweep)
+        connection = self._take_idle(target, now) if keep else None
+        if connection is not None:
+            exchange.reused = True
+            self.reused += 1
+            exchange.write_to(connection, now)
+        else:
+            exchange._task = self.loop.create_task(self._connect(exchange, keep=keep))  # noqa: SLF001 - one unit, two classes
+        return exchange
+
+    async def close(self) -> None:
+        """End everything that is on the wire and close what is idle."""
+        for exchange in list(self.live):
+            exchange.end(Fate.UNKNOWN if exchange.sent else Fate.NOT_SENT, "aborted")
+        for connections in list(self._idle.values()):
+            for connection in list(connections):
+                connection.drop()
+        self._idle.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        await asyncio.sleep(0)
+
+    @property
+    def idle(self) -> int:
+        """How many kept connections wait for a read."""
+        return sum(len(connections) for connections in self._idle.values())
+
+    async def _connect(self, exchange: Exchange, *, keep: bool) -> None:
+        """Open one connection to one address and write the request."""
+        target = exchange.target
+        try:
+            host = await self._address(target)
+        except (OSError, UnicodeError):
+            exchange._task = None  # noqa: SLF001 - one unit, two classes
+            exchange.end(Fate.NOT_SENT, "resolve")
+            return
+        try:
+            _, connection = await self.loop.create_connection(
+                lambda: _Connection(self, target, keep=keep),
+                host,
+                target.port,
+                ssl=target.tls,
+                server_hostname=target.host if target.tls is not None else None,
+            )
+        except (OSError, ssl.SSLError) as error:
+            exchange._task = None  # noqa: SLF001 - one unit, two classes
+            if target.is_name:
+                self.resolver.failed(target.host)
+            exchange.end(Fate.NOT_SENT, _reason(error))
+            return
+        exchange._task = None  # noqa: SLF001 - one unit, two classes
+        exchange.write_to(connection, self.loop.time())
+
+    async def _address(self, target: Target) -> str:
+        if not target.is_name:
+            return target.host
+        return await self.resolver.address(target.host, target.port)
+
+    # -- kept connections ---------------------------------------------------------------------------------
+
+    def _take_idle(self, target: Target, now: float) -> _Connection | None:
+        connections = self._idle.get(target)
+        while connections:
+            connection = connections.pop()
+            if connection.transport is None or connection.transport.is_closing():
+                continue
+            if now - connection.idle_since >= IDLE_FOR:
+                connection.drop()
+                continue
+            return connection
+        return None
+
+    def keep(self, connection: _Connection) -> bool:
+        """Keep a connection for the next read; False when there are enough."""
+        connections = self._idle.setdefault(connection.target, [])
+        if len(connections) >= IDLE_MOST:
+            return False
+        connection.idle_since = self.loop.time()
+        connections.append(connection)
+        if self._timer is None:
+            self._timer = self.loop.call_later(1.0, self._sweep)
+        return True
+
+    def forget(self, connection: _Connection) -> None:
+        """Hear that a connection ended."""
+        connections = self._idle.get(connection.target)
+        if connections and connection in connections:
+            connections.remove(connection)
+
+    def _sweep(self) -> None:
+        """End what is late, close what was idle too long."""
+        self._timer = None
+        now = self.loop.time()
+        for exchange in [one for one in self.live if one.expires_at <= now]:
+            exchange.expire()
+        for connections in self._idle.values():
+            for connection in [one for one in connections if now - one.idle_since >= IDLE_FOR]:
+                connection.drop()
+        if self.live:
+            self._timer = self.loop.call_later(SWEEP, self._sweep)
+        elif self.idle:
+            self._timer = self.loop.call_later(1.0, self._sweep)
+
+
+def _reason(error: OSError | ssl.SSLError) -> str:
+    """Translate how a connection could not be made."""
+    if isinstance(error, ssl.SSLError):
+        return "tls"
+    if isinstance(error, ConnectionRefusedError):
+        return "refused"
+    if isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError):
+        return "tls" if error.errno is None else "closed"
+    if error.errno in LOCAL:
+        return "local"
+    if isinstance(error, TimeoutError):
+        return "connect_timeout"
+    return "unreachable"
