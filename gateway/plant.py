@@ -5,7 +5,7 @@ live state; a changed or removed one is drained and a new one starts from nothin
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -68,6 +68,30 @@ class Plant:
             "in_flight": len(self.runner.attempts),
             "backends": [_backend_status(pool, backend, now) for backend in pool.backends],
         }
+
+    def gauges(self, now: float) -> Iterator[tuple[str, dict[str, str], float]]:
+        """Yield what metrics want to know now: name, labels, value."""
+        pool, wallet = self.pool, {"wallet": self.name}
+        yield "queue_waiting", wallet, float(self.runner.queue.waiting)
+        yield "errands", wallet, float(len(self.runner.errands))
+        yield "flights", wallet, float(len(self.runner.flights))
+        yield "retry_budget", wallet, self.runner.budget.balance(now)
+        yield "panic", wallet, float(pool.is_panicking)
+        yield "backends_serving", wallet, float(len(pool.serving))
+        for backend in pool.backends:
+            labels = {"wallet": self.name, "backend": backend.name}
+            yield "backend_up", labels, float(backend.phase.is_serving)
+            yield "backend_level", labels, float(backend.level)
+            yield "backend_phase", {**labels, "phase": backend.phase.value}, 1.0
+            yield "backend_kind", {**labels, "kind": backend.diagnosis.kind.value}, 1.0
+            yield "backend_primary", labels, float(backend is pool.primary)
+            yield "backend_aligned", labels, float(pool.is_aligned(backend))
+            yield "backend_circuit_open", labels, float(not backend.breaker.is_closed)
+            yield "backend_slots_taken", labels, float(len(backend.occupants))
+            yield "backend_score", labels, backend.score
+            yield "backend_latency_seconds", labels, backend.latency.value(now)
+            if backend.height is not None:
+                yield "backend_height", labels, float(backend.height)
 
     def why_not_ready(self) -> list[str]:
         """Return why the wallet cannot take every call now; empty when it can."""
@@ -163,6 +187,7 @@ def _backend(one: BackendSettings, wallet: str, settings: Settings, profile: Pro
         breaker=_breaker(settings),
         ewma=settings.health.ewma,
         grace_until=now + settings.wallets[wallet].start_grace,
+        now=now,
     )
 
 
@@ -183,7 +208,7 @@ def _backend_status(pool: Pool, backend: Backend, now: float) -> dict[str, objec
         "phase": backend.phase.value,
         "kind": backend.diagnosis.kind.value,
         "reason": backend.diagnosis.reason,
-        "for_seconds": round(now - backend.since, 1) if backend.since else None,
+        "for_seconds": round(now - backend.since, 1),
         "level": backend.level.name.lower(),
         "height": backend.height,
         "aligned": pool.is_aligned(backend),

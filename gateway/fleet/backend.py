@@ -48,6 +48,7 @@ class Backend:
         breaker: Breaker,
         ewma: float,
         grace_until: float,
+        now: float = 0.0,
     ) -> None:
         """Begin STARTING: after the gateway's start every backend counts as busy until a probe answers."""
         self.name = name
@@ -59,7 +60,7 @@ class Backend:
         self.latency = PeakEwma(ewma)
         self.score = 1.0
         self.phase = Phase.STARTING
-        self.since = 0.0
+        self.since = now
         """When the phase began."""
         self.slow_start = 0.0
         self.diagnosis = Diagnosis(Kind.STARTING, "not heard of yet", is_sick=False, may_return=True)

@@ -75,8 +75,8 @@ class Pool:
         """Moved by writes and allocations; a standby takes wallet reads once it has been brought this far."""
         self.is_panicking = False
         self.best_score = 1.0
-        self.on_write: Callable[[], None] = lambda: None
-        """Called after a write that standbys must be brought; the mirror listens."""
+        self.on_compare: Callable[[], None] = lambda: None
+        """Called when standbys must be compared: after a write, and when one comes into service; the mirror listens."""
         self.on_doubt: Callable[[Backend], None] = lambda _backend: None
         """Called when only a probe can tell how a backend is; the prober listens."""
         self.serving: list[Backend] = []
@@ -123,7 +123,7 @@ class Pool:
         if changes_addresses:
             self.written += 1
             self.refresh()
-            self.on_write()
+            self.on_compare()
 
     def is_aligned(self, backend: Backend) -> bool:
         """Whether a backend is known to list every address that the primary listed after the last write."""
@@ -269,6 +269,8 @@ class Pool:
         found = diagnose(backend.facts(), self.limits, now)
         if found.kind is Kind.WEDGED and backend.silent_since is None:
             backend.silent_since = now
+            if backend.was_ready:
+                backend.grace_until = now + self.expect_return
         before, backend.diagnosis = backend.diagnosis, found
         changed = before.may_return != found.may_return
         if found.kind is not before.kind and found.kind is not Kind.OK:
@@ -297,6 +299,7 @@ class Pool:
         if backend.phase in (Phase.STARTING, Phase.EJECTED) and self._is_proved_well(backend):
             backend.was_ready = True
             backend.score = 1.0
+            backend.grace_until = 0.0
             return self._enter(backend, Signal.HEALED, now, "semantic probe answered")
         return False
 
@@ -328,6 +331,8 @@ class Pool:
         if backend is self.primary:
             fields["primary"] = True
         level = "warning" if phase is Phase.EJECTED else "info"
+        if phase.is_serving:
+            self.on_compare()
         self.emit(Event(f"backend.{phase.value.lower()}", self.name, backend.name, fields, level))
         if phase is Phase.READY and before is Phase.WARMING and self.slow_start <= 0:
             return True

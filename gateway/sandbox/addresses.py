@@ -21,8 +21,8 @@ _CHECKSUM_SYMBOLS = 8
 _GENERATOR = (0x98F2BC8E61, 0x79B76D99E2, 0xF33E5FB3C4, 0xAE2EABE2A8, 0x1E4F43E470)
 
 
-class BadAddress(ValueError):
-    """The text is not an address of this network; the message names the text."""
+class AddressError(Exception):
+    """The text is not an address of this network; callers know the real daemon's error by this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +64,19 @@ def public_key(seed: str, *, change: bool, index: int) -> bytes:
 
 
 def parse(text: object) -> Address:
-    """The address that a text means, with or without its prefix; raises BadAddress for anything else."""
+    """The address that a text means, with or without its prefix; raises AddressError for anything else."""
     if not isinstance(text, str):
-        raise BadAddress(f"invalid address: {text!r}")
+        raise AddressError(f"invalid address: {text!r}")
     prefix, _, payload = text.rpartition(":")
     if prefix not in {"", PREFIX} or not payload or not set(payload) <= set(ALPHABET):
-        raise BadAddress(f"invalid address: {text}")
+        raise AddressError(f"invalid address: {text}")
     symbols = [ALPHABET.index(letter) for letter in payload]
     if _polymod([*_prefix_symbols(), *symbols]) != 0:
-        raise BadAddress(f"invalid address: {text}")
+        raise AddressError(f"invalid address: {text}")
     data = bytes(_regroup(bytes(symbols[:-_CHECKSUM_SYMBOLS]), 5, 8, pad=False))
     kinds: dict[int, Kind] = {bits << 3: kind for kind, bits in _TYPE_BITS.items()}
     if len(data) != 1 + _HASH_BYTES or data[0] not in kinds:
-        raise BadAddress(f"invalid address: {text}")
+        raise AddressError(f"invalid address: {text}")
     return Address(kinds[data[0]], data[1:])
 
 

@@ -8,6 +8,7 @@ Commands, one JSON object a line, each answered by one line:
     {"cmd": "height"}                                     {"height": 120}
     {"cmd": "mempool"}                                    {"mempool": [TXID, ...]}
     {"cmd": "transaction", "txid": TXID}                  {"hex": HEX, "height": 0} or {"error": TEXT}
+    {"cmd": "script", "script": HEX}                      {"history": [...], "unspent": [...]}
     {"cmd": "broadcast", "tx": HEX}                       {"txid": TXID} or {"error": TEXT}
     {"cmd": "mine", "blocks": 1}                          {"height": 121}
     {"cmd": "fund", "address": ADDRESS, "sats": 1000}     {"txid": TXID}
@@ -85,6 +86,23 @@ class Chain:
             raise Refused("No such mempool or blockchain transaction.")
         return {"hex": self.view.transactions[txid].hex, "height": self.view.heights[txid]}
 
+    def script(self, script: str) -> dict[str, Any]:
+        """The transactions that touched a script, and the coins that it locks."""
+        history = self.view.touching.get(script, [])
+        return {
+            "history": [{"tx_hash": txid, "height": self.view.heights[txid]} for txid in history],
+            "unspent": [
+                {
+                    "tx_hash": coin.txid,
+                    "tx_pos": coin.index,
+                    "value": made.value,
+                    "height": self.view.heights[coin.txid],
+                }
+                for coin, made in self.view.coins.items()
+                if made.script == script
+            ],
+        }
+
     def _happen(self, event: Event) -> None:
         self.view.apply([event])
         self.events.append(event)
@@ -101,6 +119,7 @@ class ChainServer:
             "height": lambda _: {"height": chain.view.height},
             "mempool": lambda _: {"mempool": list(chain.view.mempool)},
             "transaction": lambda asked: chain.transaction(str(asked["txid"])),
+            "script": lambda asked: chain.script(str(asked["script"])),
             "broadcast": lambda asked: {"txid": chain.accept(str(asked["tx"]))},
             "mine": lambda asked: {"height": chain.mine(int(asked.get("blocks", 1)))},
             "fund": lambda asked: {"txid": chain.fund(asked["address"], int(asked["sats"]))},
@@ -131,7 +150,7 @@ class ChainServer:
             answer = self._commands[asked["cmd"]](asked)
         except Refused as refusal:
             answer = {"error": str(refusal)}
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, addresses.AddressError) as error:
             answer = {"error": f"not a command of the chain: {error!r}"}
         self._tell()
         writer.write(_line(answer))

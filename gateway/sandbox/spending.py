@@ -65,9 +65,7 @@ def sign(wallet: Wallet, tx: Transaction, coins: Sequence[Coin]) -> Transaction:
 def _spendable(wallet: Wallet, from_address: str | None) -> list[Coin]:
     """Coins that are not frozen, confirmed ones first and oldest first, so that all daemons choose alike."""
     only = None if from_address is None else addresses.parse(from_address).text
-    coins = [
-        coin for coin in wallet.coins() if not wallet.is_frozen(coin) and (only is None or coin.address == only)
-    ]
+    coins = [coin for coin in wallet.coins() if not wallet.is_frozen(coin) and (only is None or coin.address == only)]
     return sorted(coins, key=lambda coin: (coin.height == 0, coin.height, coin.outpoint.text))
 
 

@@ -162,9 +162,9 @@ class Wallet:
 
     # Invoices
 
-    def request_id(self, address: str, amount: int, moment: int) -> str:
-        """The short name of an invoice; it does not depend on the daemon, but on the second it was made."""
-        return hashlib.sha256(f"{address}{amount}{moment}".encode()).hexdigest()[:10]
+    def request_id(self, address: str, moment: int) -> str:
+        """The short name of an invoice: two daemons that ask in one second give the same one to two invoices."""
+        return hashlib.sha256(f"{address}{moment}".encode()).hexdigest()[:10]
 
     def received(self, address: str) -> list[tuple[int, int, str]]:
         """What was ever paid to an own address: confirmations, satoshis and txid of each payment."""

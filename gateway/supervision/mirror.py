@@ -60,7 +60,7 @@ class Mirror:
         """Addresses derived on standbys so far."""
         self._wake = asyncio.Event()
         self._strangers: set[str] = set()
-        pool.on_write = self._wake.set
+        pool.on_compare = self._wake.set
 
     async def run(self) -> None:
         """Compare for ever: after each write, when a standby comes into service, and now and then."""

@@ -224,7 +224,7 @@ class Prober:
             self.pool.review(backend, now)
 
     def _tell_level(self, backend: Backend, said: Probe, before: Level) -> None:
-        fields: dict[str, object] = {"level": said.level.name.lower(), "before": before.name.lower()}
+        fields: dict[str, object] = {"up_to": said.level.name.lower(), "before": before.name.lower()}
         for name in ("height", "server_height", "connected"):
             value = getattr(said, name)
             if value is not None:

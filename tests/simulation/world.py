@@ -74,6 +74,8 @@ class World:
         self.told: list[Told] = []
         self.tasks: set[asyncio.Task[None]] = set()
         self._tags = 0
+        self.calm: list[Told] = []
+        """Calls made after all faults were healed."""
 
     def start(self) -> None:
         """Begin to probe and to mirror."""
@@ -170,6 +172,7 @@ class World:
                 found.append(f"4: {told.method} {told.tag} was called not executed and ran {runs[told.tag]} times")
             if told.method in ("setlabel", "payto") and runs[told.tag] > 1:
                 found.append(f"2: {told.method} {told.tag} ran {runs[told.tag]} times")
+        found += [f"9: {told.method} failed in the calm: {told.reply}" for told in self.calm if "result" not in told.reply]
         primary = self.plant.pool.primary.name
         for daemon in self.daemons:
             if daemon.name != primary and any(method in ("setlabel", "payto") for _, method, _ in daemon.journal):
@@ -204,5 +207,10 @@ async def history(seed: int, *, seconds: float = 30.0) -> World:
     while world.tasks:
         await asyncio.wait(set(world.tasks))
     await asyncio.sleep(15.0)
+    # every fault is healed by now: whatever is asked is answered, by daemons that nothing of ours wedged
+    after = len(world.told)
+    for method in (*READS, *MONEY):
+        await world.ask(method)
+    world.calm = world.told[after:]
     await world.stop()
     return world

@@ -1,0 +1,316 @@
+"""The composition root: builds every room, starts, reloads, drains and stops them.
+
+Rule: rooms get what they need handed in, and this is the only place that knows them all.  A reload is all or
+nothing: settings that cannot be used change nothing, and calls under way are not touched.
+"""
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from gateway import __version__
+from gateway.base.config import Settings
+from gateway.base.diff import difference, needs_restart
+from gateway.base.errors import ConfigError, Problem
+from gateway.base.events import Event
+from gateway.base.loader import load, secret_files, warnings
+from gateway.edge.admin import AdminDoor
+from gateway.edge.auth import Authenticator
+from gateway.edge.rpc import DoorCounters, RpcDoor
+from gateway.flow.dispatch import Dispatcher
+from gateway.observe import logs
+from gateway.observe.attempts import attempt_line
+from gateway.observe.metrics import Metrics
+from gateway.plant import Plant, build_wallet
+from gateway.profiles import load as load_profile
+from gateway.supervision.reload import watch
+from gateway.upstream.target import Target
+from gateway.upstream.wire import Wire
+
+READY_FIRST = 1.0
+"""Seconds between failing readiness and closing the door, so that whoever balances hears of it first."""
+
+
+class App:
+    """One gateway.
+
+    Args:
+        settings: already checked.
+        paths: the files they came from; empty where they were built in memory.
+    """
+
+    def __init__(self, settings: Settings, paths: Sequence[Path] = ()) -> None:
+        """Build the rooms; must run on the loop that will serve."""
+        self.settings = settings
+        self.paths = list(paths)
+        self.loop = asyncio.get_running_loop()
+        self.log = logs.get_logger()
+        self.emit = logs.event_sink
+        self.is_draining = False
+        self.counters = DoorCounters()
+        self.metrics = Metrics(version=__version__, door=self.counters, dropped_lines=logs.dropped_lines)
+        self.metrics.set_source(self._gauges)
+        self.metrics.on_attempt = attempt_line if logs.is_debug() else None
+        limits, timeouts = settings.upstream, settings.timeouts
+        self.wire = Wire(
+            connect=timeouts.connect,
+            write=timeouts.write,
+            max_head=limits.max_head,
+            max_body=limits.max_body,
+            resolve_ttl=limits.resolve_ttl,
+        )
+        self.plants = {name: self._build(name, settings) for name in settings.wallets}
+        self.runners = {name: plant.runner for name, plant in self.plants.items()}
+        self.dispatcher = Dispatcher(self.runners, self.metrics, self.emit, self.status, self.loop)
+        self.rpc = RpcDoor(
+            settings.listen,
+            _authenticator(settings),
+            self.dispatcher,
+            self.runners.keys,
+            sandbox=settings.sandbox,
+            counters=self.counters,
+        )
+        self.admin = AdminDoor(
+            settings.admin, ready=self.why_not_ready, draining=lambda: self.is_draining, registry=self.metrics.registry
+        )
+        self._stopping: asyncio.Event = asyncio.Event()
+        self._hurry: asyncio.Event = asyncio.Event()
+        self._background: set[asyncio.Task[None]] = set()
+
+    # -- life -----------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open the admin door, begin to probe, then open the door for clients.  Raises OSError for a taken port."""
+        await self.admin.start()
+        for plant in self.plants.values():
+            plant.start()
+        await self.rpc.start()
+        self.emit(
+            Event(
+                "gateway.started",
+                fields={
+                    "version": __version__,
+                    "rpc": f"{self.settings.listen.host}:{self.rpc.port}",
+                    "admin": f"{self.settings.admin.host}:{self.admin.port}",
+                    "wallets": sorted(self.plants),
+                },
+            )
+        )
+        if self.paths:
+            self._spawn(watch(self._watched, self.reload))
+
+    async def serve(self) -> None:
+        """Serve until a signal says otherwise, then end cleanly."""
+        for number, what in (
+            (signal.SIGTERM, self.stop_soon),
+            (signal.SIGINT, self.stop_soon),
+            (signal.SIGHUP, self.reload),
+        ):
+            self.loop.add_signal_handler(number, what)
+        await self.start()
+        await self._stopping.wait()
+        await self.drain()
+        await self.stop()
+
+    def stop_soon(self) -> None:
+        """Drain on the first signal, hurry on the second."""
+        if self._stopping.is_set():
+            self._hurry.set()
+        self._stopping.set()
+
+    async def drain(self) -> None:
+        """Fail readiness, close the door to new calls, and let those under way finish."""
+        self.is_draining = True
+        self.emit(
+            Event("gateway.draining", fields={"in_flight": self._in_flight(), "at_most": self.settings.drain_timeout})
+        )
+        self.rpc.drain()
+        await self._or_hurry(asyncio.sleep(READY_FIRST))
+        await self._or_hurry(self.rpc.stop(self.settings.drain_timeout))
+        await self._or_hurry(self._until_quiet())
+
+    async def stop(self) -> None:
+        """Close everything; calls still under way are given up."""
+        for task in list(self._background):
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self.rpc.stop(0.1)
+        left = self._in_flight()
+        for plant in self.plants.values():
+            await plant.stop()
+        await self.wire.close()
+        await self.admin.stop()
+        self.emit(Event("gateway.stopped", fields={"given_up": left}))
+
+    async def _or_hurry(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something unless a second signal comes first."""
+        task = self.loop.create_task(work)
+        hurry = self.loop.create_task(self._hurry.wait())
+        await asyncio.wait({task, hurry}, return_when=asyncio.FIRST_COMPLETED)
+        task.cancel()
+        hurry.cancel()
+        await asyncio.gather(task, hurry, return_exceptions=True)
+
+    async def _until_quiet(self) -> None:
+        """Wait for calls whose client has gone, money calls above all, as long as draining may take."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.drain_timeout):
+                while any(runner.errands for runner in self.runners.values()):
+                    await asyncio.sleep(0.02)
+
+    def _in_flight(self) -> int:
+        return sum(len(runner.errands) for runner in self.runners.values())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self.loop.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    # -- settings -------------------------------------------------------------------------------------------
+
+    def _watched(self) -> list[Path]:
+        return [*self.paths, *secret_files(self.paths)]
+
+    def reload(self) -> None:
+        """Read the files again and take them over, all or nothing."""
+        if not self.paths:
+            return
+        try:
+            settings = load(self.paths, os.environ)
+            check_profiles(settings)
+            targets = {name: self._targets(name, settings) for name in settings.wallets}
+        except ConfigError as error:
+            for problem in error.problems:
+                self.emit(Event("config.refused", fields={"problem": str(problem)}, level="error"))
+            return
+        changes = difference(self.settings, settings)
+        if not changes:
+            return
+        for name in [name for name in self.plants if name not in settings.wallets]:
+            self.runners.pop(name)
+            self._spawn(self._retire(self.plants.pop(name)))
+        for name in settings.wallets:
+            if name in self.plants:
+                self.plants[name].update(settings, targets[name])
+            else:
+                plant = self.plants[name] = self._build(name, settings)
+                self.runners[name] = plant.runner
+                plant.start()
+        self.wire.connect, self.wire.write = settings.timeouts.connect, settings.timeouts.write
+        self.wire.max_head, self.wire.max_body = settings.upstream.max_head, settings.upstream.max_body
+        self.rpc.update(settings.listen, _authenticator(settings))
+        logs.configure(settings.log, sandbox=settings.sandbox)
+        self.metrics.on_attempt = attempt_line if logs.is_debug() else None
+        later = needs_restart(changes)
+        self.settings = settings
+        shown = {change.key: f"{change.old} -> {change.new}" for change in changes}
+        self.emit(Event("config.reloaded", fields={"changes": shown, "need_a_restart": later}))
+
+    async def _retire(self, plant: Plant) -> None:
+        """Let a removed wallet finish what it has."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.drain_timeout):
+                while plant.runner.errands:
+                    await asyncio.sleep(0.05)
+        await plant.stop()
+
+    def _build(self, name: str, settings: Settings) -> Plant:
+        return build_wallet(
+            name,
+            settings,
+            wire=self.wire,
+            targets=self._targets(name, settings),
+            watcher=self.metrics,
+            emit=self.emit,
+            chance=random.random,
+            loop=self.loop,
+        )
+
+    def _targets(self, name: str, settings: Settings) -> dict[str, Target]:
+        """Return where the backends of a wallet listen.  Raises ConfigError for certificates that cannot be read."""
+        wallet = settings.wallets[name]
+        profile = load_profile(wallet.profile)
+        targets = {}
+        for one in wallet.backends:
+            try:
+                targets[one.name] = Target.make(
+                    one.url,
+                    one.username,
+                    one.password.get_secret_value(),
+                    keep_alive=profile.keep_alive,
+                    verify=one.tls.verify,
+                    ca_file=one.tls.ca_file,
+                )
+            except OSError as error:
+                key = f"wallets.{name}.backends.{one.name}.tls.ca_file"
+                problem = Problem("", 0, key, f"cannot be read ({error})", "name a file of PEM certificates")
+                raise ConfigError([problem]) from None
+        return targets
+
+    # -- what it tells --------------------------------------------------------------------------------------
+
+    def status(self, wallet: str) -> dict[str, object]:
+        """Return what `gateway.status` answers for a wallet."""
+        plant = self.plants[wallet]
+        return {"version": __version__, "draining": self.is_draining, **plant.status(self.loop.time())}
+
+    def why_not_ready(self) -> dict[str, list[str]]:
+        """Return for each wallet why it is not ready; empty lists when it is."""
+        return {name: plant.why_not_ready() for name, plant in self.plants.items()}
+
+    def _gauges(self) -> Iterator[tuple[str, dict[str, str], float]]:
+        now = self.loop.time()
+        for plant in self.plants.values():
+            yield from plant.gauges(now)
+        yield "wire_connections_opened_total", {}, float(self.wire.opened)
+        yield "wire_connections_reused_total", {}, float(self.wire.reused)
+        yield "draining", {}, float(self.is_draining)
+
+
+def _authenticator(settings: Settings) -> Authenticator:
+    return Authenticator(settings.clients, anonymous=settings.anonymous, wallets=tuple(settings.wallets))
+
+
+def check_profiles(settings: Settings) -> None:
+    """Load the profile of every wallet.  Raises ConfigError with the mistakes of all of them."""
+    problems: list[Problem] = []
+    for wallet in settings.wallets.values():
+        try:
+            load_profile(wallet.profile)
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+
+
+def run(paths: Sequence[Path]) -> int:
+    """Run a gateway from its files until it is told to stop; return the exit code.
+
+    Raises:
+        ConfigError: the files cannot be used.
+    """
+    settings = load(paths, os.environ)
+    check_profiles(settings)
+    return run_settings(settings, paths)
+
+
+def run_settings(settings: Settings, paths: Sequence[Path] = ()) -> int:
+    """Run a gateway from settings in hand."""
+    logs.configure(settings.log, sandbox=settings.sandbox)
+    for warning in warnings(settings):
+        logs.event_sink(Event("config.risky", fields={"warning": warning}, level="warning"))
+
+    async def main() -> None:
+        await App(settings, paths).serve()
+
+    try:
+        asyncio.run(main())
+    except OSError as error:
+        logs.event_sink(Event("gateway.failed", fields={"error": str(error)}, level="error"))
+        return 1
+    return 0

@@ -1,0 +1,87 @@
+"""The command line.
+
+Rule: a mistake is told in one line with its remedy and an exit code, never in a traceback.
+Exit codes: 0 done, 1 the configuration or the start failed, 2 the command line was wrong.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from gateway import __version__
+from gateway.base.errors import ConfigError
+from gateway.base.loader import load, warnings
+from gateway.base.schema import schema
+
+FILES = click.Path(path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="ec-gateway")
+def main() -> None:
+    """A high-availability JSON-RPC gateway in front of Electron Cash wallet daemons."""
+
+
+@main.command()
+@click.option(
+    "-c", "--config", "files", type=FILES, multiple=True, required=True, help="File; several merge, later ones win."
+)
+def run(files: tuple[Path, ...]) -> None:
+    """Run the gateway until it is told to stop."""
+    from gateway import app  # noqa: PLC0415 - only this command needs all rooms
+
+    try:
+        code = app.run(list(files))
+    except ConfigError as error:
+        _tell(error)
+        code = 1
+    sys.exit(code)
+
+
+@main.command()
+@click.argument("files", type=FILES, nargs=-1)
+@click.option("--schema", "show_schema", is_flag=True, help="Print the JSON Schema for editors.")
+def check(files: tuple[Path, ...], *, show_schema: bool) -> None:
+    """Check configuration files (several merge, as with run) and say everything that is wrong with them."""
+    if show_schema:
+        click.echo(json.dumps(schema(), indent=2))
+        return
+    if not files:
+        raise click.UsageError("name the files to check, or --schema")
+    from gateway import app  # noqa: PLC0415 - the profiles are checked by the root
+
+    try:
+        settings = load(list(files), os.environ)
+        app.check_profiles(settings)
+    except ConfigError as error:
+        _tell(error)
+        sys.exit(1)
+    for warning in warnings(settings):
+        click.echo(f"warning: {warning}", err=True)
+    for name, wallet in settings.wallets.items():
+        backends = ", ".join(backend.name for backend in wallet.backends)
+        click.echo(f"wallet {name} ({wallet.profile}): {backends}; primary {wallet.primary_name}")
+    click.echo("ok")
+
+
+@main.command()
+@click.option("--wallets", default=3, show_default=True, type=click.IntRange(1, 9), help="Wallet daemons to start.")
+@click.option("--port", default=7777, show_default=True, type=click.IntRange(0, 65535), help="Port for calls.")
+@click.option(
+    "--admin-port", default=7780, show_default=True, type=click.IntRange(0, 65535), help="Port for operators."
+)
+def sandbox(wallets: int, port: int, admin_port: int) -> None:
+    """Run the gateway with sandbox wallets behind it: invented coins, real behaviour."""
+    from gateway import demo  # noqa: PLC0415 - only this command needs all rooms
+
+    sys.exit(demo.run(wallets, port, admin_port))
+
+
+def _tell(error: ConfigError) -> None:
+    for problem in error.problems:
+        click.echo(str(problem), err=True)
+    count = len(error.problems)
+    click.echo(f"{count} problem{'' if count == 1 else 's'}", err=True)

@@ -1,0 +1,83 @@
+"""`make sandbox`: the whole gateway with sandbox wallets behind it, and what to try with them.
+
+Rule: whatever it starts it also stops, and everything it shows says that the coins are not real.
+"""
+
+import secrets
+import tempfile
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from gateway import app
+from gateway.base.config import Admin, Backend, Client, Health, Listen, Log, Settings, Wallet
+from gateway.base.effects import GRANTABLE
+from gateway.sandbox.fleet import Fleet
+
+USER = "user"
+PASSWORD = "sandbox"  # noqa: S105 - a password to nothing, shown on the screen
+
+
+def run(wallets: int, port: int, admin_port: int) -> int:
+    """Run until it is told to stop; return the exit code."""
+    inner = secrets.token_urlsafe(16)
+    with (
+        tempfile.TemporaryDirectory(prefix="ec-gateway-sandbox-") as folder,
+        Fleet(wallets, Path(folder), user=USER, password=inner) as fleet,
+    ):
+        settings = _settings(fleet, inner, port, admin_port)
+        print(_welcome(fleet, port, admin_port), flush=True)  # noqa: T201 - this is for the person at the screen
+        return app.run_settings(settings)
+
+
+def _settings(fleet: Fleet, inner: str, port: int, admin_port: int) -> Settings:
+    return Settings(
+        listen=Listen(port=port),
+        admin=Admin(port=admin_port),
+        clients=(Client(name="visitor", username=USER, password=SecretStr(PASSWORD), effects=GRANTABLE),),
+        wallets={
+            "main": Wallet(
+                backends=tuple(
+                    Backend(name=f"ec-{number + 1}", url=fleet.url(number), username=USER, password=SecretStr(inner))
+                    for number in range(len(fleet))
+                ),
+                expect_return=10.0,
+            )
+        },
+        health=Health(slow_start=5.0),
+        log=Log(format="console"),
+        sandbox=True,
+    )
+
+
+def _welcome(fleet: Fleet, port: int, admin_port: int) -> str:
+    def curl(method: str) -> str:
+        body = f'{{"jsonrpc": "2.0", "id": 1, "method": "{method}", "params": []}}'
+        return f"curl -s -u {USER}:{PASSWORD} http://127.0.0.1:{port}/ -d '{body}'"
+
+    rows = "\n".join(f"    ec-{n + 1}   pid {fleet.pid(n)}   {fleet.url(n)}" for n in range(len(fleet)))
+    first = fleet.pid(0)
+    return f"""
+==============================  SANDBOX  ==============================
+  Invented coins, real behaviour.  Nothing here is worth anything.
+
+  calls          http://127.0.0.1:{port}/        (user {USER}, password {PASSWORD})
+  operators      http://127.0.0.1:{admin_port}/readyz   /livez   /metrics
+  wallets
+{rows}
+
+  try it:
+    {curl("getbalance")}
+    {curl("createnewaddress")}
+
+  see how the gateway sees its wallets:
+    {curl("gateway.status")}
+
+  freeze the primary, keep calling, and watch the lines below; then let it go on:
+    kill -STOP {first}
+    {curl("getbalance")}
+    kill -CONT {first}
+
+  Ctrl-C stops everything.
+=======================================================================
+"""

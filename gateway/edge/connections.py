@@ -1,0 +1,121 @@
+"""Watches over the connections of the door: how many there are, and how long a head may take.
+
+Rule: a connection beyond the cap is closed before a byte is read, and one whose head does not come is closed
+as well; aiohttp itself counts neither.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from aiohttp import web
+
+SWEEP = 0.5
+"""Seconds between two looks at slow heads."""
+
+
+class Counts(Protocol):
+    """What is counted."""
+
+    connections_open: int
+    connections_refused: int
+    slow_heads: int
+
+
+class _Watched(web.RequestHandler):
+    """One connection: aiohttp's own handler, watched from outside of its parser."""
+
+    __slots__ = ("_guard", "_head_since", "_seen_requests")
+
+    def __init__(self, guard: "Guard", manager: web.Server, **kwargs: Any) -> None:
+        super().__init__(manager, **kwargs)
+        self._guard = guard
+        self._head_since = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count it, or close it at once."""
+        guard = self._guard
+        if len(guard.open) >= guard.max_connections():
+            guard.counters.connections_refused += 1
+            assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a TCP or TLS transport
+            transport.abort()
+            return
+        super().connection_made(transport)
+        guard.open.add(self)
+        guard.counters.connections_open = len(guard.open)
+        self._head_since = guard.now()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Count it out."""
+        self._guard.open.discard(self)
+        self._guard.counters.connections_open = len(self._guard.open)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Note when the head of the next request began."""
+        if self.transport is None:
+            return
+        if not self._head_since and self.waits_for_head:
+            self._head_since = self._guard.now()
+        super().data_received(data)
+        if not self.waits_for_head:
+            self._head_since = 0.0
+
+    @property
+    def waits_for_head(self) -> bool:
+        """Whether no request is being handled or queued: what comes now belongs to a head."""
+        return not self._messages and self._current_request is None
+
+    def check_head(self, now: float, longest: float) -> bool:
+        """Return whether this connection's head has taken too long."""
+        if not self.waits_for_head:
+            self._head_since = 0.0
+            return False
+        return bool(self._head_since) and now - self._head_since >= longest
+
+
+class Guard(web.Server):
+    """aiohttp's low-level server with a cap on connections and a time-out for heads.
+
+    Args:
+        counters: where it counts.
+        max_connections, head_timeout: asked anew each time, so that a reload takes effect.
+    """
+
+    def __init__(
+        self,
+        handler: Callable[[web.BaseRequest], Any],
+        *,
+        counters: Counts,
+        max_connections: Callable[[], int],
+        head_timeout: Callable[[], float],
+        **kwargs: Any,
+    ) -> None:
+        """Begin with no connection; keyword arguments go to aiohttp's handler."""
+        super().__init__(handler, handler_cancellation=True, **kwargs)
+        self.counters = counters
+        self.max_connections = max_connections
+        self.head_timeout = head_timeout
+        self.open: set[_Watched] = set()
+        self._loop_of_guard = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def now(self) -> float:
+        """Return the loop's time."""
+        return self._loop_of_guard.time()
+
+    def __call__(self) -> web.RequestHandler:
+        """Make the handler of a new connection."""
+        if self._timer is None:
+            self._timer = self._loop_of_guard.call_later(SWEEP, self._sweep)
+        return _Watched(self, self, loop=self._loop_of_guard, **self._kwargs)
+
+    def _sweep(self) -> None:
+        """Close connections whose head does not come; tick only while there are connections."""
+        self._timer = None
+        now, longest = self.now(), self.head_timeout()
+        for one in [one for one in self.open if one.check_head(now, longest)]:
+            self.counters.slow_heads += 1
+            one.force_close()
+        if self.open:
+            self._timer = self._loop_of_guard.call_later(SWEEP, self._sweep)

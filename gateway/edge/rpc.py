@@ -1,0 +1,335 @@
+"""The JSON-RPC door: an HTTP body in, a JSON-RPC reply out.
+
+Rule: whatever comes in gets an answer that says what is wrong with it and what would be right; nothing that
+comes in is trusted, nothing is held longer or larger than its cap.
+
+It stands on aiohttp's low-level server: routes and middlewares cost more than all our policies together.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from aiohttp import web
+
+from gateway.base.config import Client, Listen
+from gateway.base.errors import (
+    DEADLINE_BEFORE_SEND,
+    INTERNAL,
+    INVALID_REQUEST,
+    METHOD_REFUSED,
+    OVERLOADED,
+    Failure,
+    Kind,
+)
+from gateway.base.jsonrpc import Call, Malformed, Reply, error_reply, failure_error, parse
+from gateway.edge.auth import CHALLENGE, Authenticator, Caller, TokenBucket
+from gateway.edge.connections import Guard
+from gateway.observe import logs
+
+JSON = "application/json"
+HINT = (
+    "this door takes JSON-RPC: POST / with a body like "
+    '{"jsonrpc": "2.0", "id": 1, "method": "getbalance", "params": []} and Basic authentication'
+)
+SANDBOX = "SANDBOX - these coins are not real"
+MAX_KEY = 255
+"""Characters of an Idempotency-Key."""
+
+
+class CallsDispatcher(Protocol):
+    """The path of a call, as the door sees it."""
+
+    async def call(self, wallet: str, client: Client, call: Call, deadline: float, key: str | None) -> Reply:
+        """Answer one call by its deadline in loop time."""
+
+
+@dataclass(slots=True)
+class DoorCounters:
+    """What the door counts; plain integers, read by the metrics."""
+
+    connections_open: int = 0
+    connections_refused: int = 0
+    requests: int = 0
+    auth_failures: int = 0
+    rate_limited: int = 0
+    slow_heads: int = 0
+    malformed: dict[str, int] = field(default_factory=dict)
+
+    def count_malformed(self, what: str) -> None:
+        """Count one refused body by what was wrong; `what` is one of a few names."""
+        self.malformed[what] = self.malformed.get(what, 0) + 1
+
+
+class RpcDoor:
+    """The door for clients.
+
+    Args:
+        listen: address, caps and time-outs.
+        authenticate: who is calling.
+        dispatcher: where calls go.
+        wallets: the names there are now.
+        sandbox: whether every answer says that the coins are not real.
+        counters: where it counts.
+    """
+
+    def __init__(
+        self,
+        listen: Listen,
+        authenticate: Authenticator,
+        dispatcher: CallsDispatcher,
+        wallets: Callable[[], Collection[str]],
+        *,
+        sandbox: bool,
+        counters: DoorCounters,
+    ) -> None:
+        """Begin closed."""
+        self.listen = listen
+        self.authenticate = authenticate
+        self.dispatcher = dispatcher
+        self.wallets = wallets
+        self.sandbox = sandbox
+        self.counters = counters
+        self.port = 0
+        self.is_draining = False
+        self._loop = asyncio.get_running_loop()
+        self._runner: web.ServerRunner | None = None
+        self._in_flight = 0
+        self._log = logs.get_logger()
+
+    async def start(self) -> None:
+        """Bind and serve.  Raises OSError when the port is taken or a certificate cannot be read."""
+        listen = self.listen
+        server = Guard(
+            self._handle,
+            counters=self.counters,
+            max_connections=lambda: self.listen.max_connections,
+            head_timeout=lambda: self.listen.head_timeout,
+            access_log=None,
+            auto_decompress=False,
+            keepalive_timeout=listen.keepalive_timeout,
+            max_line_size=8190,
+            max_field_size=8190,
+        )
+        self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=0.05)
+        await self._runner.setup()
+        context: ssl.SSLContext | None = None
+        if listen.tls is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(listen.tls.certificate, listen.tls.key)
+        site = web.TCPSite(self._runner, listen.host, listen.port, ssl_context=context, backlog=1024)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    def update(self, listen: Listen, authenticate: Authenticator) -> None:
+        """Take new caps and clients; address and TLS stay as they are."""
+        self.listen = listen
+        self.authenticate = authenticate
+
+    def drain(self) -> None:
+        """Answer with Connection: close from now on."""
+        self.is_draining = True
+
+    async def stop(self, timeout: float) -> None:  # noqa: ASYNC109 - draining is told its time, it does not fail by it
+        """Listen no more, wait for calls under way, close the rest."""
+        runner, self._runner = self._runner, None
+        if runner is None:
+            return
+        for site in list(runner.sites):
+            await site.stop()
+        until = self._loop.time() + timeout
+        while self._in_flight and self._loop.time() < until:
+            await asyncio.sleep(0.01)
+        await runner.cleanup()
+
+    # -- one request ----------------------------------------------------------------------------------------
+
+    async def _handle(self, request: web.BaseRequest) -> web.Response:
+        """Answer one HTTP request."""
+        self.counters.requests += 1
+        self._in_flight += 1
+        try:
+            response = await self._answer(request)
+        except Exception:  # noqa: BLE001 - the client gets an answer whatever happens; the log gets the reason
+            self._log.exception("door.failed", path=request.path[:100])
+            failure = Failure(INTERNAL, "internal_error: the gateway failed; its log says why", safe_to_repeat=False)
+            response = self._refusal(failure, 500)
+        finally:
+            self._in_flight -= 1
+        response.headers["Server"] = "ec-gateway"
+        if self.sandbox:
+            response.headers["X-Sandbox"] = SANDBOX
+        if self.is_draining:
+            response.force_close()
+        return response
+
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        caller = self.authenticate.who(request.headers.get("Authorization"))
+        if caller is None:
+            self.counters.auth_failures += 1
+            message = "unauthorized: no or wrong credentials; send Basic authentication as for the daemon itself"
+            response = self._refusal(Failure(METHOD_REFUSED, message, safe_to_repeat=False), 401)
+            response.headers["WWW-Authenticate"] = CHALLENGE
+            return response
+        wallet = self._wallet(request.path, caller.client)
+        if wallet is None:
+            return self._refuse(f"there is no {request.path[:200]} for this client; POST / or /wallets/NAME", 404)
+        if request.method != "POST":
+            response = self._refuse(HINT, 405)
+            response.headers["Allow"] = "POST"
+            return response
+        deadline = self._deadline(request, caller.client)
+        if deadline is None:
+            return self._refuse("X-Request-Timeout must be seconds, greater than 0, such as 2.5", 400)
+        body = await self._body(request)
+        if isinstance(body, web.Response):
+            return body
+        key = request.headers.get("Idempotency-Key")
+        if key is not None and not 0 < len(key) <= MAX_KEY:
+            return self._refuse(f"Idempotency-Key must have 1 to {MAX_KEY} characters", 400)
+        parsed = parse(body, max_depth=self.listen.max_depth, max_batch=self.listen.max_batch)
+        calls = parsed if isinstance(parsed, list) else [parsed]
+        if key is not None and len(calls) > 1:
+            return self._refuse("an Idempotency-Key names one call; send the calls of this batch one by one", 400)
+        wait = self._spend(caller, len(calls))
+        if wait:
+            return self._limited(wait, caller.client, calls)
+        if isinstance(parsed, list):
+            return await self._batch(parsed, wallet, caller.client, deadline)
+        if isinstance(parsed, Malformed):
+            return self._malformed(parsed, caller.client)
+        reply = await self.dispatcher.call(wallet, caller.client, parsed, deadline, key)
+        return _response(reply, caller.client)
+
+    async def _batch(
+        self, entries: list[Call | Malformed], wallet: str, client: Client, deadline: float
+    ) -> web.Response:
+        """Answer a batch: its calls one after another, as the daemon does, under one deadline."""
+        replies: list[bytes] = []
+        for entry in entries:
+            if isinstance(entry, Malformed):
+                self.counters.count_malformed(entry.failure.kind.name)
+                replies.append(error_reply(entry.id, entry.v1, failure_error(entry.failure)))
+            elif self._loop.time() >= deadline:
+                if entry.id is not None:
+                    message = "deadline_before_send: the batch's time ran out before this call; nothing was sent"
+                    failure = Failure(DEADLINE_BEFORE_SEND, message, safe_to_repeat=True, wallet=wallet)
+                    replies.append(error_reply(entry.id, entry.v1, failure_error(failure)))
+            else:
+                reply = await self.dispatcher.call(wallet, client, entry, deadline, None)
+                if reply.body:
+                    replies.append(reply.body)
+        body = b"[%b]" % b", ".join(replies) if replies else b""
+        return web.Response(body=body, content_type=JSON)
+
+    # -- its parts ------------------------------------------------------------------------------------------
+
+    def _wallet(self, path: str, client: Client) -> str | None:
+        """Return the wallet that a path means; one that the client may not use is as unknown as any."""
+        if path in ("/", "/RPC2", ""):
+            name = "main" if "main" in client.wallets else client.wallets[0]
+        elif path.startswith("/wallets/"):
+            name = path.removeprefix("/wallets/")
+        else:
+            return None
+        return name if name in client.wallets and name in self.wallets() else None
+
+    def _deadline(self, request: web.BaseRequest, client: Client) -> float | None:
+        text = request.headers.get("X-Request-Timeout")
+        seconds = client.deadline
+        if text is not None:
+            try:
+                asked = float(text)
+            except ValueError:
+                return None
+            if not 0 < asked < 1e9:
+                return None
+            seconds = min(seconds, asked)
+        return self._loop.time() + seconds
+
+    async def _body(self, request: web.BaseRequest) -> bytes | web.Response:
+        """Read the body within its caps."""
+        length = request.content_length
+        if length is None and request.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            self.counters.count_malformed("no_length")
+            return self._refuse("the body has no length; send Content-Length, or Transfer-Encoding: chunked", 411)
+        most = self.listen.max_body
+        if length is not None and length > most:
+            self.counters.count_malformed("too_large")
+            response = self._refuse(f"the body has {length} bytes; at most {most} are taken", 413)
+            response.force_close()
+            return response
+        if length is not None and request.content.is_eof() is False and request.content.total_bytes >= length > 0:
+            # the usual case: all of it came with the head, so no timer is needed
+            return request.content.read_nowait(-1)
+        try:
+            async with asyncio.timeout(self.listen.body_timeout):
+                return await self._read(request, most)
+        except TimeoutError:
+            self.counters.count_malformed("slow_body")
+            response = self._refuse(f"the body did not come within {self.listen.body_timeout:g} s", 408)
+        except _TooLargeError:
+            self.counters.count_malformed("too_large")
+            response = self._refuse(f"the body is larger than {most} bytes", 413)
+        response.force_close()
+        return response
+
+    async def _read(self, request: web.BaseRequest, most: int) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        async for part in request.content.iter_any():
+            size += len(part)
+            if size > most:
+                raise _TooLargeError
+            parts.append(part)
+        return b"".join(parts)
+
+    def _spend(self, caller: Caller, calls: int) -> float:
+        """Take from the client's rate; return the seconds to wait, 0.0 when it may call."""
+        limit = caller.client.rate_limit
+        if limit is None:
+            return 0.0
+        now = self._loop.time()
+        if caller.bucket is None:
+            caller.bucket = TokenBucket(limit, now)
+        return caller.bucket.take(now, calls)
+
+    # -- refusals -------------------------------------------------------------------------------------------
+
+    def _limited(self, wait: float, client: Client, calls: list[Call | Malformed]) -> web.Response:
+        self.counters.rate_limited += 1
+        message = f"overloaded: client {client.name} calls faster than its rate_limit; wait {wait:.2f} s"
+        failure = Failure(OVERLOADED, message, safe_to_repeat=True, retry_after=wait)
+        replies = [error_reply(call.id, call.v1, failure_error(failure)) for call in calls if call.id is not None]
+        body = replies[0] if len(calls) == 1 and replies else b"[%b]" % b", ".join(replies)
+        return _response(Reply(body, OVERLOADED.status, wait), client)
+
+    def _malformed(self, bad: Malformed, client: Client) -> web.Response:
+        self.counters.count_malformed(bad.failure.kind.name)
+        reply = Reply(error_reply(bad.id, bad.v1, failure_error(bad.failure)), bad.failure.kind.status)
+        return _response(reply, client)
+
+    def _refuse(self, message: str, status: int, kind: Kind = INVALID_REQUEST) -> web.Response:
+        return self._refusal(Failure(kind, f"{kind.name}: {message}", safe_to_repeat=False), status)
+
+    def _refusal(self, failure: Failure, status: int) -> web.Response:
+        """Build an answer to something that was no call at all; it always has its HTTP status."""
+        return web.Response(
+            body=error_reply(b"null", v1=False, error=failure_error(failure)), status=status, content_type=JSON
+        )
+
+
+class _TooLargeError(Exception):
+    """A chunked body passed its cap."""
+
+
+def _response(reply: Reply, client: Client) -> web.Response:
+    """Wrap a reply as the client wants its errors: with HTTP 200 as the daemon does, or with statuses."""
+    if client.errors == "jsonrpc" or reply.status == 200:
+        return web.Response(body=reply.body, content_type=JSON)
+    response = web.Response(body=reply.body, status=reply.status, content_type=JSON)
+    if reply.retry_after is not None:
+        response.headers["Retry-After"] = str(max(1, round(reply.retry_after)))
+    return response

@@ -1,0 +1,35 @@
+"""One debug line for each try on a backend, with the time of every step.
+
+Rule: names and times only; never parameters, results or credentials.
+"""
+
+from typing import Any
+
+from gateway.observe import logs
+
+
+def attempt_line(attempt: Any, outcome: Any, result: object, now: float) -> None:
+    """Write how one attempt went; the steps are milliseconds since it was begun."""
+    began = attempt.started_at
+
+    def since(moment: float) -> float | None:
+        return round((moment - began) * 1000, 2) if moment else None
+
+    logs.get_logger().debug(
+        "attempt",
+        wallet=attempt.errand.wallet,
+        backend=attempt.backend.name,
+        method=attempt.errand.method.name,
+        client=attempt.errand.client,
+        request=attempt.our_id,
+        hedge=attempt.is_hedge,
+        fate=outcome.fate.value,
+        reason=getattr(result, "reason", ""),
+        status=outcome.status,
+        reused=outcome.reused,
+        connected_ms=since(outcome.connected_at),
+        sent_ms=since(outcome.sent_at),
+        first_byte_ms=since(outcome.first_byte_at),
+        ended_ms=since(now),
+        bytes=len(outcome.body),
+    )

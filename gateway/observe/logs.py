@@ -1,0 +1,207 @@
+"""Structured log lines, to standard output or to a rotating file.
+
+Rule: a log that cannot be written (a closed pipe, a full disk) is counted and harms nobody, and no line
+holds a secret: what looks like one by its name is blotted out even if somebody let it through.
+"""
+
+import logging
+import re
+import sys
+import time
+from collections.abc import MutableMapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TextIO
+
+import structlog
+
+from gateway.base.config import Log, LogFile
+from gateway.base.events import Event
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+SECRET = re.compile(r"passw|secret|seed|privkey|private_?key|authorization|token|mnemonic|xprv|hmac", re.IGNORECASE)
+"""Names of fields that are never shown."""
+
+REOPEN_AFTER = 1.0
+"""Seconds before a file that could not be written is tried again."""
+
+
+class Sink:
+    """Where lines go; writing never raises."""
+
+    def __init__(self, file: LogFile | None) -> None:
+        """Write to `file`, or to standard output."""
+        self.file = file
+        self.dropped = 0
+        self._stream: TextIO | None = None
+        self._size = 0
+        self._retry_at = 0.0
+        self._began = 0.0
+
+    def write(self, line: str) -> None:
+        """Write one line, or count it as dropped."""
+        try:
+            if self.file is None:
+                sys.stdout.write(line + "\n")
+                sys.stdout.flush()
+            else:
+                self._write_file(self.file, line + "\n")
+        except (OSError, ValueError):
+            # ValueError is what a closed stream raises
+            self.dropped += 1
+            self._drop_stream()
+
+    def _write_file(self, file: LogFile, line: str) -> None:
+        now = time.time()
+        if self._stream is None:
+            if now < self._retry_at:
+                self.dropped += 1
+                return
+            self._open(file, now)
+        elif self._size + len(line) > file.max_bytes or now - self._began > file.max_age:
+            self._rotate(file, now)
+        assert self._stream is not None  # noqa: S101 - opened just above
+        self._stream.write(line)
+        self._stream.flush()
+        self._size += len(line)
+
+    def _open(self, file: LogFile, now: float) -> None:
+        self._retry_at = now + REOPEN_AFTER
+        path = Path(file.path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._stream = path.open("a", encoding="utf-8")
+        self._size = path.stat().st_size
+        self._began = now
+
+    def _rotate(self, file: LogFile, now: float) -> None:
+        """Move the file aside, keep so many old ones, and none that is too old."""
+        self._drop_stream()
+        path = Path(file.path)
+        for number in range(file.keep - 1, 0, -1):
+            old = Path(f"{path}.{number}")
+            if old.exists():
+                old.replace(f"{path}.{number + 1}")
+        path.replace(f"{path}.1")
+        for old in path.parent.glob(path.name + ".*"):
+            number_text = old.name.removeprefix(path.name + ".")
+            if not number_text.isdigit():
+                continue
+            if int(number_text) > file.keep or now - old.stat().st_mtime > file.max_age:
+                old.unlink()
+        self._open(file, now)
+
+    def _drop_stream(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            with suppress(OSError, ValueError):
+                stream.close()
+
+
+class _Logger:
+    """What structlog hands finished lines to."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    def msg(self, line: str) -> None:
+        """Write one line."""
+        self._sink.write(line)
+
+    debug = info = warning = error = critical = exception = log = msg
+
+
+_state: dict[str, Any] = {"sink": Sink(None), "level": LEVELS["info"]}
+
+
+def configure(log: Log, *, sandbox: bool) -> None:
+    """Set level, shape and place of the log; may be called again at any time."""
+    before: Sink = _state["sink"]
+    sink = before
+    if before.file != log.file:
+        sink = Sink(log.file)
+        sink.dropped = before.dropped
+    _state["sink"], _state["level"] = sink, LEVELS[log.level]
+    shape: Any
+    if log.format == "json":
+        shape = structlog.processors.JSONRenderer(default=str)
+    else:
+        shape = structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
+    processors: list[Any] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        redact,
+    ]
+    if sandbox:
+        processors.append(_shout)
+    structlog.configure(
+        processors=[*processors, shape],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[log.level]),
+        logger_factory=lambda *_: _Logger(_state["sink"]),
+        cache_logger_on_first_use=False,
+    )
+    # aiohttp and asyncio speak through the standard library; their warnings belong into the same place
+    root = logging.getLogger()
+    root.handlers = [_Forward()]
+    root.setLevel(max(LEVELS["warning"], LEVELS[log.level]))
+
+
+class _Forward(logging.Handler):
+    """Hands lines of the standard library's logging on."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one foreign line as an event of its own."""
+        with suppress(Exception):
+            fields: dict[str, Any] = {"logger": record.name, "message": record.getMessage()}
+            if record.exc_info:
+                fields["exc_info"] = record.exc_info
+            get_logger().log(record.levelno, "library.said", **fields)
+
+
+def redact(_logger: object, _name: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Blot out values whose names sound secret, at any depth."""
+    for key, value in fields.items():
+        fields[key] = _clean(key, value)
+    return fields
+
+
+def _clean(key: str, value: Any) -> Any:
+    if SECRET.search(key):
+        return "***"
+    if isinstance(value, dict):
+        return {inner: _clean(str(inner), item) for inner, item in value.items()}
+    return value
+
+
+def _shout(_logger: object, _name: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    fields["SANDBOX"] = "these coins are not real"
+    return fields
+
+
+def get_logger() -> Any:
+    """Return the logger; it follows every later `configure`."""
+    return structlog.get_logger()
+
+
+def is_debug() -> bool:
+    """Whether debug lines are written at all; cheap enough to ask for each attempt."""
+    return bool(_state["level"] <= LEVELS["debug"])
+
+
+def dropped_lines() -> int:
+    """Return how many lines could not be written."""
+    return int(_state["sink"].dropped)
+
+
+def event_sink(event: Event) -> None:
+    """Write one change of state as one line; a fault of the log is counted and never the caller's."""
+    fields = dict(event.fields)
+    if event.wallet:
+        fields["wallet"] = event.wallet
+    if event.backend:
+        fields["backend"] = event.backend
+    try:
+        get_logger().log(LEVELS[event.level], event.name, **fields)
+    except Exception:  # noqa: BLE001 - whatever a field does to its rendering, the change of state has happened
+        _state["sink"].dropped += 1

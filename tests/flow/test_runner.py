@@ -1,0 +1,359 @@
+"""One wallet's runner against fake daemons in virtual time: where calls go and what failures cost."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from tests.simulation.world import Told, World
+from tests.virtual_time import run_virtual
+
+
+def scenario(play: Callable[[World], Coroutine[Any, Any, None]], backends: int = 3, **changes: object) -> World:
+    """Play a scenario in a world whose backends are all ready and aligned."""
+
+    async def live() -> World:
+        world = World(backends, 1, **changes)
+        world.start()
+        await asyncio.sleep(2.0)
+        await play(world)
+        await world.stop()
+        return world
+
+    return run_virtual(live())
+
+
+def took(told: Told) -> float:
+    """Seconds from question to answer."""
+    return told.answered_at - told.asked_at
+
+
+def error(told: Told) -> dict[str, Any]:
+    """The error of a reply."""
+    found = told.reply["error"]
+    assert isinstance(found, dict)
+    return found
+
+
+def ran(world: World, name: str, method: str) -> int:
+    """How often a daemon ran a method."""
+    daemon = next(one for one in world.daemons if one.name == name)
+    return sum(one == method for _, one, _ in daemon.journal)
+
+
+def test_a_frozen_daemon_is_felt_for_a_twentieth_of_a_second() -> None:
+    """One read is hedged, the following ones go elsewhere at once."""
+
+    async def play(world: World) -> None:
+        world.daemons[0].freeze()
+        for _ in range(80):
+            await world.ask("getbalance")
+            await asyncio.sleep(0.025)
+
+    world = scenario(play)
+    assert all("result" in told.reply for told in world.told)
+    assert max(took(told) for told in world.told) < 0.05
+    assert sum(took(told) > 0.01 for told in world.told) <= 1
+
+
+def test_wallet_reads_go_to_the_primary_while_it_is_well() -> None:
+    """So that a payment seldom appears, vanishes and appears."""
+
+    async def play(world: World) -> None:
+        for number in range(30):
+            await world.ask("history", tag=f"h{number}")
+
+    world = scenario(play)
+    assert ran(world, "ec-1", "history") == 30
+
+
+def test_plain_reads_are_spread() -> None:
+    """Every healthy backend gets some."""
+
+    async def play(world: World) -> None:
+        for _ in range(60):
+            await asyncio.gather(world.ask("validateaddress"), world.ask("validateaddress"))
+
+    world = scenario(play)
+    assert all(ran(world, daemon.name, "validateaddress") > 5 for daemon in world.daemons)
+
+
+def test_money_calls_go_to_the_primary_alone_and_wait_for_it() -> None:
+    """Also when it is busy and others are free."""
+
+    async def play(world: World) -> None:
+        world.daemons[0].service = lambda _method: 0.5
+        await asyncio.gather(world.ask("setlabel"), world.ask("payto"), world.ask("setlabel"))
+
+    world = scenario(play)
+    assert all("result" in told.reply for told in world.told)
+    assert ran(world, "ec-1", "setlabel") == 2
+    assert ran(world, "ec-2", "setlabel") + ran(world, "ec-3", "setlabel") == 0
+
+
+def test_a_money_call_that_was_sent_is_never_repeated_and_its_outcome_is_unknown() -> None:
+    """The daemon dies with the call in its hands."""
+
+    async def play(world: World) -> None:
+        world.daemons[0].service = lambda _method: 1.0
+        task = world.ask("payto")
+        await asyncio.sleep(0.2)
+        world.daemons[0].kill()
+        await task
+
+    world = scenario(play)
+    found = error(world.told[0])
+    assert found["code"] == -32004
+    assert found["data"]["executed"] == "unknown"
+    assert found["data"]["safe_to_repeat"] is False
+    assert sum(ran(world, daemon.name, "payto") for daemon in world.daemons) == 0
+
+
+def test_a_money_call_to_a_dead_primary_is_refused_at_once() -> None:
+    """Nothing was sent, nobody is expected back."""
+
+    async def play(world: World) -> None:
+        world.daemons[0].kill()
+        await asyncio.sleep(2.0)
+        await world.ask("createnewaddress")
+
+    world = scenario(play)
+    assert error(world.told[0])["code"] == -32001
+    assert took(world.told[0]) < 0.1
+
+
+def test_reads_outlive_the_death_of_all_but_one() -> None:
+    """The last one serves everything that any backend may serve."""
+
+    async def play(world: World) -> None:
+        world.daemons[0].kill()
+        world.daemons[2].kill()
+        for _ in range(100):
+            await world.ask("getbalance")
+            await world.ask("validateaddress")
+            await asyncio.sleep(0.02)
+
+    world = scenario(play)
+    assert all("result" in told.reply for told in world.told)
+    assert max(took(told) for told in world.told) < 0.1
+
+
+def test_with_all_dead_the_error_comes_at_once() -> None:
+    """no_backend, executed no."""
+
+    async def play(world: World) -> None:
+        for daemon in world.daemons:
+            daemon.kill()
+        for _ in range(10):
+            await world.ask("getbalance")
+
+    world = scenario(play)
+    assert {error(told)["code"] for told in world.told} == {-32001}
+    assert max(took(told) for told in world.told) < 0.1
+
+
+def test_calls_wait_for_backends_that_are_starting() -> None:
+    """Wallets that come up five seconds late answer the first call, money too."""
+
+    async def live() -> World:
+        world = World(3, 1)
+        for daemon in world.daemons:
+            daemon.kill()
+            world.loop.call_later(5.0, daemon.start)
+        world.start()
+        await asyncio.gather(world.ask("getbalance"), world.ask("createnewaddress"))
+        await world.stop()
+        return world
+
+    world = run_virtual(live())
+    assert all("result" in told.reply for told in world.told)
+    assert all(5.0 < took(told) < 6.0 for told in world.told)
+
+
+def test_a_client_that_tries_three_times_outlasts_a_slow_start() -> None:
+    """Fifteen seconds late, three tries of ten seconds, two apart: the incident's client gets its answer."""
+
+    async def live() -> World:
+        world = World(3, 1)
+        for daemon in world.daemons:
+            daemon.kill()
+            world.loop.call_later(15.0, daemon.start)
+        world.start()
+        for _ in range(3):
+            await world.ask("getbalance", 9.0)
+            if "result" in world.told[-1].reply:
+                break
+            await asyncio.sleep(2.0)
+        await world.stop()
+        return world
+
+    world = run_virtual(live())
+    assert "result" in world.told[-1].reply
+    assert error(world.told[0])["code"] == -32003
+
+
+def test_a_query_of_death_costs_two_daemons_at_most() -> None:
+    """The third one never sees it."""
+
+    async def play(world: World) -> None:
+        for daemon in world.daemons:
+            daemon.mangle = lambda method: "empty" if method == "validateaddress" else None
+        await world.ask("validateaddress")
+
+    world = scenario(play)
+    assert error(world.told[0])["code"] == -32004
+    assert error(world.told[0])["data"]["safe_to_repeat"] is True
+    assert sum(ran(world, daemon.name, "validateaddress") for daemon in world.daemons) == 2
+
+
+def test_an_answer_that_is_not_one_is_never_passed_on() -> None:
+    """Foreign ids, garbage and halves go to another backend instead."""
+
+    async def play(world: World) -> None:
+        for word in ("foreign", "garbage", "half", "empty"):
+            world.daemons[0].mangle = lambda method, word=word: word if method == "getbalance" else None  # type: ignore[misc]
+            await world.ask("getbalance")
+            await asyncio.sleep(3.0)
+
+    world = scenario(play)
+    assert all(told.reply["result"] == {"echo": [told.tag, told.tag]} for told in world.told)
+
+
+def test_identical_reads_share_a_flight_but_not_across_a_write() -> None:
+    """Ten callers, one daemon call; a reader after a write never joins a flight begun before it."""
+
+    async def play(world: World) -> None:
+        world.daemons[0].service = lambda _method: 0.01
+        await asyncio.gather(*(world.ask("getbalance", tag="x") for _ in range(10)))
+        early = world.ask("getbalance", tag="y")
+        await asyncio.sleep(0.001)
+        write = world.ask("setlabel")
+        await asyncio.sleep(0.012)
+        late = world.ask("getbalance", tag="y")
+        await asyncio.gather(early, write, late)
+
+    world = scenario(play)
+    calls = [params for daemon in world.daemons for _, method, params in daemon.journal if method == "getbalance"]
+    assert calls.count(["x", "x"]) == 1
+    assert calls.count(["y", "y"]) == 2
+
+
+def test_a_deadline_before_anything_was_sent_says_so() -> None:
+    """One slow call holds the only slot, and the other one's time runs out in the queue."""
+
+    async def play(world: World) -> None:
+        world.daemons[0].service = lambda method: 5.0 if method == "payto" else 0.0003
+        slow = world.ask("payto")
+        await asyncio.sleep(0.1)
+        await world.ask("setlabel", 0.5)
+        await slow
+
+    world = scenario(play, backends=1)
+    found = error(world.told[1])
+    assert found["code"] == -32003
+    assert found["data"]["executed"] == "no"
+    assert ran(world, "ec-1", "setlabel") == 0
+
+
+def test_a_read_whose_daemon_hangs_ends_unknown_at_its_deadline() -> None:
+    """With nobody else to ask, the client is told that it may ask again."""
+
+    async def play(world: World) -> None:
+        world.daemons[0].freeze()
+        await world.ask("getbalance", 3.0)
+
+    world = scenario(play, backends=1)
+    found = error(world.told[0])
+    assert found["code"] == -32004
+    assert found["data"]["safe_to_repeat"] is True
+    assert 3.0 <= took(world.told[0]) < 3.1
+
+
+def test_a_wedge_that_lasts_is_no_backend_at_once() -> None:
+    """A single daemon that stays silent is not waited for after two seconds more."""
+
+    async def play(world: World) -> None:
+        world.daemons[0].wedge()
+        await asyncio.sleep(6.0)
+        await world.ask("getbalance")
+
+    world = scenario(play, backends=1)
+    assert error(world.told[0])["code"] == -32001
+    assert took(world.told[0]) < 0.1
+
+
+def test_a_full_queue_refuses_and_says_that_nothing_ran() -> None:
+    """Bounded, with the way out."""
+
+    async def play(world: World) -> None:
+        world.daemons[0].service = lambda _method: 1.0
+        await asyncio.gather(*(world.ask("validateaddress") for _ in range(8)))
+
+    world = scenario(play, backends=1, queue={"max_waiting": 3})
+    codes = [error(told)["code"] for told in world.told if "error" in told.reply]
+    assert codes.count(-32002) >= 4
+
+
+def test_a_client_that_hangs_up_ends_its_read_and_never_its_write() -> None:
+    """The read leaves the queue; the write is carried out."""
+
+    async def play(world: World) -> None:
+        world.daemons[0].service = lambda _method: 0.2
+        first = world.ask("setlabel", tag="first")
+        await asyncio.sleep(0.01)
+        write = world.ask("setlabel", tag="gone")
+        read = world.ask("listcontacts", tag="gone-read")
+        await asyncio.sleep(0.01)
+        write.cancel()
+        read.cancel()
+        await first
+        await asyncio.sleep(2.0)
+
+    world = scenario(play)
+    params = [params for _, _, params in world.daemons[0].journal]
+    assert ["gone", "gone"] in params
+    assert ["gone-read", "gone-read"] not in params
+
+
+def test_a_retry_is_paid_from_the_budget() -> None:
+    """With no token left a broken read is not repeated."""
+
+    async def play(world: World) -> None:
+        for daemon in world.daemons:
+            daemon.mangle = lambda method: "half" if method == "validateaddress" else None
+        for _ in range(3):
+            await world.ask("validateaddress")
+            await asyncio.sleep(3.0)
+
+    retry = {"ratio": 0.0, "floor": 0.0, "burst": 1.0}
+    world = scenario(play, retry=retry)
+    assert sum(ran(world, daemon.name, "validateaddress") for daemon in world.daemons) == 4
+
+
+def test_slow_start_gives_a_returned_backend_a_small_share_at_first() -> None:
+    """It is WARMING after it was dead, and READY after slow_start seconds."""
+
+    async def play(world: World) -> None:
+        world.daemons[1].kill()
+        await asyncio.sleep(3.0)
+        world.daemons[1].start()
+        await asyncio.sleep(1.5)
+        assert world.plant.pool.by_name["ec-2"].phase.value == "WARMING"
+        await asyncio.sleep(10.0)
+        assert world.plant.pool.by_name["ec-2"].phase.value == "READY"
+
+    names = scenario(play).recorder.names()
+    assert names.index("backend.ejected") < names.index("backend.warming")
+
+
+def test_work_in_background_keeps_the_slot_until_it_is_answered() -> None:
+    """A caller that gave up does not free the daemon: the next call waits until it is done."""
+
+    async def play(world: World) -> None:
+        world.daemons[0].service = lambda method: 3.0 if method == "payto" else 0.0003
+        await world.ask("payto", 1.0)
+        await world.ask("setlabel", 9.0)
+
+    world = scenario(play, backends=1)
+    assert error(world.told[0])["code"] == -32004
+    assert "result" in world.told[1].reply
+    assert world.daemons[0].most_calls == 1
