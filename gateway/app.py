@@ -160,8 +160,8 @@ class App:
         """Wait for calls whose client has gone, money calls above all, as long as draining may take."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self.settings.drain_timeout):
-                while any(runner.errands for runner in self.runners.values()):
-                    await asyncio.sleep(0.02)
+                for runner in list(self.runners.values()):
+                    await runner.quiet.wait()
 
     def _in_flight(self) -> int:
         return sum(len(runner.errands) for runner in self.runners.values())
@@ -215,8 +215,7 @@ class App:
         """Let a removed wallet finish what it has."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self.settings.drain_timeout):
-                while plant.runner.errands:
-                    await asyncio.sleep(0.05)
+                await plant.runner.quiet.wait()
         await plant.stop()
 
     def _build(self, name: str, settings: Settings) -> Plant:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class _Jumping(selectors.DefaultSelector):  # type: ignore[misc, valid-type]  # which class it is depends on the system
+class _Jumping(selectors.DefaultSelector):
     """A selector that never sleeps: it moves the clock instead."""
 
     now = 0.0
@@ -23,7 +23,7 @@ class _Jumping(selectors.DefaultSelector):  # type: ignore[misc, valid-type]  # 
             if timeout is None:
                 raise RuntimeError("nothing is scheduled: this would sleep for ever")
             self.now += max(0.0, timeout)
-        return ready  # type: ignore[no-any-return]  # the base is untyped here
+        return ready
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):

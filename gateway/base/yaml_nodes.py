@@ -115,8 +115,8 @@ class NodeReader:
                                          f'write true or false, or "{text}" in quotes'))  # fmt: skip
             return None
         if tag == "int" and (_SEXAGESIMAL.match(text) or _OCTAL.match(text)):
-            self.problems.append(Problem(file, line, key, f"{text} would be read as another number",
-                                         "write a decimal number without leading zeros, or put it in quotes"))  # fmt: skip
+            remedy = "write a decimal number without leading zeros, or put it in quotes"
+            self.problems.append(Problem(file, line, key, f"{text} would be read as another number", remedy))
             return None
         if tag == "float" and _SEXAGESIMAL.match(text):
             self.problems.append(Problem(file, line, key, f"{text} would be read as another number",

@@ -21,6 +21,9 @@ class Counts(Protocol):
     connections_refused: int
     slow_heads: int
 
+    def count_malformed(self, what: str) -> None:
+        """Count a request by what was wrong with it."""
+
 
 class _Watched(web.RequestHandler):
     """One connection: aiohttp's own handler, watched from outside of its parser."""
@@ -61,6 +64,25 @@ class _Watched(web.RequestHandler):
         if not self.waits_for_head:
             self._head_since = 0.0
 
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what is not HTTP.
+
+        aiohttp would quote the broken bytes in its log and its answer, and these may be a password.
+        """
+        del exc, message
+        self._guard.counters.count_malformed("not_http" if status < 500 else "failed")
+        response = self._guard.refuse(status)
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer was begun already")
+        response.force_close()
+        return response
+
     @property
     def waits_for_head(self) -> bool:
         """Whether no request is being handled or queued: what comes now belongs to a head."""
@@ -80,6 +102,7 @@ class Guard(web.Server):
     Args:
         counters: where it counts.
         max_connections, head_timeout: asked anew each time, so that a reload takes effect.
+        refuse: makes the answer to something that is not HTTP, from its status.
     """
 
     def __init__(
@@ -89,6 +112,7 @@ class Guard(web.Server):
         counters: Counts,
         max_connections: Callable[[], int],
         head_timeout: Callable[[], float],
+        refuse: Callable[[int], web.Response],
         **kwargs: Any,
     ) -> None:
         """Begin with no connection; keyword arguments go to aiohttp's handler."""
@@ -96,6 +120,7 @@ class Guard(web.Server):
         self.counters = counters
         self.max_connections = max_connections
         self.head_timeout = head_timeout
+        self.refuse = refuse
         self.open: set[_Watched] = set()
         self._loop_of_guard = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None

@@ -9,6 +9,7 @@ It stands on aiohttp's low-level server: routes and middlewares cost more than a
 import asyncio
 import ssl
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -97,6 +98,8 @@ class RpcDoor:
         self._loop = asyncio.get_running_loop()
         self._runner: web.ServerRunner | None = None
         self._in_flight = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
         self._log = logs.get_logger()
 
     async def start(self) -> None:
@@ -107,6 +110,7 @@ class RpcDoor:
             counters=self.counters,
             max_connections=lambda: self.listen.max_connections,
             head_timeout=lambda: self.listen.head_timeout,
+            refuse=self._not_http,
             access_log=None,
             auto_decompress=False,
             keepalive_timeout=listen.keepalive_timeout,
@@ -139,9 +143,9 @@ class RpcDoor:
             return
         for site in list(runner.sites):
             await site.stop()
-        until = self._loop.time() + timeout
-        while self._in_flight and self._loop.time() < until:
-            await asyncio.sleep(0.01)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._quiet.wait()
         await runner.cleanup()
 
     # -- one request ----------------------------------------------------------------------------------------
@@ -150,6 +154,7 @@ class RpcDoor:
         """Answer one HTTP request."""
         self.counters.requests += 1
         self._in_flight += 1
+        self._quiet.clear()
         try:
             response = await self._answer(request)
         except Exception:  # noqa: BLE001 - the client gets an answer whatever happens; the log gets the reason
@@ -158,6 +163,8 @@ class RpcDoor:
             response = self._refusal(failure, 500)
         finally:
             self._in_flight -= 1
+            if not self._in_flight:
+                self._quiet.set()
         response.headers["Server"] = "ec-gateway"
         if self.sandbox:
             response.headers["X-Sandbox"] = SANDBOX
@@ -313,6 +320,12 @@ class RpcDoor:
 
     def _refuse(self, message: str, status: int, kind: Kind = INVALID_REQUEST) -> web.Response:
         return self._refusal(Failure(kind, f"{kind.name}: {message}", safe_to_repeat=False), status)
+
+    def _not_http(self, status: int) -> web.Response:
+        message = "the request is not valid HTTP/1.1 (one head, one length); send it as any HTTP library does"
+        response = self._refuse(message, status)
+        response.headers["Server"] = "ec-gateway"
+        return response
 
     def _refusal(self, failure: Failure, status: int) -> web.Response:
         """Build an answer to something that was no call at all; it always has its HTTP status."""

@@ -46,7 +46,7 @@ def pick(candidates: Sequence[T], price: Callable[[T], float], chance: Callable[
         IndexError: there is no candidate.
     """
     count = len(candidates)
-    if count == 1:
+    if count <= 1:
         return candidates[0]
     first = int(chance() * count)
     second = (first + 1 + int(chance() * (count - 1))) % count

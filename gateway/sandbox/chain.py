@@ -28,7 +28,7 @@ from typing import Any
 from gateway.sandbox import addresses
 from gateway.sandbox.ledger import Event, View
 from gateway.sandbox.processes import die_with_parent, report_ready
-from gateway.sandbox.transactions import Input, Outpoint, Output, Transaction, Undecodable
+from gateway.sandbox.transactions import Input, Outpoint, Output, Transaction, UndecodableError
 
 # The exact words in which a wallet daemon passes these refusals of its server on.
 GARBAGE = "The transaction could not be decoded."
@@ -39,7 +39,7 @@ CONFLICT = "Transaction could not be broadcast due to missing, already-spent, or
 MAX_LINE = 16 * 1024 * 1024
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The chain will not do it; the text says why, in the words a wallet's server uses."""
 
 
@@ -52,17 +52,17 @@ class Chain:
         self._minted = 0
 
     def accept(self, text: str) -> str:
-        """Take a transaction (hexadecimal) into the mempool and return its txid; raises Refused."""
+        """Take a transaction (hexadecimal) into the mempool and return its txid; raises RefusedError."""
         try:
             tx = Transaction.parse(text)
-        except Undecodable:
-            raise Refused(GARBAGE) from None
+        except UndecodableError:
+            raise RefusedError(GARBAGE) from None
         height = self.view.heights.get(tx.txid)
         if height is not None:
-            raise Refused(IN_CHAIN if height else IN_MEMPOOL)
+            raise RefusedError(IN_CHAIN if height else IN_MEMPOOL)
         spent = sum(self.view.coins[one.spent].value for one in tx.inputs if one.spent in self.view.coins)
         if self.view.missing(tx) or spent < sum(made.value for made in tx.outputs):
-            raise Refused(CONFLICT)
+            raise RefusedError(CONFLICT)
         self._happen(Event(tx=tx))
         return tx.txid
 
@@ -81,9 +81,9 @@ class Chain:
         return tx.txid
 
     def transaction(self, txid: str) -> dict[str, Any]:
-        """The bytes of a transaction and its block, 0 while it has none; raises Refused."""
+        """The bytes of a transaction and its block, 0 while it has none; raises RefusedError."""
         if txid not in self.view.transactions:
-            raise Refused("No such mempool or blockchain transaction.")
+            raise RefusedError("No such mempool or blockchain transaction.")
         return {"hex": self.view.transactions[txid].hex, "height": self.view.heights[txid]}
 
     def script(self, script: str) -> dict[str, Any]:
@@ -148,7 +148,7 @@ class ChainServer:
                 self._subscribers.add(writer)
                 return
             answer = self._commands[asked["cmd"]](asked)
-        except Refused as refusal:
+        except RefusedError as refusal:
             answer = {"error": str(refusal)}
         except (ValueError, KeyError, TypeError, addresses.AddressError) as error:
             answer = {"error": f"not a command of the chain: {error!r}"}

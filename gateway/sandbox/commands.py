@@ -13,19 +13,46 @@ from gateway.sandbox.commands_reads import ReadCommands
 from gateway.sandbox.node import VERSION
 
 # What has no meaning here: secrets, other keys than the wallet's, tokens, files, other people's servers.
-ABSENT = """
-    check_electrum_seed consolidatecoins create createmultisig decrypt encrypt get getalias getconfig
-    getmasterprivate getmerkle getmpk getprivatekeys getseed importprivkey make_electrum_seed make_seed notify
-    password restore rpa_extract_private_keys_from_transaction rpa_generate_paycode
-    rpa_generate_transaction_from_paycode serialize setconfig signmessage signrequest signtransaction sweep
-    token_history verifymessage run_cmdline
-""".split()
+ABSENT = (
+    "check_electrum_seed",
+    "consolidatecoins",
+    "create",
+    "createmultisig",
+    "decrypt",
+    "encrypt",
+    "get",
+    "getalias",
+    "getconfig",
+    "getmasterprivate",
+    "getmerkle",
+    "getmpk",
+    "getprivatekeys",
+    "getseed",
+    "importprivkey",
+    "make_electrum_seed",
+    "make_seed",
+    "notify",
+    "password",
+    "restore",
+    "rpa_extract_private_keys_from_transaction",
+    "rpa_generate_paycode",
+    "rpa_generate_transaction_from_paycode",
+    "serialize",
+    "setconfig",
+    "signmessage",
+    "signrequest",
+    "signtransaction",
+    "sweep",
+    "token_history",
+    "verifymessage",
+    "run_cmdline",
+)
 
 # Registered by the daemon itself; help and commands do not show them.
 OUTSIDE = ("ping", "gui", "daemon", "run_cmdline")
 
 
-class NotInTheSandbox(Exception):  # noqa: N818 - it is read as a sentence in the error text
+class NotInTheSandboxError(Exception):
     """The method exists, but the sandbox has nothing to do it with."""
 
 
@@ -104,7 +131,7 @@ def registered(commands: Commands) -> dict[str, Callable[..., object]]:
 
 def _absent(name: str) -> Callable[..., object]:
     def method(*_args: object, **_kwargs: object) -> NoReturn:
-        raise NotInTheSandbox(f"{name} has no meaning in the sandbox")
+        raise NotInTheSandboxError(f"{name} has no meaning in the sandbox")
 
     return method
 

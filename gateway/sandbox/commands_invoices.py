@@ -3,6 +3,8 @@
 The rule: invoices are saved at once, with whatever else was not yet saved; createnewaddress and labels are not.
 """
 
+# ruff: noqa: FBT001, FBT002 - the parameters, their order and their defaults are those of the real daemon.
+
 import time
 from typing import Any
 

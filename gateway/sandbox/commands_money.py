@@ -3,11 +3,13 @@
 The rule: payto sends nothing and reserves nothing; only broadcast reaches the chain, and only the chain says no.
 """
 
+# ruff: noqa: FBT001, FBT002 - the parameters, their order and their defaults are those of the real daemon.
+
 import re
 from typing import Any
 
 from gateway.sandbox import addresses
-from gateway.sandbox.link import NoAnswer
+from gateway.sandbox.link import NoAnswerError
 from gateway.sandbox.node import Node
 from gateway.sandbox.spending import Wish, assemble
 from gateway.sandbox.wallet import satoshis
@@ -67,7 +69,7 @@ class MoneyCommands:
             raise BaseException("cannot initialize transaction", text)  # noqa: TRY002 - callers see the name
         try:
             answer = self._node.link.ask(cmd="broadcast", tx=text)
-        except NoAnswer:
+        except NoAnswerError:
             return False, "error: Server did not answer"
         if "error" in answer:
             return False, f"error: {answer['error']}"

@@ -4,12 +4,14 @@ The rule: nothing here changes the wallet; what is not in the wallet is asked of
 waits for it with everybody else.
 """
 
+# ruff: noqa: FBT001, FBT002 - the parameters, their order and their defaults are those of the real daemon.
+
 from datetime import UTC, datetime
 from typing import Any
 
 from gateway.sandbox import addresses
 from gateway.sandbox.ledger import block_time
-from gateway.sandbox.link import NoAnswer
+from gateway.sandbox.link import NoAnswerError
 from gateway.sandbox.node import VERSION, Node
 from gateway.sandbox.spending import FEE_PER_KB
 from gateway.sandbox.transactions import Transaction
@@ -248,7 +250,7 @@ class ReadCommands:
     def _ask(self, **question: object) -> dict[str, Any]:
         try:
             answer = self._node.link.ask(**question)
-        except NoAnswer:
+        except NoAnswerError:
             raise ServerError("Server did not answer") from None
         if "error" in answer:
             raise ServerError({"code": 1, "message": answer["error"]})

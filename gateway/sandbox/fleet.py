@@ -141,7 +141,7 @@ class Fleet:
 
     def control(self, index: int, command: str, value: float | None = None) -> dict[str, Any]:
         """Throw a switch of a daemon, such as ``control(0, "behind", 3)``; see `gateway.sandbox.control`."""
-        asked = {"cmd": command} if value is None else {"cmd": command, "value": value}
+        asked: dict[str, object] = {"cmd": command} if value is None else {"cmd": command, "value": value}
         return _ask(self._controls[index], asked)
 
     # Mischief
@@ -236,7 +236,7 @@ def _launch(module: str, arguments: list[str], variables: dict[str, str]) -> sub
     # Sessions of their own: Ctrl-C in a terminal is for the one who started the fleet, who then ends it in order.
     return subprocess.Popen(  # noqa: S603 - our own modules
         command,
-        env={**os.environ, **variables},
+        env={**os.environ, **variables, "PYTHONPATH": found},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,

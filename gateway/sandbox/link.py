@@ -18,7 +18,7 @@ SERVER_TIMEOUT = 30.0
 _CONNECT_TIMEOUT = 5.0
 
 
-class NoAnswer(Exception):
+class NoAnswerError(Exception):
     """The server cannot be reached, or said nothing for SERVER_TIMEOUT."""
 
 
@@ -79,9 +79,9 @@ class ChainLink:
         self.stay_behind(0)
 
     def ask(self, **question: object) -> dict[str, Any]:
-        """One question on a connection of its own; raises NoAnswer after the time-out, or at once when lost."""
+        """One question on a connection of its own; raises NoAnswerError after the time-out, or at once when lost."""
         if self.lost:
-            raise NoAnswer
+            raise NoAnswerError
         try:
             if self.silent:
                 self._wait_in_vain()
@@ -90,7 +90,7 @@ class ChainLink:
                 with line.makefile("rb") as file:
                     answer: dict[str, Any] = json.loads(file.readline())
         except (OSError, ValueError):
-            raise NoAnswer from None
+            raise NoAnswerError from None
         return answer
 
     def _wait_in_vain(self) -> None:
@@ -116,7 +116,7 @@ class ChainLink:
         except OSError:
             line.close()
             return
-        line.setblocking(False)
+        line.settimeout(0.0)
         self._socket = line
 
     def _read_waiting(self) -> bool:

@@ -29,7 +29,7 @@ logging.getLogger("jsonrpclib").addHandler(logging.NullHandler())
 logging.getLogger("jsonrpclib").propagate = False
 
 
-class Denied(Exception):
+class DeniedError(Exception):
     """Not let in; the text goes into the status line."""
 
 
@@ -45,7 +45,7 @@ class _Handler(SimpleJSONRPCRequestHandler):  # type: ignore[misc]  # the librar
             return False
         try:
             self.server.authenticate(self.headers.get("Authorization"))
-        except Denied as denial:
+        except DeniedError as denial:
             self.send_error(401, f"Authentication failed ({denial})")
             return False
         except ValueError as error:
@@ -83,17 +83,17 @@ class WalletServer(SimpleJSONRPCServer):  # type: ignore[misc]  # the library ha
         self.server_close()
 
     def authenticate(self, header: str | None) -> None:
-        """Raise Denied for wrong credentials, ValueError for unreadable ones."""
+        """Raise DeniedError for wrong credentials, ValueError for unreadable ones."""
         if header is None:
-            raise Denied("missing credentials")
+            raise DeniedError("missing credentials")
         scheme, _, encoded = header.partition(" ")
         if scheme != "Basic":
-            raise Denied("only basic auth is supported")
+            raise DeniedError("only basic auth is supported")
         user, _, password = base64.b64decode(encoded).decode().partition(":")
         given = (user.encode(), password.encode())
         if not all(hmac.compare_digest(*pair) for pair in zip(given, self._credentials, strict=True)):
             time.sleep(BAD_PASSWORD_PAUSE)
-            raise Denied("bad credentials")
+            raise DeniedError("bad credentials")
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A caller that has gone is no news; its call was executed all the same."""
@@ -107,7 +107,12 @@ class WalletServer(SimpleJSONRPCServer):  # type: ignore[misc]  # the library ha
         self._node.before_call()
         answer = super()._dispatch(method, params, config)
         if method in self.funcs:
-            failed = isinstance(answer, Fault)
-            outcome = {"error": answer.error()["error"]} if failed else {"result": answer}
-            self._journal.append(self._call_id, method, params, outcome)
+            self._journal.append(self._call_id, method, params, _outcome(answer))
         return answer
+
+
+def _outcome(answer: object) -> dict[str, Any]:
+    """The result or the error of a call, as the journal keeps it."""
+    if isinstance(answer, Fault):
+        return {"error": {"code": answer.faultCode, "message": answer.faultString}}
+    return {"result": answer}

@@ -15,7 +15,7 @@ COIN = 100_000_000
 _PREFIXED = {0xFD: "<H", 0xFE: "<I", 0xFF: "<Q"}
 
 
-class Undecodable(ValueError):
+class UndecodableError(ValueError):
     """The text is not a transaction."""
 
 
@@ -86,11 +86,11 @@ class Transaction:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a transaction from hexadecimal; raises Undecodable where the text is anything else."""
+        """Read a transaction from hexadecimal; raises UndecodableError where the text is anything else."""
         try:
             return cls._read(_Reader(bytes.fromhex(text)))
         except (ValueError, struct.error, IndexError, TypeError) as error:
-            raise Undecodable(f"not a transaction: {error}") from None
+            raise UndecodableError(f"not a transaction: {error}") from None
 
     @classmethod
     def _read(cls, reader: "_Reader") -> Self:
@@ -106,7 +106,7 @@ class Transaction:
             outputs.append(Output(value, reader.take(reader.count()).hex()))
         locktime = reader.number("<I")
         if reader.rest or not inputs or not outputs:
-            raise Undecodable("bytes left over" if reader.rest else "no inputs or no outputs")
+            raise UndecodableError("bytes left over" if reader.rest else "no inputs or no outputs")
         return cls(tuple(inputs), tuple(outputs), locktime, version)
 
 
@@ -118,7 +118,7 @@ class _Reader:
 
     def take(self, size: int) -> bytes:
         if size > len(self.rest):
-            raise Undecodable("ends too early")
+            raise UndecodableError("ends too early")
         taken, self.rest = self.rest[:size], self.rest[size:]
         return taken
 

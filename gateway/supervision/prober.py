@@ -66,8 +66,9 @@ class Prober:
     """
 
     def __init__(
-        self, pool: Pool, profile: Profile, wire: Wire, targets: Mapping[str, Target], health: Health, timeouts: Timeouts,
-        watcher: ProbeWatcher, free: Callable[[Backend], None], loop: asyncio.AbstractEventLoop,
+        self, pool: Pool, profile: Profile, wire: Wire, targets: Mapping[str, Target],
+        health: Health, timeouts: Timeouts, watcher: ProbeWatcher, free: Callable[[Backend], None],
+        loop: asyncio.AbstractEventLoop,
     ) -> None:  # fmt: skip
         """Begin with every probe due at once."""
         self.pool = pool

@@ -91,8 +91,8 @@ class Exchange:
     """One call on the wire."""
 
     __slots__ = (
-        "_protocol", "_request", "_task", "connected_at", "expires_at", "is_over", "on_end", "reused", "sent", "sent_at",
-        "started_at", "target", "whole_at", "wire",
+        "_protocol", "_request", "_task", "connected_at", "expires_at", "is_over", "on_end", "reused", "sent",
+        "sent_at", "started_at", "target", "whole_at", "wire",
     )  # fmt: skip
 
     def __init__(self, wire: "Wire", target: Target, request: bytes, whole: float, on_end: OnEnd, now: float) -> None:

@@ -48,7 +48,7 @@ def test_only_a_probe_after_its_time_makes_it_half_open() -> None:
 
 
 def test_half_open_admits_no_more_than_its_trials() -> None:
-    """pybreaker alone would admit everybody."""
+    """The library alone would admit everybody."""
     breaker = opened(trials=2)
     breaker.probe_answered(1.0)
     permits = [breaker.acquire() for _ in range(5)]

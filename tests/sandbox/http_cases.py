@@ -142,9 +142,7 @@ CASES: dict[str, Case] = {
     "ismine": lambda ask: ask.post(call("ismine", ask.own)),
     "no content length": lambda ask: ask.post(BALANCE, length=False),
     "content length that is no number": lambda ask: ask.post(BALANCE, "Content-Length: abc", length=False),
-    "negative content length": lambda ask: ask.post(
-        BALANCE, "Content-Length: -1", length=False, wait=STAY_OPEN
-    ),
+    "negative content length": lambda ask: ask.post(BALANCE, "Content-Length: -1", length=False, wait=STAY_OPEN),
     "chunked": lambda ask: ask.post(CHUNKED, "Transfer-Encoding: chunked", length=False),
     "Expect: 100-continue": lambda ask: ask.post(BALANCE, "Expect: 100-continue"),
     "gzip accepted": lambda ask: ask.post(call("listaddresses", params=...), "Accept-Encoding: gzip"),

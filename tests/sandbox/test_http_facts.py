@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import http_cases
 import pytest
 import yaml
 
 from gateway.sandbox.fleet import Fleet
+from tests.sandbox import http_cases
 
 pytestmark = pytest.mark.integration
 

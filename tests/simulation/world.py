@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
-from gateway.plant import Plant, build_wallet
 from gateway.base.config import Backend, Client, Settings, Wallet
 from gateway.base.effects import GRANTABLE
 from gateway.base.jsonrpc import Call
 from gateway.flow.dispatch import Dispatcher
+from gateway.plant import Plant, build_wallet
 from tests.fakes import FakeDaemon, FakeWire, Recorder
 
 READS = ("validateaddress", "getbalance", "listcontacts", "history")
@@ -150,16 +150,30 @@ class World:
 
     def violations(self) -> list[str]:
         """Return every invariant that this history broke, in words."""
-        found: list[str] = []
+        return [*self._crowded(), *self._mistold(self._runs()), *self._strayed()]
+
+    def _runs(self) -> Counter[str]:
+        """Return how often each tagged call was run by any daemon."""
         runs: Counter[str] = Counter()
         for daemon in self.daemons:
             for _, method, params in daemon.journal:
                 if method not in ("getinfo", "listaddresses", "createnewaddress"):
                     runs[str(params[0])] += 1  # type: ignore[index]  # ours are lists
+        return runs
+
+    def _crowded(self) -> list[str]:
+        """Where more of ours was in a daemon than may be."""
+        found: list[str] = []
+        for daemon in self.daemons:
             if daemon.most_calls > 1:
                 found.append(f"5: {daemon.most_calls} unsettled calls of ours in {daemon.name}")
             if daemon.most_probes > 1:
                 found.append(f"5: {daemon.most_probes} probes in {daemon.name}")
+        return found
+
+    def _mistold(self, runs: Counter[str]) -> list[str]:
+        """What clients were told that is not so, or too late."""
+        found: list[str] = []
         for told in self.told:
             if not told.reply:
                 found.append(f"7: {told.method} {told.tag} was never answered")
@@ -172,12 +186,17 @@ class World:
                 found.append(f"4: {told.method} {told.tag} was called not executed and ran {runs[told.tag]} times")
             if told.method in ("setlabel", "payto") and runs[told.tag] > 1:
                 found.append(f"2: {told.method} {told.tag} ran {runs[told.tag]} times")
-        found += [f"9: {told.method} failed in the calm: {told.reply}" for told in self.calm if "result" not in told.reply]
+        calm = [told for told in self.calm if "result" not in told.reply]
+        return found + [f"9: {told.method} failed in the calm: {told.reply}" for told in calm]
+
+    def _strayed(self) -> list[str]:
+        """Money calls that were run by a daemon that is no primary."""
         primary = self.plant.pool.primary.name
-        for daemon in self.daemons:
-            if daemon.name != primary and any(method in ("setlabel", "payto") for _, method, _ in daemon.journal):
-                found.append(f"6: {daemon.name} is no primary and ran a money call")
-        return found
+        return [
+            f"6: {daemon.name} is no primary and ran a money call"
+            for daemon in self.daemons
+            if daemon.name != primary and any(method in ("setlabel", "payto") for _, method, _ in daemon.journal)
+        ]
 
 
 async def history(seed: int, *, seconds: float = 30.0) -> World:
