@@ -198,20 +198,18 @@ class RpcDoor:
             return self._refuse(f"Idempotency-Key must have 1 to {MAX_KEY} characters", 400)
         parsed = parse(body, max_depth=self.listen.max_depth, max_batch=self.listen.max_batch)
         calls = parsed if isinstance(parsed, list) else [parsed]
-        if key is not None and len(calls) > 1:
-            return self._refuse("an Idempotency-Key names one call; send the calls of this batch one by one", 400)
         wait = self._spend(caller, len(calls))
         if wait:
             return self._limited(wait, caller.client, calls)
         if isinstance(parsed, list):
-            return await self._batch(parsed, wallet, caller.client, deadline)
+            return await self._batch(parsed, wallet, caller.client, deadline, key)
         if isinstance(parsed, Malformed):
             return self._malformed(parsed, caller.client)
         reply = await self.dispatcher.call(wallet, caller.client, parsed, deadline, key)
         return _response(reply, caller.client)
 
     async def _batch(
-        self, entries: list[Call | Malformed], wallet: str, client: Client, deadline: float
+        self, entries: list[Call | Malformed], wallet: str, client: Client, deadline: float, key: str | None
     ) -> web.Response:
         """Answer a batch: its calls one after another, as the daemon does, under one deadline."""
         replies: list[bytes] = []
@@ -225,7 +223,7 @@ class RpcDoor:
                     failure = Failure(DEADLINE_BEFORE_SEND, message, safe_to_repeat=True, wallet=wallet)
                     replies.append(error_reply(entry.id, entry.v1, failure_error(failure)))
             else:
-                reply = await self.dispatcher.call(wallet, client, entry, deadline, None)
+                reply = await self.dispatcher.call(wallet, client, entry, deadline, key)
                 if reply.body:
                     replies.append(reply.body)
         body = b"[%b]" % b", ".join(replies) if replies else b""

@@ -89,6 +89,8 @@ class Backend:
         self.probed_at = 0.0
         """Last answered probe."""
         self.level = Level.NOTHING
+        self.remark = ""
+        """What was wrong with its last answer to a probe, in words; "" when nothing was."""
         self.height: int | None = None
         self.was_ready = False
         self.grace_until = grace_until
@@ -188,6 +190,7 @@ class Backend:
             call_bound=0.0 if oldest is None else oldest.bound,
             silent_since=self.silent_since,
             behind_since=self.behind_since,
+            remark=self.remark,
         )
 
 

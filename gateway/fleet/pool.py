@@ -23,6 +23,9 @@ REFUSALS = {
 }
 """How a connection that could not be made is told to people."""
 
+MOST_NAMED = 5
+"""Backends that an error names."""
+
 TRIES = 4
 """Pairs drawn at random before all candidates are looked at for a free slot."""
 
@@ -254,13 +257,27 @@ class Pool:
         `own` is the one backend of an OWN call.  A breaker that is open, a missed deadline and a drain pass;
         a refusing or lastingly silent daemon does not (`may_return` of its diagnosis).
         """
-        if lane is Lane.OWN:
-            return own is not None and own.diagnosis.may_return
-        if lane in (Lane.MONEY, Lane.LOCAL):
-            backends = [self.primary]
-        else:
-            backends = [backend for backend in self.backends if backend not in tried]
-        return any(backend.diagnosis.may_return for backend in backends)
+        backends = self._of_lane(lane, own)
+        return any(backend.diagnosis.may_return for backend in backends if backend not in tried)
+
+    def what_ails(self, lane: Lane, own: Backend | None = None) -> str:
+        """Say of the backends that calls of a lane could go to what is the matter with each; "" when nothing is."""
+        found = [
+            f"{backend.name}: {backend.diagnosis.kind}, {backend.diagnosis.reason}"
+            for backend in self._of_lane(lane, own)
+            if backend.diagnosis.kind is not Kind.OK
+        ]
+        more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+        return "; ".join(found[:MOST_NAMED]) + more
+
+    def _of_lane(self, lane: Lane, own: Backend | None) -> list[Backend]:
+        match lane:
+            case Lane.OWN:
+                return [] if own is None else [own]
+            case Lane.MONEY | Lane.LOCAL:
+                return [self.primary]
+            case _:
+                return self.backends
 
     # -- health -------------------------------------------------------------------------------------------
 
@@ -308,7 +325,8 @@ class Pool:
 
     def _sicken(self, backend: Backend, found: Diagnosis, now: float) -> bool:
         others = sum(other.may_serve for other in self.backends if other is not backend)
-        if not may_eject(found.kind, others) and backend.phase.is_serving:
+        has_wallet = backend.level >= Level.LOADED
+        if not may_eject(found.kind, others, has_wallet=has_wallet) and backend.phase.is_serving:
             return False
         backend.latency.reset()
         backend.is_stalled = False

@@ -10,6 +10,7 @@ served in turn, so that one client's thousand calls do not stand before another'
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from enum import IntEnum
+from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 
@@ -33,6 +34,11 @@ class Lane(IntEnum):
     def is_read(self) -> bool:
         """Whether it is served in order of arrival with the other reads."""
         return self >= Lane.LOCAL
+
+
+LOOK_AHEAD = 16
+"""Calls of one client that are looked at for one slot.  Those that may go where others may not (tried before,
+waited long) stand at the head of their line, so that looking at all of a long line would find nothing more."""
 
 
 class Waiting(Protocol):
@@ -76,7 +82,7 @@ class FairLine(Generic[W]):
             if not line:
                 del self._clients[client]
                 continue
-            for call in line:
+            for call in islice(line, LOOK_AHEAD):
                 if call.is_waiting and may(call):
                     return call
         return None

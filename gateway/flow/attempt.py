@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 REFUSED_BEFORE_WORK = frozenset({401, 403, 404, 405, 411, 413, 501})
 """HTTP statuses with which a wallet daemon turns a request away before it looks at the call."""
 
-UNSETTLED = frozenset({"timeout", "write_timeout", "aborted"})
-"""Ends that are ours: the daemon may still find the request in its accept queue and run it."""
+UNSETTLED = frozenset({"timeout", "write_timeout", "aborted", "lost"})
+"""Ends that are ours or the network's: the daemon may still find the request in its accept queue and run it."""
 
 NOT_LISTENING = frozenset({"refused", "unreachable", "resolve", "tls"})
 """No connection, and none to be had soon."""

@@ -16,12 +16,17 @@ import msgspec
 
 from gateway.base.config import Client
 from gateway.base.effects import Effect
-from gateway.base.errors import METHOD_NOT_FOUND, Failure
+from gateway.base.errors import METHOD_NOT_FOUND, READ_ONLY, Failure
 from gateway.base.events import Emit, Event
 from gateway.base.jsonrpc import Answer, Call, Reply, error_reply, failure_error, result_reply
 from gateway.flow.errand import Errand, Member, Result
 from gateway.flow.runner import Runner
 from gateway.rules.methods import Granted, Refused, judge
+
+KEYLESS = (
+    "read_only: this gateway keeps no ledger that could bind an Idempotency-Key; nothing was sent. Send the call "
+    "without the header; it is never repeated once it was sent"
+)
 
 
 class CallWatcher(Protocol):
@@ -61,9 +66,9 @@ class Dispatcher:
         """Answer one call by its deadline (loop time).
 
         A cancelled call ends a read that nobody else waits for, and nothing else.  `key` is the client's
-        idempotency key; until there is a ledger to keep it in it binds nothing.
+        idempotency key.  There is no ledger yet that could keep one, and a promise that nobody keeps costs
+        money, so a keyed call with effects is refused before anything is sent.
         """
-        del key
         began = self.loop.time()
         runner = self.runners[wallet]
         if call.method.startswith("gateway."):
@@ -75,6 +80,10 @@ class Dispatcher:
         if isinstance(verdict, Refused):
             self.watcher.call_ended(wallet, call.method, "", verdict.failure.kind.name, self.loop.time() - began)
             return reply(call, verdict.failure)
+        if key is not None and verdict.effect.is_money:
+            failure = Failure(READ_ONLY, KEYLESS, safe_to_repeat=True, wallet=wallet)
+            self.watcher.call_ended(wallet, call.method, verdict.effect, READ_ONLY.name, self.loop.time() - began)
+            return reply(call, failure)
         if call.id is None and not verdict.effect.is_read:
             self.emit(
                 Event(

@@ -112,13 +112,13 @@ class Errand:
             self._measure()
         return not self.members
 
-    def expire(self, now: float) -> None:
-        """Answer the members whose deadline has come."""
+    def expire(self, now: float, why: str) -> None:
+        """Answer the members whose deadline has come; `why` says how the backends are."""
         late = [member for member in self.members if member.deadline <= now]
         for member in late:
             self.members.remove(member)
             if not member.future.done():
-                member.future.set_result(self.failure_now())
+                member.future.set_result(self.failure_now(why))
         if late:
             self._measure()
 
@@ -143,19 +143,23 @@ class Errand:
             attempt.sent is Sent.UNKNOWN for attempt in self.tried
         )
 
-    def failure_now(self) -> Failure:
-        """Return the error for a caller whose deadline came."""
+    def failure_now(self, why: str) -> Failure:
+        """Return the error for a caller whose deadline came; `why` says how the backends are, "" when well."""
         if self.may_have_run:
             return self.failure(OUTCOME_UNKNOWN, "the daemon has not answered before the deadline")
-        return self.failure(DEADLINE_BEFORE_SEND, "no backend was free before the deadline; nothing was sent")
+        return self.failure(
+            DEADLINE_BEFORE_SEND, f"no backend was free before the deadline{_in_brackets(why)}; nothing was sent"
+        )
 
-    def failure_hopeless(self) -> Failure:
-        """Return the error for a call that no backend can take before its deadline."""
+    def failure_hopeless(self, why: str) -> Failure:
+        """Return the error for a call that no backend can take before its deadline; `why` as above."""
         if self.may_have_run:
             return self.failure(
                 OUTCOME_UNKNOWN, f"the daemon broke off ({self.tried[-1].reason}) and no other is there"
             )
-        return self.failure(NO_BACKEND, "no backend can take this call and none is expected back; nothing was sent")
+        return self.failure(
+            NO_BACKEND, f"no backend can take this call and none is expected back{_in_brackets(why)}; nothing was sent"
+        )
 
     def failure(self, kind: Kind, message: str) -> Failure:
         """Build an error of ours about this call."""
@@ -168,6 +172,10 @@ class Errand:
             backend=self.last_backend,
             next_step=_next_step(self.effect, safe=safe),
         )
+
+
+def _in_brackets(why: str) -> str:
+    return f" ({why})" if why else ""
 
 
 def _next_step(effect: Effect, *, safe: bool) -> str:

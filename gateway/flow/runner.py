@@ -14,7 +14,7 @@ from gateway.base.effects import Bound, Effect
 from gateway.base.errors import OUTCOME_UNKNOWN, OVERLOADED
 from gateway.base.events import Event
 from gateway.base.jsonrpc import Answer
-from gateway.fleet.averages import PeakEwma, Quantile
+from gateway.fleet.averages import Quantile
 from gateway.fleet.backend import Backend
 from gateway.fleet.budget import Budget
 from gateway.fleet.pool import Pool
@@ -31,6 +31,9 @@ SWEEP = 0.005
 """Seconds between two looks at the living errands."""
 
 LANES_IN_ORDER = tuple(Lane)
+
+WRITES = frozenset({Effect.WRITE, Effect.ALLOCATE, Effect.PUBLISH})
+"""Effects after which a later read must not be answered from before."""
 
 UPKEEP = "ec-gateway"
 """The client name of the gateway's own calls."""
@@ -82,7 +85,9 @@ class Runner:
         self.quiet.set()
         self.attempts: set[Attempt] = set()
         """Every attempt on the wire, also those nobody waits for any more."""
-        self.service = PeakEwma(30.0)
+        self.service = Quantile(0.5, size=50)
+        """What a call usually takes.  A median: one call that waited for a silent chain server must not make
+        the queue refuse those behind it for minutes."""
         self.probe_now: Callable[[Backend], bool] = lambda _backend: False
         self._usual: dict[str, Quantile] = {}
         self._ids = itertools.count(1)
@@ -129,7 +134,7 @@ class Runner:
     def leave(self, errand: Errand, member: object) -> None:
         """Let a caller go that hung up; the last one ends a read, and never anything else."""
         if errand.leave(member) and errand.effect.is_read and not errand.is_done:  # type: ignore[arg-type]  # a Member
-            self._finish(errand, errand.failure_now())
+            self._finish(errand, errand.failure_now(self._why(errand)))
 
     async def call_on(self, backend: Backend, method: Method, params: bytes, deadline: float) -> Result:
         """Make a call of the gateway's own upkeep on one backend, through its slot."""
@@ -151,7 +156,7 @@ class Runner:
         """Let an errand wait for a slot, unless waiting is pointless."""
         now = self.loop.time()
         if not self.pool.has_hope(errand.lane, errand.left_out, errand.own):
-            self._finish(errand, errand.failure_hopeless())
+            self._finish(errand, errand.failure_hopeless(self._why(errand)))
             return
         first = bool(errand.tried)
         if self._would_be_late(errand, now) or not self.queue.push(errand, first=first):
@@ -166,13 +171,17 @@ class Runner:
             if backend is not None:
                 self.offer(backend)
 
+    def _why(self, errand: Errand) -> str:
+        """Return in words why no backend took a call, for the person who reads the error; "" when all are well."""
+        return self.pool.what_ails(errand.lane, errand.own)
+
     def _would_be_late(self, errand: Errand, now: float) -> bool:
         """Whether the calls that wait already would take longer than this one can wait."""
         serving = self.pool.candidates(errand.lane) if errand.own is None else []
         if not serving or errand.lane in (Lane.MONEY, Lane.PUBLISH):
             return False
         slots = self.pool.slots if errand.lane is not Lane.LOCAL else serving[0].slots
-        return self.queue.waiting * self.service.value(now) / slots > errand.deadline - now
+        return self.queue.waiting * (self.service.value() or 0.0) / slots > errand.deadline - now
 
     def _finish(self, errand: Errand, result: Result) -> None:
         """End an errand; attempts still on the wire go on without it until their slots are settled."""
@@ -182,12 +191,11 @@ class Runner:
         if not self.errands:
             self.quiet.set()
         errand.end(result)
-        if (
-            errand.effect in (Effect.WRITE, Effect.ALLOCATE, Effect.PUBLISH)
-            and errand.own is None
-            and errand.last_backend
-        ):
-            self.pool.wrote(changes_addresses=errand.effect is not Effect.PUBLISH)
+        if errand.effect in WRITES and errand.own is None and errand.last_backend:
+            # an address that nobody was told needs no standby to know it: an unknown outcome must not
+            # take the standbys out of service in the very moment in which the primary is silent
+            was_told = isinstance(result, Answer) and result.error is None
+            self.pool.wrote(changes_addresses=was_told and errand.effect is not Effect.PUBLISH)
 
     # -- attempts -------------------------------------------------------------------------------------------
 
@@ -261,7 +269,7 @@ class Runner:
         if isinstance(result, Answer):
             seconds = now - attempt.started_at
             backend.note_success(now, seconds)
-            self.service.add(seconds, now)
+            self.service.add(seconds)
             usual = self._usual.get(attempt.errand.method.name)
             if usual is None and len(self._usual) < MAX_METHODS_MEASURED:
                 usual = self._usual[attempt.errand.method.name] = Quantile(self.settings.hedge.quantile)
@@ -288,12 +296,13 @@ class Runner:
     def _went_wrong(self, errand: Errand, backend: Backend, tried: Tried, outcome: Outcome) -> None:
         """Decide what follows an attempt without an answer."""
         errand.tried.append(tried)
-        if tried.sent is Sent.UNKNOWN and not outcome.reused:
+        if (tried.sent is Sent.UNKNOWN and not outcome.reused) or outcome.fate is Fate.ANSWERED:
+            # an answer that is none, such as 401, would be the same a second time
             errand.left_out.append(backend)
         if errand.live:
             return
         if self.loop.time() >= errand.deadline:
-            self._finish(errand, errand.failure_now())
+            self._finish(errand, errand.failure_now(self._why(errand)))
             return
         match decide(errand.effect, errand.tried, self.settings.retry.max_attempts):
             case GiveUp(reason=reason):
@@ -345,7 +354,7 @@ class Runner:
             if backend.has_free_slot:
                 self.offer(backend)
         for errand in [one for one in self.queue if not self.pool.has_hope(one.lane, one.left_out, one.own)]:
-            self._finish(errand, errand.failure_hopeless())
+            self._finish(errand, errand.failure_hopeless(self._why(errand)))
 
     # -- the sweep ------------------------------------------------------------------------------------------
 
@@ -377,13 +386,13 @@ class Runner:
             for attempt in list(errand.live):
                 if not attempt.exchange.sent:
                     attempt.exchange.abort()
-            failure = errand.failure_now()
+            failure = errand.failure_now(self._why(errand))
             for attempt in errand.live:
                 if attempt.exchange.sent:
                     self.pool.suspect(attempt.backend, now, "deadline")
             self._finish(errand, failure)
         else:
-            errand.expire(now)
+            errand.expire(now, self._why(errand))
 
     def _hedge(self, errand: Errand, now: float) -> None:
         """Mark the backends that take unusually long, and ask another one where that is allowed."""

@@ -57,6 +57,8 @@ class Facts:
     """When it was first found silent without an excuse, by an earlier diagnosis."""
     behind_since: float | None = None
     """Since when its height is further behind the others than is allowed."""
+    remark: str = ""
+    """What is wrong with the words it answered, where that is known: refused credentials, an error page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def diagnose(facts: Facts, limits: Limits, now: float) -> Diagnosis:
             return Diagnosis(Kind.STARTING, "not heard of yet", is_sick=False, may_return=True)
         return Diagnosis(Kind.DEAD, "never answered", is_sick=True, may_return=False)
     if facts.level < facts.top:
-        reason = _MISSING[facts.level]
+        reason = (facts.level is Level.ACCEPTS and facts.remark) or _MISSING[facts.level]
         if excused:
             return Diagnosis(Kind.STARTING, reason, is_sick=False, may_return=True)
         return Diagnosis(Kind.ADRIFT, reason, is_sick=True, may_return=True)

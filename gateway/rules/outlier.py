@@ -6,14 +6,16 @@ Rule: serving badly beats not serving; a daemon that does not answer at all serv
 from gateway.rules.health import Kind
 
 
-def may_eject(kind: Kind, others_serving: int) -> bool:
+def may_eject(kind: Kind, others_serving: int, *, has_wallet: bool) -> bool:
     """Return whether a sick backend leaves service.
 
     Args:
         kind: the finding about it.
         others_serving: how many other backends of its wallet take calls now.
+        has_wallet: whether it answers with a wallet loaded; one without can answer nothing about it, and
+            with jsonrpclib-pelix 1.2 each such call would end the daemon.
     """
-    if kind is not Kind.ADRIFT:
+    if kind is not Kind.ADRIFT or not has_wallet:
         return True
     return others_serving > 0
 

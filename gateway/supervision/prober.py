@@ -40,6 +40,8 @@ NO_CONNECTION = frozenset({"refused", "unreachable", "resolve", "tls"})
 
 UNKNOWN_WORDS = Probe(Level.ACCEPTS)
 
+UNAUTHORIZED = 401
+
 
 class ProbeWatcher(Protocol):
     """Who counts probes."""
@@ -185,7 +187,7 @@ class Prober:
         held, backend.probe_holds_slot = backend.probe_holds_slot, False
         seconds = now - pending.dialled_at
         if outcome.fate is Fate.ANSWERED:
-            said = self._read(outcome, pending.our_id)
+            said, backend.remark = self._read(outcome, pending.our_id)
             before, backend.level = backend.level, said.level
             backend.height = said.height
             if said.level is not before:
@@ -199,15 +201,20 @@ class Prober:
         if held or backend.has_free_slot:
             self.free(backend)
 
-    def _read(self, outcome: Outcome, our_id: str) -> Probe:
-        """Read an answer; whatever is not an answer to our probe proves only that something accepts."""
+    def _read(self, outcome: Outcome, our_id: str) -> tuple[Probe, str]:
+        """Read an answer, and say in words what is wrong with it.
+
+        Whatever is not an answer to our probe proves only that something accepts.
+        """
         try:
             answer = read_answer(outcome.body, our_id)
-        except BadAnswer:
-            return UNKNOWN_WORDS
+        except BadAnswer as bad:
+            if outcome.status == UNAUTHORIZED:
+                return UNKNOWN_WORDS, "refuses the gateway's user or password (HTTP 401)"
+            return UNKNOWN_WORDS, f"its answer is none (HTTP {outcome.status}, {bad.reason})"
         if answer.result is None:
-            return Probe(Level.ANSWERS)
-        return read_probe(self.profile, answer.result)
+            return Probe(Level.ANSWERS), ""
+        return read_probe(self.profile, answer.result), ""
 
     def _unanswered(self, backend: Backend, outcome: Outcome, now: float) -> None:
         """Take in a probe without an answer."""
@@ -226,6 +233,8 @@ class Prober:
 
     def _tell_level(self, backend: Backend, said: Probe, before: Level) -> None:
         fields: dict[str, object] = {"up_to": said.level.name.lower(), "before": before.name.lower()}
+        if backend.remark:
+            fields["remark"] = backend.remark
         for name in ("height", "server_height", "connected"):
             value = getattr(said, name)
             if value is not None:

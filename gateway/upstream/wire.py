@@ -17,7 +17,8 @@ How an exchange ends (`Outcome.reason`):
                timeout           the whole time ran out before a byte was written
                aborted           we gave up before a byte was written
     UNKNOWN    empty             closed without a byte of answer
-               reset             reset without a byte of answer
+               reset             reset by the daemon's side without a byte of answer
+               lost              the network gave the connection up (host vanished, no way there any more)
                half              the answer broke off
                not_http          what came is not HTTP
                oversized         head or body beyond its cap
@@ -274,6 +275,9 @@ class _Connection(asyncio.Protocol):
         if exchange is not None and not exchange.is_over:
             if self.has_head and not self.has_length and exc is None and not self.is_interim:
                 self._answered(exchange)
+            elif exc is not None and not isinstance(exc, ConnectionError):
+                # not the daemon's doing: it may be alive behind a broken way, and may still run the call
+                exchange.end(Fate.UNKNOWN, "lost")
             elif self.first_byte_at:
                 exchange.end(Fate.UNKNOWN, "half")
             else:
