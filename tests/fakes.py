@@ -115,6 +115,8 @@ class FakeDaemon:
         self.service = service or (lambda _method: 0.0003)
         self.mangle: Callable[[str], str | None] = lambda _method: None
         self.wallet = FakeWallet()
+        self.saved = list(self.wallet.addresses)
+        """What the wallet file holds."""
         self.is_alive = True
         self.is_frozen = False
         self.has_idle_guest = False
@@ -213,11 +215,16 @@ class FakeDaemon:
         self.has_idle_guest = False
         self.work()
 
+    def save(self) -> None:
+        """Write the wallet file, as a real daemon does when its sync completes or at `stop`."""
+        self.saved = list(self.wallet.addresses)
+
     def kill(self) -> None:
-        """Die: nothing that waits is run, everybody connected sees a reset."""
+        """Die: nothing that waits is run, everybody connected sees a reset, unsaved addresses are lost."""
         self.is_alive = False
         self.is_frozen = False
         self.has_idle_guest = False
+        self.wallet.addresses = list(self.saved)
         if self.finish is not None:
             self.finish.cancel()
         inside = [*([self.current] if self.current else []), *self.queue]

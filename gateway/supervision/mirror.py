@@ -6,6 +6,9 @@ that came last before the comparison began; whatever it may have lost since make
 This is the first piece.  A standby whose list is shorter gets createnewaddress until it holds the primary's
 addresses, each of them checked as it comes: the daemons derive the same n-th address from the same seed, so
 another one at the same place means another seed, and such a standby is never aligned.
+
+A primary that was killed forgets the addresses it had not saved, and would give them to a second customer.
+Where a standby remembers them, the primary is made to derive past them before anything else is asked of it.
 """
 
 import asyncio
@@ -30,6 +33,9 @@ PERIOD = 10.0
 
 PATIENCE = 10.0
 """Seconds that one upkeep call may take, queueing included."""
+
+SOON = 0.25
+"""Seconds for which a standby that does not answer keeps the next comparison of the others waiting."""
 
 AT_ONCE = 500
 """Addresses derived in one go, so that a standby far behind does not keep its slot from reads for long."""
@@ -59,16 +65,22 @@ class Mirror:
         self.derived = 0
         """Addresses derived on standbys so far."""
         self._wake = asyncio.Event()
+        self._under_way: dict[Backend, asyncio.Task[None]] = {}
+        self._one_by_one = asyncio.Lock()
         self._strangers: set[str] = set()
         pool.on_compare = self._wake.set
 
     async def run(self) -> None:
         """Compare for ever: after each write, when a standby comes into service, and now and then."""
-        while True:
-            self._wake.clear()
-            with suppress(NotNow):
-                await self.compare()
-            await self._until_needed()
+        try:
+            while True:
+                self._wake.clear()
+                with suppress(NotNow):
+                    await self.compare()
+                await self._until_needed()
+        finally:
+            for task in self._under_way.values():
+                task.cancel()
 
     async def _until_needed(self) -> None:
         """Wait for a write or a period; look sooner while a standby in service is not aligned."""
@@ -90,6 +102,8 @@ class Mirror:
     async def compare(self) -> None:
         """Compare every standby in service with the primary and bring it up.
 
+        One that is slow to answer goes on by itself, and is left out of the next comparisons until it is done.
+
         Raises:
             NotNow: the primary is not in service or did not answer.
         """
@@ -99,14 +113,21 @@ class Mirror:
             return
         written = pool.written
         wanted = await self._list(pool.primary)
-        await asyncio.gather(*(self._try_to_bring_up(standby, wanted, written) for standby in standbys))
+        tasks = {self._begin(standby, wanted, written) for standby in standbys if standby not in self._under_way}
+        if tasks:
+            await asyncio.wait(tasks, timeout=SOON)
+
+    def _begin(self, standby: Backend, wanted: list[str], written: int) -> "asyncio.Task[None]":
+        """Begin to bring one standby up."""
+        task = self.loop.create_task(self._try_to_bring_up(standby, wanted, written), name=f"mirror-{standby.name}")
+        self._under_way[standby] = task
+        task.add_done_callback(lambda _task: self._under_way.pop(standby, None))
+        return task
 
     async def _try_to_bring_up(self, standby: Backend, wanted: list[str], written: int) -> None:
-        """Bring one standby up; one that does not answer must not keep the others waiting."""
-        try:
+        """Bring one standby up, unless a daemon does not answer."""
+        with suppress(NotNow):
             await self._bring_up(standby, wanted, written)
-        except NotNow:
-            return
 
     async def _bring_up(self, standby: Backend, wanted: list[str], written: int) -> None:
         held = await self._list(standby)
@@ -120,13 +141,32 @@ class Mirror:
             self._tell_stranger(standby, held, wanted)
             return
         if missing > 0:
-            took = round(self.loop.time() - began, 3)
-            derived = min(missing, AT_ONCE)
-            self.derived += derived
-            self.pool.emit(Event("mirror.derived", self.pool.name, standby.name, {"addresses": derived, "took": took}))
+            self._tell_derived(standby, min(missing, AT_ONCE), began)
+        elif missing < 0:
+            await self._bring_primary_past(held)
         if len(held) >= len(wanted):
             self._strangers.discard(standby.name)
             self.pool.mark_aligned(standby, written)
+
+    async def _bring_primary_past(self, held: list[str]) -> None:
+        """Make the primary derive what a standby lists beyond it: the primary may have given it out and forgotten it.
+
+        Raises NotNow.
+        """
+        primary = self.pool.primary
+        async with self._one_by_one:
+            listed = await self._list(primary)
+            began = self.loop.time()
+            missing = min(len(held) - len(listed), AT_ONCE)
+            for _ in range(missing):
+                await self._derive(primary)
+        if missing > 0:
+            self._tell_derived(primary, missing, began)
+
+    def _tell_derived(self, backend: Backend, addresses: int, began: float) -> None:
+        self.derived += addresses
+        took = round(self.loop.time() - began, 3)
+        self.pool.emit(Event("mirror.derived", self.pool.name, backend.name, {"addresses": addresses, "took": took}))
 
     def _tell_stranger(self, standby: Backend, held: list[str], wanted: list[str]) -> None:
         """Say once that a standby lists another address at the same place: it holds another seed."""

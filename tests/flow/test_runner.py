@@ -357,3 +357,75 @@ def test_work_in_background_keeps_the_slot_until_it_is_answered() -> None:
     assert error(world.told[0])["code"] == -32004
     assert "result" in world.told[1].reply
     assert world.daemons[0].most_calls == 1
+
+
+def test_a_primary_that_forgot_an_address_does_not_give_it_to_a_second_customer() -> None:
+    """It was killed before it saved; the standbys remember, and it is brought past what they list."""
+
+    async def play(world: World) -> None:
+        await world.ask("createnewaddress")
+        await asyncio.sleep(0.5)
+        world.daemons[0].kill()
+        await asyncio.sleep(2.0)
+        world.daemons[0].start()
+        await asyncio.sleep(2.0)
+        await world.ask("createnewaddress")
+
+    world = scenario(play)
+    first, second = (told.reply["result"] for told in world.told)
+    assert first != second
+
+
+def test_an_unknown_allocation_does_not_take_the_standbys_out_of_service() -> None:
+    """The primary freezes with the call in its hands: nobody was told an address, so no standby lacks one."""
+
+    async def play(world: World) -> None:
+        world.daemons[0].freeze()
+        await world.ask("createnewaddress", 1.0)
+        for _ in range(20):
+            await world.ask("getbalance", 1.0)
+
+    world = scenario(play)
+    assert error(world.told[0])["code"] == -32004
+    assert all("result" in told.reply for told in world.told[1:])
+
+
+def test_a_frozen_standby_does_not_keep_the_other_one_from_being_aligned() -> None:
+    """The comparison goes on without it."""
+
+    async def play(world: World) -> None:
+        world.daemons[2].freeze()
+        for _ in range(5):
+            await world.ask("createnewaddress")
+            await asyncio.sleep(0.3)
+        await asyncio.sleep(0.5)
+        assert world.plant.pool.is_aligned(world.plant.pool.by_name["ec-2"])
+
+    scenario(play)
+
+
+def test_one_slow_call_does_not_make_the_queue_refuse_others() -> None:
+    """A call that waited for a silent chain server says nothing about the calls behind it."""
+
+    async def play(world: World) -> None:
+        for _ in range(6):
+            await world.ask("validateaddress")
+        world.daemons[0].service = lambda method: 8.0 if method == "payto" else 0.01
+        await world.ask("payto")
+        await asyncio.gather(*(world.ask("validateaddress", 5.0) for _ in range(20)))
+
+    world = scenario(play, backends=1)
+    assert all("result" in told.reply for told in world.told)
+
+
+def test_an_error_names_the_backends_and_what_is_the_matter_with_each() -> None:
+    """For whoever reads the client's log first."""
+
+    async def play(world: World) -> None:
+        for daemon in world.daemons:
+            daemon.kill()
+        await asyncio.sleep(2.0)
+        await world.ask("getbalance")
+
+    message = error(scenario(play).told[0])["message"]
+    assert all(f"{name}: dead, refuses connections" in message for name in ("ec-1", "ec-2", "ec-3"))
