@@ -76,7 +76,11 @@ class App:
             counters=self.counters,
         )
         self.admin = AdminDoor(
-            settings.admin, ready=self.why_not_ready, draining=lambda: self.is_draining, registry=self.metrics.registry
+            settings.admin,
+            ready=self.why_not_ready,
+            ailing=self.what_ails,
+            draining=lambda: self.is_draining,
+            registry=self.metrics.registry,
         )
         self._stopping: asyncio.Event = asyncio.Event()
         self._hurry: asyncio.Event = asyncio.Event()
@@ -203,6 +207,7 @@ class App:
                 plant.start()
         self.wire.connect, self.wire.write = settings.timeouts.connect, settings.timeouts.write
         self.wire.max_head, self.wire.max_body = settings.upstream.max_head, settings.upstream.max_body
+        self.wire.resolver.ttl = settings.upstream.resolve_ttl
         self.rpc.update(settings.listen, _authenticator(settings))
         logs.configure(settings.log, sandbox=settings.sandbox)
         self.metrics.on_attempt = attempt_line if logs.is_debug() else None
@@ -261,6 +266,10 @@ class App:
     def why_not_ready(self) -> dict[str, list[str]]:
         """Return for each wallet why it is not ready; empty lists when it is."""
         return {name: plant.why_not_ready() for name, plant in self.plants.items()}
+
+    def what_ails(self) -> dict[str, list[str]]:
+        """Return for each wallet what is the matter with its backends, one sentence each; empty lists when well."""
+        return {name: plant.what_ails() for name, plant in self.plants.items()}
 
     def _gauges(self) -> Iterator[tuple[str, dict[str, str], float]]:
         now = self.loop.time()

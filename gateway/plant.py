@@ -19,7 +19,8 @@ from gateway.fleet.pool import Pool
 from gateway.flow.runner import Runner, Watcher
 from gateway.profiles import Profile
 from gateway.profiles import load as load_profile
-from gateway.rules.health import Limits
+from gateway.rules.health import Kind, Limits
+from gateway.rules.lifecycle import Phase
 from gateway.supervision.mirror import Mirror
 from gateway.supervision.prober import Prober, ProbeWatcher
 from gateway.upstream.wire import Target, Wire
@@ -82,8 +83,10 @@ class Plant:
             labels = {"wallet": self.name, "backend": backend.name}
             yield "backend_up", labels, float(backend.phase.is_serving)
             yield "backend_level", labels, float(backend.level)
-            yield "backend_phase", {**labels, "phase": backend.phase.value}, 1.0
-            yield "backend_kind", {**labels, "kind": backend.diagnosis.kind.value}, 1.0
+            for phase in Phase:
+                yield "backend_phase", {**labels, "phase": phase.value}, float(phase is backend.phase)
+            for kind in Kind:
+                yield "backend_kind", {**labels, "kind": kind.value}, float(kind is backend.diagnosis.kind)
             yield "backend_primary", labels, float(backend is pool.primary)
             yield "backend_aligned", labels, float(pool.is_aligned(backend))
             yield "backend_circuit_open", labels, float(not backend.breaker.is_closed)
@@ -94,11 +97,19 @@ class Plant:
                 yield "backend_height", labels, float(backend.height)
 
     def why_not_ready(self) -> list[str]:
-        """Return why the wallet cannot take every call now; empty when it can."""
-        pool = self.pool
-        if any(backend.takes_calls for backend in pool.backends):
+        """Return why the wallet can take no call now; empty when it can."""
+        if any(backend.takes_calls for backend in self.pool.backends):
             return []
-        return [f"{backend.name}: {backend.diagnosis.kind}: {backend.diagnosis.reason}" for backend in pool.backends]
+        # a backend that is doubted for the moment has no illness yet, and must not be passed over in silence
+        return self.what_ails() or ["no backend takes calls at this moment; a probe is under way"]
+
+    def what_ails(self) -> list[str]:
+        """Return what is the matter with each backend that is not well; empty when all are."""
+        return [
+            f"{backend.name}: {backend.diagnosis.kind}: {backend.diagnosis.reason}"
+            for backend in self.pool.backends
+            if backend.diagnosis.kind is not Kind.OK
+        ]
 
     def update(self, settings: Settings, targets: dict[str, Target]) -> None:
         """Take new settings for this wallet; calls under way keep those that they began with."""
@@ -172,7 +183,7 @@ def build_wallet(
     runner = Runner(pool, profile, wire, shared, settings, watcher, chance, loop)
     prober = Prober(pool, profile, wire, shared, settings.health, settings.timeouts, watcher, runner.offer, loop)
     runner.probe_now = prober.slot_is_free
-    mirror = Mirror(pool, profile, runner.call_on, loop)
+    mirror = Mirror(pool, profile, runner.call_on, loop, is_money_elsewhere=runner.is_money_elsewhere)
     emit(Event("wallet.configured", name, "", {"backends": len(pool.backends), "primary": pool.primary.name}))
     return Plant(name, settings, profile, pool, runner, prober, mirror, shared)
 

@@ -170,6 +170,8 @@ class FakeDaemon:
         if exchange is not None:
             call = json.loads(exchange.body)
             result = self.wallet.answer(call["method"], call["params"])
+            if isinstance(result, dict) and "echo" in result:
+                result |= {"by": self.name, "addresses": len(self.wallet.addresses)}
             self.journal.append((call["id"], call["method"], call["params"]))
             self.say(exchange, call, result)
         self.work()

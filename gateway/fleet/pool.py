@@ -76,10 +76,15 @@ class Pool:
         """Moved by everything that changes what a read may see; flights of an older one are not joined."""
         self.written = 0
         """Moved by writes and allocations; a standby takes wallet reads once it has been brought this far."""
+        self.is_primary_checked = not mirror
+        """Whether the primary was seen to list every address that is known to be given out.  A primary that has just
+        come into service may have forgotten some; no money call goes there before it was looked at."""
         self.is_panicking = False
         self.best_score = 1.0
         self.on_compare: Callable[[], None] = lambda: None
         """Called when standbys must be compared: after a write, and when one comes into service; the mirror listens."""
+        self.on_told: Callable[[bytes], None] = lambda _result: None
+        """Called with the raw result of each allocation that a client is told; the mirror remembers it."""
         self.on_doubt: Callable[[Backend], None] = lambda _backend: None
         """Called when only a probe can tell how a backend is; the prober listens."""
         self.serving: list[Backend] = []
@@ -107,15 +112,18 @@ class Pool:
         self.by_name = {backend.name: backend for backend in backends}
         if self.primary is not self.by_name[primary]:
             self.primary = self.by_name[primary]
+            self.is_primary_checked = False
             self.written += 1
             for backend in backends:
                 backend.aligned_to = None
         self.limits = limits
         self.start_grace, self.expect_return = start_grace, expect_return
         self.slow_start, self.lag_blocks, self.mirror = slow_start, lag_blocks, mirror
+        self.is_primary_checked |= not mirror
         for backend in backends:
             backend.slow_start = slow_start
         self.refresh()
+        self.on_compare()
         self.on_change()
 
     # -- writes and alignment -----------------------------------------------------------------------------
@@ -131,6 +139,16 @@ class Pool:
     def is_aligned(self, backend: Backend) -> bool:
         """Whether a backend is known to list every address that the primary listed after the last write."""
         return backend is self.primary or not self.mirror or backend.aligned_to == self.written
+
+    def doubt_primary(self) -> None:
+        """Let money wait until the mirror has looked at the primary again: it may have forgotten addresses."""
+        self.is_primary_checked = not self.mirror
+
+    def mark_primary_checked(self, primary: Backend) -> None:
+        """Hear from the mirror that the primary lists every address that is known to be given out."""
+        if primary is self.primary and primary.phase.is_serving and not self.is_primary_checked:
+            self.is_primary_checked = True
+            self.on_change()
 
     def mark_aligned(self, backend: Backend, written: int) -> None:
         """Hear from the mirror that a standby holds every address as of the write count `written`."""
@@ -186,7 +204,7 @@ class Pool:
         """Return the backends that calls of a lane may go to now, whether their slots are free or not."""
         match lane:
             case Lane.MONEY:
-                return [self.primary] if self.primary.may_serve else []
+                return [self.primary] if self.primary.may_serve and self.is_primary_checked else []
             case Lane.LOCAL:
                 return [self.primary] if self.primary.takes_calls else []
             case Lane.WALLET:
@@ -241,7 +259,7 @@ class Pool:
         """Whether a backend whose slot came free may take a waiting call of this lane."""
         match lane:
             case Lane.MONEY:
-                return backend is self.primary and backend.may_serve
+                return backend is self.primary and backend.may_serve and self.is_primary_checked
             case Lane.LOCAL:
                 return backend is self.primary and backend.takes_calls
             case Lane.WALLET:
@@ -349,7 +367,9 @@ class Pool:
         if backend is self.primary:
             fields["primary"] = True
         level = "warning" if phase is Phase.EJECTED else "info"
-        if phase.is_serving:
+        if phase.is_serving and not before.is_serving:
+            if backend is self.primary:
+                self.doubt_primary()
             self.on_compare()
         self.emit(Event(f"backend.{phase.value.lower()}", self.name, backend.name, fields, level))
         if phase is Phase.READY and before is Phase.WARMING and self.slow_start <= 0:
@@ -375,6 +395,8 @@ class Pool:
         if reason == "refused":
             backend.settle_all()
         self.lose_alignment(backend, reason)
+        if backend is self.primary:
+            self.doubt_primary()
         backend.is_suspect = True
         backend.level = Level.NOTHING
         backend.refused_reason = REFUSALS.get(reason, reason)
@@ -391,6 +413,8 @@ class Pool:
         if backend.is_suspect:
             return
         backend.is_suspect = True
+        if backend is self.primary:
+            self.doubt_primary()
         self.emit(Event("backend.suspected", self.name, backend.name, {"reason": reason}))
         self.review(backend, now)
         self.refresh()

@@ -136,6 +136,16 @@ class Runner:
         if errand.leave(member) and errand.effect.is_read and not errand.is_done:  # type: ignore[arg-type]  # a Member
             self._finish(errand, errand.failure_now(self._why(errand)))
 
+    def is_money_elsewhere(self, primary: Backend) -> bool:
+        """Whether somebody still waits for a money call that another backend than `primary` has."""
+        return any(
+            one.errand.effect.is_money
+            and one.errand.own is None
+            and not one.errand.is_done
+            and one.backend is not primary
+            for one in self.attempts
+        )
+
     async def call_on(self, backend: Backend, method: Method, params: bytes, deadline: float) -> Result:
         """Make a call of the gateway's own upkeep on one backend, through its slot."""
         errand = Errand(
@@ -195,6 +205,8 @@ class Runner:
             # an address that nobody was told needs no standby to know it: an unknown outcome must not
             # take the standbys out of service in the very moment in which the primary is silent
             was_told = isinstance(result, Answer) and result.error is None
+            if errand.effect is Effect.ALLOCATE and isinstance(result, Answer) and result.result is not None:
+                self.pool.on_told(result.result)
             self.pool.wrote(changes_addresses=was_told and errand.effect is not Effect.PUBLISH)
 
     # -- attempts -------------------------------------------------------------------------------------------

@@ -8,7 +8,9 @@ addresses, each of them checked as it comes: the daemons derive the same n-th ad
 another one at the same place means another seed, and such a standby is never aligned.
 
 A primary that was killed forgets the addresses it had not saved, and would give them to a second customer.
-Where a standby remembers them, the primary is made to derive past them before anything else is asked of it.
+So the mirror remembers the longest list it saw and every address that a client was told since, and a primary
+that comes into service (or becomes one by a reload) derives past them before a money call goes there.  This
+memory lasts as long as the process; one that outlasts it is the ledger's.
 """
 
 import asyncio
@@ -23,7 +25,6 @@ from gateway.base.jsonrpc import Answer
 from gateway.fleet.backend import Backend
 from gateway.fleet.pool import Pool
 from gateway.profiles import Method, Profile
-from gateway.rules.lifecycle import Phase
 
 CallOn = Callable[[Backend, Method, bytes, float], Awaitable[Answer | Failure]]
 """Makes one call on one backend through its slot, by a deadline in loop time."""
@@ -41,12 +42,35 @@ AT_ONCE = 500
 """Addresses derived in one go, so that a standby far behind does not keep its slot from reads for long."""
 
 
+GUESSED = 20
+"""Addresses that a killed primary may have derived beside those that clients were told: calls without an answer."""
+
+
+class _Invoice(msgspec.Struct):
+    """The answer to addrequest."""
+
+    address: str
+
+
+_decode_told = msgspec.json.Decoder(str | _Invoice).decode
+
+
 class NotNow(Exception):  # noqa: N818 - not an error: the comparison is put off
     """A daemon did not answer a comparison."""
 
 
+class CannotList(NotNow):
+    """A daemon answered a comparison with an error or with something else than a list."""
+
+
 class Mirror:
-    """The mirror of one wallet."""
+    """The mirror of one wallet.
+
+    Args:
+        call_on: makes one upkeep call on one backend.
+        period: seconds between two comparisons when nothing happens.
+        is_money_elsewhere: whether a client still waits for a money call at another backend than this one.
+    """
 
     def __init__(
         self,
@@ -55,8 +79,10 @@ class Mirror:
         call_on: CallOn,
         loop: asyncio.AbstractEventLoop,
         period: float = PERIOD,
+        is_money_elsewhere: Callable[[Backend], bool] = lambda _primary: False,
     ) -> None:
         """Begin with nothing compared."""
+        self.is_money_elsewhere = is_money_elsewhere
         self.pool = pool
         self.profile = profile
         self.call_on = call_on
@@ -65,8 +91,14 @@ class Mirror:
         self.derived = 0
         """Addresses derived on standbys so far."""
         self._wake = asyncio.Event()
+        self._known: list[str] = []
+        """The longest list seen: what is in it may have been given out."""
+        self._told: set[str] = set()
+        """Addresses that clients were told and that no list has shown yet, without the prefix of the network."""
+        self._listens = True
+        self._blind = False
         self._under_way: dict[Backend, asyncio.Task[None]] = {}
-        self._one_by_one = asyncio.Lock()
+        pool.on_told = self.told
         self._strangers: set[str] = set()
         pool.on_compare = self._wake.set
 
@@ -84,7 +116,9 @@ class Mirror:
 
     async def _until_needed(self) -> None:
         """Wait for a write or a period; look sooner while a standby in service is not aligned."""
-        pause = 0.1 if self._behind() else self.period
+        pool = self.pool
+        is_unchecked = pool.primary.phase.is_serving and not pool.is_primary_checked
+        pause = 0.02 if is_unchecked else 0.1 if self._behind() else self.period
         try:
             async with asyncio.timeout(pause):
                 await self._wake.wait()
@@ -108,14 +142,71 @@ class Mirror:
             NotNow: the primary is not in service or did not answer.
         """
         pool = self.pool
-        standbys = self._standbys()
-        if not standbys or pool.primary.phase not in (Phase.READY, Phase.WARMING):
+        if not pool.primary.phase.is_serving:
             return
         written = pool.written
-        wanted = await self._list(pool.primary)
-        tasks = {self._begin(standby, wanted, written) for standby in standbys if standby not in self._under_way}
+        wanted = await self._list_primary(pool.primary)
+        tasks = {
+            self._begin(standby, wanted, written) for standby in self._standbys() if standby not in self._under_way
+        }
         if tasks:
             await asyncio.wait(tasks, timeout=SOON)
+
+    async def _list_primary(self, primary: Backend) -> list[str]:
+        """Return what the primary lists, after it was brought past every address that is known to be given out.
+
+        Raises NotNow.
+        """
+        if not self.pool.is_primary_checked and self.is_money_elsewhere(primary):
+            # the primary before it is still answering somebody: what it tells must be known first
+            raise NotNow("a money call is under way at another backend")
+        told, self._told = self._told, set()
+        try:
+            listed = await self._list(primary)
+            if not _is_prefix(listed, self._known):
+                self._tell_stranger(primary, listed, self._known)
+                self._known, told = listed, set()
+            listed = await self._bring_past(primary, listed, told)
+        except CannotList as error:
+            # nothing to compare with; refusing money for ever would help nobody
+            self._tell_blind(primary, str(error))
+            self.pool.mark_primary_checked(primary)
+            raise
+        except NotNow:
+            self._told |= told
+            raise
+        self._blind = False
+        self._strangers.discard(primary.name)
+        self._known = listed
+        self.pool.mark_primary_checked(primary)
+        return listed
+
+    async def _bring_past(self, primary: Backend, listed: list[str], told: set[str]) -> list[str]:
+        """Make the primary derive until it lists what is known and what was told, and return its list then.
+
+        Clients may be given addresses at the same time, so what was derived is read back and not assumed.
+        Raises NotNow.
+        """
+        began, before = self.loop.time(), len(listed)
+        most = max(0, len(self._known) - before) + len(told) + GUESSED
+        while missing := max(len(self._known) - len(listed), len(told - _bare(listed)) if told else 0):
+            if len(listed) - before >= most:
+                self._tell_lost(primary, missing)
+                break
+            for _ in range(min(missing, AT_ONCE)):
+                await self._derive(primary)
+            listed = await self._list(primary)
+        if len(listed) > before:
+            self._tell_derived(primary, len(listed) - before, began)
+        return listed
+
+    def told(self, result: bytes) -> None:
+        """Remember an address that a client was told: a bare text, or the `address` of an invoice."""
+        with suppress(msgspec.MsgspecError):
+            told = _decode_told(result)
+            address = told.address if isinstance(told, _Invoice) else told
+            if self._listens:
+                self._told.add(_bare_one(address))
 
     def _begin(self, standby: Backend, wanted: list[str], written: int) -> "asyncio.Task[None]":
         """Begin to bring one standby up."""
@@ -143,25 +234,30 @@ class Mirror:
         if missing > 0:
             self._tell_derived(standby, min(missing, AT_ONCE), began)
         elif missing < 0:
-            await self._bring_primary_past(held)
+            self._remember(standby, held)
         if len(held) >= len(wanted):
             self._strangers.discard(standby.name)
             self.pool.mark_aligned(standby, written)
 
-    async def _bring_primary_past(self, held: list[str]) -> None:
-        """Make the primary derive what a standby lists beyond it: the primary may have given it out and forgotten it.
+    def _remember(self, standby: Backend, held: list[str]) -> None:
+        """Take over what a standby lists beyond the primary, which may have given it out and forgotten it."""
+        if len(held) > len(self._known) and _is_prefix(held, self._known):
+            self._known = held
+            self.pool.doubt_primary()
+            self._wake.set()
+            self.pool.emit(Event("mirror.primary_behind", self.pool.name, standby.name, {"listed": len(held)}))
 
-        Raises NotNow.
-        """
-        primary = self.pool.primary
-        async with self._one_by_one:
-            listed = await self._list(primary)
-            began = self.loop.time()
-            missing = min(len(held) - len(listed), AT_ONCE)
-            for _ in range(missing):
-                await self._derive(primary)
-        if missing > 0:
-            self._tell_derived(primary, missing, began)
+    def _tell_lost(self, primary: Backend, missing: int) -> None:
+        """Say that told addresses are not to be found again, and try it no more: each try would derive new ones."""
+        self._listens = False
+        fields: dict[str, object] = {"addresses": missing}
+        self.pool.emit(Event("mirror.address_lost", self.pool.name, primary.name, fields, level="error"))
+
+    def _tell_blind(self, primary: Backend, reason: str) -> None:
+        """Say once that the primary's list cannot be read, so that nothing can be compared."""
+        if not self._blind:
+            self._blind = True
+            self.pool.emit(Event("mirror.blind", self.pool.name, primary.name, {"reason": reason}, level="error"))
 
     def _tell_derived(self, backend: Backend, addresses: int, began: float) -> None:
         self.derived += addresses
@@ -184,7 +280,7 @@ class Mirror:
         try:
             return msgspec.json.decode(result, type=list[str])
         except msgspec.MsgspecError as error:
-            raise NotNow(f"{backend.name} lists no addresses: {error}") from None
+            raise CannotList(f"{backend.name} lists no addresses: {error}") from None
 
     async def _derive(self, backend: Backend) -> str:
         """Make a daemon derive its next address and return it.  Raises NotNow."""
@@ -196,8 +292,10 @@ class Mirror:
 
     async def _ask(self, backend: Backend, method: Method, params: bytes) -> bytes:
         answer = await self.call_on(backend, method, params, self.loop.time() + PATIENCE)
-        if isinstance(answer, Failure) or answer.result is None:
+        if isinstance(answer, Failure):
             raise NotNow(f"{backend.name} did not answer {method.name}")
+        if answer.result is None:
+            raise CannotList(f"{backend.name} answered {method.name} with an error")
         return answer.result
 
 
@@ -205,3 +303,12 @@ def _is_prefix(one: list[str], other: list[str]) -> bool:
     """Whether the shorter list is the beginning of the longer."""
     length = min(len(one), len(other))
     return one[:length] == other[:length]
+
+
+def _bare_one(address: str) -> str:
+    """Return an address without the prefix of its network, which some answers have and others have not."""
+    return address.rpartition(":")[2]
+
+
+def _bare(listed: list[str]) -> set[str]:
+    return {_bare_one(address) for address in listed}

@@ -215,7 +215,7 @@ def test_an_answer_that_is_not_one_is_never_passed_on() -> None:
             await asyncio.sleep(3.0)
 
     world = scenario(play)
-    assert all(told.reply["result"] == {"echo": [told.tag, told.tag]} for told in world.told)
+    assert all(told.reply["result"]["echo"] == [told.tag, told.tag] for told in world.told)  # type: ignore[index]  # a dict
 
 
 def test_identical_reads_share_a_flight_but_not_across_a_write() -> None:
@@ -429,3 +429,57 @@ def test_an_error_names_the_backends_and_what_is_the_matter_with_each() -> None:
 
     message = error(scenario(play).told[0])["message"]
     assert all(f"{name}: dead, refuses connections" in message for name in ("ec-1", "ec-2", "ec-3"))
+
+
+def test_a_lone_daemon_does_not_give_a_forgotten_address_twice_either() -> None:
+    """There is no standby to remember it; the gateway does, from what it told."""
+
+    async def play(world: World) -> None:
+        await world.ask("createnewaddress")
+        world.daemons[0].kill()
+        await asyncio.sleep(2.0)
+        world.daemons[0].start()
+        await asyncio.sleep(2.0)
+        await world.ask("createnewaddress")
+
+    world = scenario(play, backends=1)
+    first, second = (told.reply["result"] for told in world.told)
+    assert first != second
+
+
+def test_a_primary_by_reload_gives_no_address_that_the_one_before_gave() -> None:
+    """Also not one that was under way at the moment of the reload: money waits until it was told."""
+
+    async def play(world: World) -> None:
+        world.daemons[0].service = lambda method: 1.0 if method == "createnewaddress" else 0.0003
+        early = world.ask("createnewaddress")
+        await asyncio.sleep(0.1)
+        wallet = world.settings.wallets["main"].model_copy(update={"primary": "ec-2"})
+        targets = {daemon.name: daemon.target for daemon in world.daemons}
+        world.plant.update(world.settings.model_copy(update={"wallets": {"main": wallet}}), targets)  # type: ignore[arg-type]  # fakes
+        await asyncio.gather(early, world.ask("createnewaddress"))
+
+    world = scenario(play)
+    addresses = [told.reply["result"] for told in world.told]
+    assert len(set(map(str, addresses))) == 2
+    assert ran(world, "ec-2", "createnewaddress") == 2
+
+
+def test_money_goes_on_when_a_primary_lists_no_addresses_at_all() -> None:
+    """What cannot be compared is told once, and does not stop the shop."""
+
+    async def play(world: World) -> None:
+        await world.ask("setlabel")
+
+    async def live() -> World:
+        world = World(1, 1)
+        world.daemons[0].wallet.addresses = {"no": "list"}  # type: ignore[assignment]  # on purpose
+        world.start()
+        await asyncio.sleep(2.0)
+        await play(world)
+        await world.stop()
+        return world
+
+    world = run_virtual(live())
+    assert "result" in world.told[0].reply
+    assert world.recorder.names().count("mirror.blind") == 1

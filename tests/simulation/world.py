@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
-from gateway.base.config import Backend, Client, Settings, Wallet
+from gateway.base.config import Backend, Client, Hedge, Settings, Wallet
 from gateway.base.effects import GRANTABLE
 from gateway.base.jsonrpc import Call
 from gateway.flow.dispatch import Dispatcher
@@ -73,6 +73,8 @@ class World:
         )
         self.told: list[Told] = []
         self.tasks: set[asyncio.Task[None]] = set()
+        self.reloaded: set[str] = set()
+        """Backends that a reload took out and brought back: an old probe may be there beside a new one."""
         self._tags = 0
         self.calm: list[Told] = []
         """Calls made after all faults were healed."""
@@ -108,7 +110,7 @@ class World:
         """Let something happen to one daemon, and heal it later, as chance wants."""
         daemon = self.random.choice(self.daemons)
         after = self.random.uniform(0.01, 12.0)
-        match self.random.randrange(8):
+        match self.random.randrange(11):
             case 0:
                 daemon.freeze()
                 self.loop.call_later(after, daemon.thaw)
@@ -125,6 +127,14 @@ class World:
             case 5:
                 daemon.wallet.connected = False
                 self.loop.call_later(after, self._reconnect, daemon)
+            case 7:
+                daemon.wallet.is_loaded = False
+                self.loop.call_later(after, self._load, daemon)
+            case 8:
+                daemon.save()
+            case 9:
+                self.reload(without=daemon)
+                self.loop.call_later(after, self.reload)
             case 6:
                 slow = self.random.uniform(0.05, 3.0)
                 daemon.service = lambda _method: slow
@@ -133,6 +143,25 @@ class World:
                 daemon.wallet.height -= 5
                 daemon.wallet.server_height -= 5
                 self.loop.call_later(after, self._catch_up, daemon)
+
+    def reload(self, *, without: FakeDaemon | None = None) -> None:
+        """Take new settings: a standby is gone from them or is there again, the hedges are others."""
+        wallet = self.settings.wallets["main"]
+        gone = without.name if without is not None and without is not self.daemons[0] else ""
+        kept = tuple(one for one in wallet.backends if one.name != gone)
+        if gone:
+            self.reloaded.add(gone)
+        settings = self.settings.model_copy(
+            update={
+                "wallets": {"main": wallet.model_copy(update={"backends": kept})},
+                "hedge": Hedge(floor=self.random.choice([0.02, 0.1]), enabled=self.random.random() < 0.8),
+            }
+        )
+        targets = {daemon.name: daemon.target for daemon in self.daemons if daemon.name != gone}
+        self.plant.update(settings, targets)  # type: ignore[arg-type]  # fakes with the same verbs
+
+    def _load(self, daemon: FakeDaemon) -> None:
+        daemon.wallet.is_loaded = True
 
     def _unmangle(self, daemon: FakeDaemon) -> None:
         daemon.mangle = lambda _method: None
@@ -150,7 +179,7 @@ class World:
 
     def violations(self) -> list[str]:
         """Return every invariant that this history broke, in words."""
-        return [*self._crowded(), *self._mistold(self._runs()), *self._strayed()]
+        return [*self._crowded(), *self._mistold(self._runs()), *self._strayed(), *self._blind()]
 
     def _runs(self) -> Counter[str]:
         """Return how often each tagged call was run by any daemon."""
@@ -167,7 +196,7 @@ class World:
         for daemon in self.daemons:
             if daemon.most_calls > 1:
                 found.append(f"5: {daemon.most_calls} unsettled calls of ours in {daemon.name}")
-            if daemon.most_probes > 1:
+            if daemon.most_probes > 1 and daemon.name not in self.reloaded:
                 found.append(f"5: {daemon.most_probes} probes in {daemon.name}")
         return found
 
@@ -188,6 +217,24 @@ class World:
                 found.append(f"2: {told.method} {told.tag} ran {runs[told.tag]} times")
         calm = [told for told in self.calm if "result" not in told.reply]
         return found + [f"9: {told.method} failed in the calm: {told.reply}" for told in calm]
+
+    def _blind(self) -> list[str]:
+        """Wallet reads that a standby answered though it did not list every address told before they were asked."""
+        found: list[str] = []
+        told_at = [
+            (told.answered_at, int(str(told.reply["result"]).removeprefix("address-")))
+            for told in self.told
+            if told.method == "createnewaddress" and "result" in told.reply
+        ]
+        primary = self.plant.pool.primary.name
+        for told in self.told:
+            result = told.reply.get("result")
+            if told.method not in ("getbalance", "history") or not isinstance(result, dict) or result["by"] == primary:
+                continue
+            highest = max((index for at, index in told_at if at < told.asked_at), default=0)
+            if highest >= result["addresses"]:
+                found.append(f"{told.method} {told.tag} was answered by {result['by']}, blind to address {highest}")
+        return found
 
     def _strayed(self) -> list[str]:
         """Money calls that were run by a daemon that is no primary."""
