@@ -105,11 +105,7 @@ class Plant:
 
     def what_ails(self) -> list[str]:
         """Return what is the matter with each backend that is not well; empty when all are."""
-        return [
-            f"{backend.name}: {backend.diagnosis.kind}: {backend.diagnosis.reason}"
-            for backend in self.pool.backends
-            if backend.diagnosis.kind is not Kind.OK
-        ]
+        return [f"{backend.name}: {backend.ailment}" for backend in self.pool.backends if backend.ailment]
 
     def update(self, settings: Settings, targets: dict[str, Target]) -> None:
         """Take new settings for this wallet; calls under way keep those that they began with."""

@@ -181,8 +181,12 @@ class FakeDaemon:
         match self.mangle(str(call["method"])):
             case "half":
                 exchange.end(Fate.UNKNOWN, "half")
-            case "empty":
-                exchange.end(Fate.UNKNOWN, "empty")
+            case "empty" | "oversized" as reason:
+                exchange.end(Fate.UNKNOWN, reason)
+            case "error":
+                error = {"code": -32603, "message": "Server error: Wallet not loaded"}
+                body = json.dumps({"jsonrpc": "2.0", "id": call["id"], "error": error}).encode()
+                exchange.end(Fate.ANSWERED, "", body)
             case "garbage":
                 exchange.end(Fate.ANSWERED, "", b"<html>no</html>")
             case "foreign":

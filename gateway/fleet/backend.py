@@ -67,6 +67,8 @@ class Backend:
         self.occupants: list[Occupant] = []
         self.is_suspect = False
         """Missed a deadline: gets nothing more until a probe answers."""
+        self.suspected_of = ""
+        """How the attempt ended that made it suspect."""
         self.is_stalled = False
         """A call there takes unusually long right now."""
         self.is_drained = False
@@ -124,6 +126,19 @@ class Backend:
     def may_serve(self) -> bool:
         """Whether calls may go there at all, free slot or not."""
         return self.phase.is_serving and not self.is_suspect and not self.is_drained and self.breaker.would_admit()
+
+    @property
+    def ailment(self) -> str:
+        """What is the matter with it, in words for a person; "" when nothing is."""
+        if self.diagnosis.kind is not Kind.OK:
+            return f"{self.diagnosis.kind}, {self.diagnosis.reason}"
+        if self.is_drained:
+            return "drained"
+        if self.is_suspect:
+            return f"suspected ({self.suspected_of}), waits for a probe"
+        if not self.breaker.is_closed:
+            return f"circuit {self.breaker.state}"
+        return ""
 
     def occupy(self, now: float, bound: float, *, is_money: bool) -> Occupant:
         """Take a slot for a call that is dialled now."""

@@ -88,6 +88,9 @@ class Pool:
         self.on_doubt: Callable[[Backend], None] = lambda _backend: None
         """Called when only a probe can tell how a backend is; the prober listens."""
         self.serving: list[Backend] = []
+        self.slow: list[Backend] = []
+        """Those of them that take reads which ask the chain server.  When that falls silent each such read holds
+        its daemon for half a minute; so the primary, or else one other, is kept free of them."""
         self.slots = 0
         """Slots of all backends that serve."""
         self.aligned: list[Backend] = []
@@ -181,6 +184,8 @@ class Pool:
         if self.is_panicking and not serving:
             serving = [backend for backend in self.backends if self._is_least_bad(backend)]
         self.serving = serving
+        kept_free = self.primary if self.primary in serving else next(iter(serving), None)
+        self.slow = [backend for backend in serving if backend is not kept_free] or serving
         for backend in self.backends:
             backend.takes_calls = backend.takes_wallet_reads = False
         for backend in serving:
@@ -209,6 +214,8 @@ class Pool:
                 return [self.primary] if self.primary.takes_calls else []
             case Lane.WALLET:
                 return self.aligned
+            case Lane.SLOW:
+                return self.slow
             case _:
                 return self.serving
 
@@ -255,6 +262,10 @@ class Pool:
         free = [backend for backend in candidates if backend.has_free_slot and backend not in tried]
         return pick(free, price, chance) if free else None
 
+    def has_no_slow_left(self, tried: Collection[Backend]) -> bool:
+        """Whether a read that asks the chain server has no backend left but the one that is kept free."""
+        return all(backend in tried for backend in self.slow)
+
     def may_take(self, backend: Backend, lane: Lane, *, overflow: bool) -> bool:
         """Whether a backend whose slot came free may take a waiting call of this lane."""
         match lane:
@@ -266,6 +277,8 @@ class Pool:
                 if backend is self.primary:
                     return backend.takes_calls
                 return backend.takes_wallet_reads and (overflow or not self.keeps_wallet_reads())
+            case Lane.SLOW:
+                return backend.takes_calls and backend in self.slow
             case _:
                 return backend.takes_calls
 
@@ -280,11 +293,9 @@ class Pool:
 
     def what_ails(self, lane: Lane, own: Backend | None = None) -> str:
         """Say of the backends that calls of a lane could go to what is the matter with each; "" when nothing is."""
-        found = [
-            f"{backend.name}: {backend.diagnosis.kind}, {backend.diagnosis.reason}"
-            for backend in self._of_lane(lane, own)
-            if backend.diagnosis.kind is not Kind.OK
-        ]
+        found = [f"{backend.name}: {ailment}" for backend in self._of_lane(lane, own) if (ailment := backend.ailment)]
+        if lane is Lane.MONEY and not found and not self.is_primary_checked:
+            found = [f"{self.primary.name}: its list of addresses was not seen since it came into service"]
         more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
         return "; ".join(found[:MOST_NAMED]) + more
 
@@ -397,7 +408,7 @@ class Pool:
         self.lose_alignment(backend, reason)
         if backend is self.primary:
             self.doubt_primary()
-        backend.is_suspect = True
+        backend.is_suspect, backend.suspected_of = True, reason
         backend.level = Level.NOTHING
         backend.refused_reason = REFUSALS.get(reason, reason)
         if backend.refused_since is None:
@@ -412,7 +423,7 @@ class Pool:
         backend.latency.reset()
         if backend.is_suspect:
             return
-        backend.is_suspect = True
+        backend.is_suspect, backend.suspected_of = True, reason
         if backend is self.primary:
             self.doubt_primary()
         self.emit(Event("backend.suspected", self.name, backend.name, {"reason": reason}))

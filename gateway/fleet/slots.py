@@ -3,7 +3,7 @@
 Rule: calls wait here and never inside a daemon; the queue is bounded, and a call that waits can always be
 taken out again because not a byte of it was sent.
 
-Five lanes say where a call may go.  Within a lane each client has its own line and the lanes' lines are
+The lanes say where a call may go.  Within a lane each client has its own line and the lanes' lines are
 served in turn, so that one client's thousand calls do not stand before another's one.
 """
 
@@ -29,6 +29,8 @@ class Lane(IntEnum):
     """The primary first, other aligned backends when it is busy or sick."""
     ANY = 5
     """Any backend."""
+    SLOW = 6
+    """Reads that ask the chain server and may take half a minute: any backend but the one that is kept free."""
 
     @property
     def is_read(self) -> bool:

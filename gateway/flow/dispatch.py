@@ -15,7 +15,7 @@ from typing import Protocol
 import msgspec
 
 from gateway.base.config import Client
-from gateway.base.effects import Effect
+from gateway.base.effects import Bound, Effect
 from gateway.base.errors import METHOD_NOT_FOUND, READ_ONLY, Failure
 from gateway.base.events import Emit, Event
 from gateway.base.jsonrpc import Answer, Call, Reply, error_reply, failure_error, result_reply
@@ -113,7 +113,7 @@ class Dispatcher:
         else:
             errand = Errand(
                 runner.pool.name, client.name, method, effect, granted.params,
-                runner.bound(granted.bound), self.loop.time(),
+                runner.bound(granted.bound), self.loop.time(), asks_server=granted.bound is Bound.SERVER,
             )  # fmt: skip
             member = errand.join(future, deadline)
             if shares:

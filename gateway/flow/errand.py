@@ -52,6 +52,7 @@ class Errand:
         params: raw JSON as the daemon gets it.
         bound: seconds that a call of its class may take.
         own: the one backend of a call of the gateway's own upkeep.
+        asks_server: it may wait for the chain server, half a minute when that is silent.
     """
 
     __slots__ = (
@@ -62,7 +63,7 @@ class Errand:
 
     def __init__(
         self, wallet: str, client: str, method: Method, effect: Effect, params: bytes, bound: float, now: float,
-        *, own: Backend | None = None,
+        *, own: Backend | None = None, asks_server: bool = False,
     ) -> None:  # fmt: skip
         """Begin with nobody waiting."""
         self.wallet = wallet
@@ -74,6 +75,8 @@ class Errand:
         self.arrived_at = now
         self.own = own
         self.lane = Lane.OWN if own is not None else LANES[effect]
+        if asks_server and self.lane is Lane.ANY:
+            self.lane = Lane.SLOW
         self.deadline = 0.0
         """The longest of its members."""
         self.soonest = float("inf")

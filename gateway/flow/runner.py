@@ -35,6 +35,12 @@ LANES_IN_ORDER = tuple(Lane)
 WRITES = frozenset({Effect.WRITE, Effect.ALLOCATE, Effect.PUBLISH})
 """Effects after which a later read must not be answered from before."""
 
+BLAMELESS = frozenset({"aborted", "local", "oversized"})
+"""Ends that say nothing against the backend: we gave up, or the call itself asked for too much."""
+
+DOUBTS_EVERY = 0.1
+"""Seconds; a daemon's error answer has it probed, no more often than this, whatever clients ask for."""
+
 UPKEEP = "ec-gateway"
 """The client name of the gateway's own calls."""
 
@@ -281,6 +287,9 @@ class Runner:
         if isinstance(result, Answer):
             seconds = now - attempt.started_at
             backend.note_success(now, seconds)
+            if result.error is not None and now - backend.probed_at >= DOUBTS_EVERY:
+                # its own error may be the first word of an unloaded wallet; a probe tells
+                self.pool.on_doubt(backend)
             self.service.add(seconds)
             usual = self._usual.get(attempt.errand.method.name)
             if usual is None and len(self._usual) < MAX_METHODS_MEASURED:
@@ -292,7 +301,7 @@ class Runner:
                 self.pool.emit(Event("circuit.closed", self.pool.name, backend.name))
                 self.pool.refresh()
             return
-        if outcome.reason in ("aborted", "local") or (attempt.errand.is_done and result.sent is Sent.NO):
+        if outcome.reason in BLAMELESS or (attempt.errand.is_done and result.sent is Sent.NO):
             breaker.ignore(attempt.permit)
             return
         backend.note_fault()
@@ -326,6 +335,8 @@ class Runner:
                     return
                 self.watcher.count("retries", self.pool.name)
                 errand.overflow = True
+                if errand.lane is Lane.SLOW and self.pool.has_no_slow_left(errand.left_out):
+                    errand.lane = Lane.ANY
                 if not self._try_now(errand):
                     self._wait(errand)
 

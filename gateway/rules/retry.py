@@ -13,6 +13,9 @@ from gateway.base.effects import Effect
 QUERY_OF_DEATH = frozenset({"empty", "reset"})
 """How an attempt ends when the request itself ended the daemon; jsonrpclib-pelix 1.2 makes ordinary calls do so."""
 
+SAME_AGAIN = frozenset({"oversized"})
+"""Ends that another backend would only repeat."""
+
 EMPTY_LIMIT = 2
 """Backends that one call may cost: its own and one other."""
 
@@ -64,7 +67,7 @@ def decide(effect: Effect, tried: Sequence[Tried], max_attempts: int) -> TryAgai
     if not unknown:
         return TryAgain(costs=False)
     last = unknown[-1].reason
-    if not is_repeatable(effect):
+    if not is_repeatable(effect) or last in SAME_AGAIN:
         return GiveUp(unknown=True, reason=last)
     if sum(attempt.reason in QUERY_OF_DEATH for attempt in unknown) >= EMPTY_LIMIT:
         return GiveUp(unknown=True, reason=last)

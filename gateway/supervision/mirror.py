@@ -262,7 +262,10 @@ class Mirror:
     def _tell_derived(self, backend: Backend, addresses: int, began: float) -> None:
         self.derived += addresses
         took = round(self.loop.time() - began, 3)
-        self.pool.emit(Event("mirror.derived", self.pool.name, backend.name, {"addresses": addresses, "took": took}))
+        # one address for each allocation is the daily bread and would fill the log
+        level = "debug" if addresses == 1 and backend is not self.pool.primary else "info"
+        fields: dict[str, object] = {"addresses": addresses, "took": took}
+        self.pool.emit(Event("mirror.derived", self.pool.name, backend.name, fields, level))
 
     def _tell_stranger(self, standby: Backend, held: list[str], wanted: list[str]) -> None:
         """Say once that a standby lists another address at the same place: it holds another seed."""

@@ -483,3 +483,64 @@ def test_money_goes_on_when_a_primary_lists_no_addresses_at_all() -> None:
     world = run_virtual(live())
     assert "result" in world.told[0].reply
     assert world.recorder.names().count("mirror.blind") == 1
+
+
+def test_a_silent_chain_server_does_not_take_the_whole_wallet_away() -> None:
+    """Reads that ask it hold their daemons for half a minute; one daemon is kept free of them, money goes on."""
+
+    async def play(world: World) -> None:
+        for daemon in world.daemons:
+            daemon.service = lambda method: 30.0 if method == "getaddressbalance" else 0.0003
+        stuck = [world.ask("getaddressbalance", 2.0) for _ in range(5)]
+        await asyncio.sleep(0.5)
+        for method in ("getbalance", "validateaddress", "createnewaddress", "listcontacts"):
+            await world.ask(method, 1.0)
+        await asyncio.gather(*stuck)
+
+    world = scenario(play)
+    assert all("result" in told.reply for told in world.told[5:])
+    assert ran(world, "ec-1", "getaddressbalance") == 0
+
+
+def test_a_read_that_asks_the_chain_server_goes_to_the_primary_when_no_other_is_left() -> None:
+    """The standby broke off, so the one that is kept free takes it."""
+
+    async def play(world: World) -> None:
+        world.daemons[1].mangle = lambda method: "half" if method == "getaddressbalance" else None
+        await world.ask("getaddressbalance", 2.0)
+
+    world = scenario(play, backends=2)
+    assert "result" in world.told[0].reply
+    assert ran(world, "ec-1", "getaddressbalance") == 1
+
+
+def test_an_answer_that_is_too_large_is_the_fault_of_the_call_and_not_of_the_daemon() -> None:
+    """Nobody else is asked for it, and no circuit opens."""
+
+    async def play(world: World) -> None:
+        for daemon in world.daemons:
+            daemon.mangle = lambda method: "oversized" if method == "history" else None
+        for _ in range(5):
+            await world.ask("history", 2.0)
+        await world.ask("createnewaddress")
+
+    world = scenario(play)
+    assert {error(told)["code"] for told in world.told[:5]} == {-32004}
+    assert sum(ran(world, daemon.name, "history") for daemon in world.daemons) == 5
+    assert "result" in world.told[5].reply
+    assert "backend.suspected" not in world.recorder.names()
+
+
+def test_an_error_answer_has_the_daemon_probed_at_once() -> None:
+    """Somebody unloaded its wallet: the next reads go elsewhere, long before the next probe was due."""
+
+    async def play(world: World) -> None:
+        world.daemons[0].mangle = lambda method: "error" if method == "getbalance" else None
+        world.daemons[0].wallet.is_loaded = False
+        await world.ask("getbalance")
+        await asyncio.sleep(0.01)
+        await world.ask("getbalance")
+
+    world = scenario(play)
+    assert "error" in world.told[0].reply
+    assert world.told[1].reply["result"]["by"] != "ec-1"  # type: ignore[index]  # a dict
