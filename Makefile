@@ -5,8 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
+PORT ?= 7777
+ADMIN_PORT ?= 7780
 
-.PHONY: help sandbox test quick check simulate bench format lock clean
+.PHONY: help setup sandbox test quick check simulate bench format lock clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -17,8 +19,10 @@ $(BIN)/.runtime: requirements/runtime.txt pyproject.toml
 $(BIN)/.dev: requirements/dev.txt pyproject.toml
 	@scripts/setup.sh dev "$(PYTHON)" "$(VENV)"
 
-sandbox: $(BIN)/.runtime  ## the gateway and three sandbox wallets, on this machine, with invented coins
-	@exec $(BIN)/ec-gateway sandbox
+setup: $(BIN)/.runtime  ## the environment to run in, and nothing else
+
+sandbox: $(BIN)/.runtime  ## the gateway and three sandbox wallets with invented coins (PORT=7777 ADMIN_PORT=7780)
+	@exec $(BIN)/ec-gateway sandbox --port $(PORT) --admin-port $(ADMIN_PORT)
 
 test: $(BIN)/.dev  ## every test; real components are used where they are installed
 	@scripts/real_components.sh

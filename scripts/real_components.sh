@@ -4,7 +4,7 @@
 #   ECGW_INSTALL_REAL=1  install what is missing by apt-get first (CI; needs root)
 set -euo pipefail
 
-components=(electrum)
+components=(electrum openssl)
 missing=()
 for name in "${components[@]}"; do
     command -v "$name" >/dev/null || missing+=("$name")

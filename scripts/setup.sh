@@ -26,7 +26,7 @@ fi
 echo "setting up $venv ($kind) ..."
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 "$venv/bin/python" -m pip install --quiet --require-hashes -r "requirements/$kind.txt"
-"$venv/bin/python" -m pip install --quiet --no-deps --no-build-isolation --editable . 2>/dev/null \
-    || "$venv/bin/python" -m pip install --quiet --no-deps --editable .
+# built by the setuptools just installed and checked; an isolated build would fetch another one unchecked
+"$venv/bin/python" -m pip install --quiet --no-deps --no-build-isolation --editable .
 touch "$venv/bin/.runtime"
 if [ "$kind" = dev ]; then touch "$venv/bin/.dev"; fi
