@@ -8,20 +8,21 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import Coroutine, Iterator, Sequence
-from contextlib import suppress
+import sys
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from gateway import __version__
-from gateway.base.config import Settings
+from gateway.base.config import Admin, Listen, Settings, Wallet
 from gateway.base.diff import difference, needs_restart
 from gateway.base.errors import ConfigError, Problem
 from gateway.base.events import Event
 from gateway.base.loader import load, secret_files, warnings
 from gateway.edge.admin import AdminDoor
 from gateway.edge.auth import Authenticator
-from gateway.edge.rpc import DoorCounters, RpcDoor
+from gateway.edge.rpc import DoorCounters, RpcDoor, server_context
 from gateway.flow.dispatch import Dispatcher
 from gateway.observe import logs
 from gateway.observe.attempts import attempt_line
@@ -31,6 +32,15 @@ from gateway.profiles import load as load_profile
 from gateway.supervision.reload import watch
 from gateway.upstream.target import Target
 from gateway.upstream.wire import Wire
+
+SETTINGS = "(settings)"
+"""Stands for the file where a mistake is found only after all files were merged."""
+
+QUIET_POLL = 0.02
+"""Seconds between two looks at whether the last call has ended, while the gateway or a wallet goes out."""
+
+LAST_WORDS = 0.5
+"""Seconds in which the last answers may be written once nothing more is waited for."""
 
 READY_FIRST = 1.0
 """Seconds between failing readiness and closing the door, so that whoever balances hears of it first."""
@@ -64,7 +74,9 @@ class App:
             max_body=limits.max_body,
             resolve_ttl=limits.resolve_ttl,
         )
-        self.plants = {name: self._build(name, settings) for name in settings.wallets}
+        self.plants = {
+            name: self._build(name, settings, _targets(name, wallet)) for name, wallet in settings.wallets.items()
+        }
         self.runners = {name: plant.runner for name, plant in self.plants.items()}
         self.dispatcher = Dispatcher(self.runners, self.metrics, self.emit, self.status, self.loop)
         self.rpc = RpcDoor(
@@ -85,15 +97,23 @@ class App:
         self._stopping: asyncio.Event = asyncio.Event()
         self._hurry: asyncio.Event = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()
+        self._retiring: list[Plant] = []
+        """Wallets that a reload took away and that have calls under way."""
 
     # -- life -----------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Open the admin door, begin to probe, then open the door for clients.  Raises OSError for a taken port."""
-        await self.admin.start()
+        """Open the admin door, begin to probe, then open the door for clients.
+
+        Raises:
+            StartError: a door cannot be opened.
+        """
+        with _opening("admin", self.settings.admin):
+            await self.admin.start()
         for plant in self.plants.values():
             plant.start()
-        await self.rpc.start()
+        with _opening("listen", self.settings.listen):
+            await self.rpc.start()
         self.emit(
             Event(
                 "gateway.started",
@@ -108,18 +128,24 @@ class App:
         if self.paths:
             self._spawn(watch(self._watched, self.reload))
 
-    async def serve(self) -> None:
-        """Serve until a signal says otherwise, then end cleanly."""
+    async def serve(self, started: Callable[["App"], None] = lambda _app: None) -> None:
+        """Serve until a signal says otherwise, then end cleanly; `started` is called once the doors are open.
+
+        Raises StartError.
+        """
         for number, what in (
             (signal.SIGTERM, self.stop_soon),
             (signal.SIGINT, self.stop_soon),
             (signal.SIGHUP, self.reload),
         ):
             self.loop.add_signal_handler(number, what)
-        await self.start()
-        await self._stopping.wait()
-        await self.drain()
-        await self.stop()
+        try:
+            await self.start()
+            started(self)
+            await self._stopping.wait()
+            await self.drain()
+        finally:
+            await self.stop()
 
     def stop_soon(self) -> None:
         """Drain on the first signal, hurry on the second."""
@@ -135,16 +161,18 @@ class App:
         )
         self.rpc.drain()
         await self._or_hurry(asyncio.sleep(READY_FIRST))
-        await self._or_hurry(self.rpc.stop(self.settings.drain_timeout))
+        await self._or_hurry(self.rpc.finish(self.settings.drain_timeout))
         await self._or_hurry(self._until_quiet())
 
     async def stop(self) -> None:
-        """Close everything; calls still under way are given up."""
+        """Close everything; calls still under way are given up, and whoever waits for one is told what is known of it."""
+        left = self._in_flight()
+        for plant in [*self.plants.values(), *self._retiring]:
+            plant.give_up()
         for task in list(self._background):
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
-        await self.rpc.stop(0.1)
-        left = self._in_flight()
+        await self.rpc.stop(LAST_WORDS)
         for plant in self.plants.values():
             await plant.stop()
         await self.wire.close()
@@ -164,11 +192,11 @@ class App:
         """Wait for calls whose client has gone, money calls above all, as long as draining may take."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self.settings.drain_timeout):
-                for runner in list(self.runners.values()):
-                    await runner.quiet.wait()
+                while self._in_flight():
+                    await asyncio.sleep(QUIET_POLL)
 
     def _in_flight(self) -> int:
-        return sum(len(runner.errands) for runner in self.runners.values())
+        return sum(plant.calls for plant in [*self.plants.values(), *self._retiring])
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self.loop.create_task(work)
@@ -187,7 +215,8 @@ class App:
         try:
             settings = load(self.paths, os.environ)
             check_profiles(settings)
-            targets = {name: self._targets(name, settings) for name in settings.wallets}
+            check_certificates(settings)
+            targets = {name: _targets(name, settings.wallets[name]) for name in settings.wallets}
         except ConfigError as error:
             for problem in error.problems:
                 self.emit(Event("config.refused", fields={"problem": str(problem)}, level="error"))
@@ -195,16 +224,16 @@ class App:
         changes = difference(self.settings, settings)
         if not changes:
             return
+        fresh = {name: self._build(name, settings, targets[name]) for name in targets if name not in self.plants}
         for name in [name for name in self.plants if name not in settings.wallets]:
             self.runners.pop(name)
             self._spawn(self._retire(self.plants.pop(name)))
-        for name in settings.wallets:
-            if name in self.plants:
-                self.plants[name].update(settings, targets[name])
-            else:
-                plant = self.plants[name] = self._build(name, settings)
-                self.runners[name] = plant.runner
-                plant.start()
+        for name, plant in self.plants.items():
+            plant.update(settings, targets[name])
+        for name, plant in fresh.items():
+            self.plants[name] = plant
+            self.runners[name] = plant.runner
+            plant.start()
         self.wire.connect, self.wire.write = settings.timeouts.connect, settings.timeouts.write
         self.wire.max_head, self.wire.max_body = settings.upstream.max_head, settings.upstream.max_body
         self.wire.resolver.ttl = settings.upstream.resolve_ttl
@@ -218,43 +247,27 @@ class App:
 
     async def _retire(self, plant: Plant) -> None:
         """Let a removed wallet finish what it has."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.settings.drain_timeout):
-                await plant.runner.quiet.wait()
-        await plant.stop()
+        self._retiring.append(plant)
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.settings.drain_timeout):
+                    while plant.calls:
+                        await asyncio.sleep(QUIET_POLL)
+        finally:
+            self._retiring.remove(plant)
+            await plant.stop()
 
-    def _build(self, name: str, settings: Settings) -> Plant:
+    def _build(self, name: str, settings: Settings, targets: dict[str, Target]) -> Plant:
         return build_wallet(
             name,
             settings,
             wire=self.wire,
-            targets=self._targets(name, settings),
+            targets=targets,
             watcher=self.metrics,
             emit=self.emit,
             chance=random.random,
             loop=self.loop,
         )
-
-    def _targets(self, name: str, settings: Settings) -> dict[str, Target]:
-        """Return where the backends of a wallet listen.  Raises ConfigError for certificates that cannot be read."""
-        wallet = settings.wallets[name]
-        profile = load_profile(wallet.profile)
-        targets = {}
-        for one in wallet.backends:
-            try:
-                targets[one.name] = Target.make(
-                    one.url,
-                    one.username,
-                    one.password.get_secret_value(),
-                    keep_alive=profile.keep_alive,
-                    verify=one.tls.verify,
-                    ca_file=one.tls.ca_file,
-                )
-            except OSError as error:
-                key = f"wallets.{name}.backends.{one.name}.tls.ca_file"
-                problem = Problem("", 0, key, f"cannot be read ({error})", "name a file of PEM certificates")
-                raise ConfigError([problem]) from None
-        return targets
 
     # -- what it tells --------------------------------------------------------------------------------------
 
@@ -280,6 +293,21 @@ class App:
         yield "draining", {}, float(self.is_draining)
 
 
+class StartError(Exception):
+    """The gateway cannot start; the text says why and what would help."""
+
+
+@contextmanager
+def _opening(key: str, door: Listen | Admin) -> Iterator[None]:
+    """Say which door it was that could not be opened."""
+    try:
+        yield
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else str(error)
+        remedy = f"stop whoever listens there, or set {key}.host and {key}.port to others"
+        raise StartError(f"{key}: {door.host}:{door.port} cannot be listened on ({why}); {remedy}") from error
+
+
 def _authenticator(settings: Settings) -> Authenticator:
     return Authenticator(settings.clients, anonymous=settings.anonymous, wallets=tuple(settings.wallets))
 
@@ -296,29 +324,85 @@ def check_profiles(settings: Settings) -> None:
         raise ConfigError(problems)
 
 
+def check_certificates(settings: Settings) -> None:
+    """Read every certificate that the settings name.  Raises ConfigError with the mistakes of all of them."""
+    problems: list[Problem] = []
+    for name, wallet in settings.wallets.items():
+        try:
+            _targets(name, wallet)
+        except ConfigError as error:
+            problems += error.problems
+    if settings.listen.tls is not None:
+        try:
+            server_context(settings.listen.tls)
+        except OSError as error:
+            remedy = "name PEM files of a certificate and of its own key"
+            problems.append(Problem(SETTINGS, 0, "listen.tls", f"cannot be used ({error})", remedy))
+    if problems:
+        raise ConfigError(problems)
+
+
+def _targets(name: str, wallet: Wallet) -> dict[str, Target]:
+    """Return where the backends of a wallet listen.  Raises ConfigError for certificates that cannot be read."""
+    profile = load_profile(wallet.profile)
+    targets = {}
+    for one in wallet.backends:
+        try:
+            targets[one.name] = Target.make(
+                one.url,
+                one.username,
+                one.password.get_secret_value(),
+                keep_alive=profile.keep_alive,
+                verify=one.tls.verify,
+                ca_file=one.tls.ca_file,
+            )
+        except OSError as error:
+            key = f"wallets.{name}.backends.{one.name}.tls.ca_file"
+            problem = Problem(SETTINGS, 0, key, f"cannot be read ({error})", "name a file of PEM certificates")
+            raise ConfigError([problem]) from None
+    return targets
+
+
 def run(paths: Sequence[Path]) -> int:
     """Run a gateway from its files until it is told to stop; return the exit code.
 
     Raises:
         ConfigError: the files cannot be used.
+        StartError: a door cannot be opened.
     """
     settings = load(paths, os.environ)
     check_profiles(settings)
+    check_certificates(settings)
     return run_settings(settings, paths)
 
 
-def run_settings(settings: Settings, paths: Sequence[Path] = ()) -> int:
-    """Run a gateway from settings in hand."""
+def run_settings(
+    settings: Settings, paths: Sequence[Path] = (), started: Callable[[App], None] = lambda _app: None
+) -> int:
+    """Run a gateway from settings in hand; `started` is called once its doors are open.  Raises StartError."""
     logs.configure(settings.log, sandbox=settings.sandbox)
     for warning in warnings(settings):
         logs.event_sink(Event("config.risky", fields={"warning": warning}, level="warning"))
 
     async def main() -> None:
-        await App(settings, paths).serve()
+        await App(settings, paths).serve(started)
 
     try:
         asyncio.run(main())
-    except OSError as error:
+    except StartError as error:
         logs.event_sink(Event("gateway.failed", fields={"error": str(error)}, level="error"))
-        return 1
+        raise
+    finally:
+        _let_go_of_output()
     return 0
+
+
+def _let_go_of_output() -> None:
+    """Let nothing that standard output did not take change the exit code: Python would try once more at its end."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)

@@ -38,6 +38,9 @@ def run(files: tuple[Path, ...]) -> None:
     except ConfigError as error:
         _tell(error)
         code = 1
+    except app.StartError as error:
+        click.echo(str(error), err=True)
+        code = 1
     sys.exit(code)
 
 
@@ -51,11 +54,12 @@ def check(files: tuple[Path, ...], *, show_schema: bool) -> None:
         return
     if not files:
         raise click.UsageError("name the files to check, or --schema")
-    from gateway import app  # noqa: PLC0415 - the profiles are checked by the root
+    from gateway import app  # noqa: PLC0415 - profiles and certificates are read by the root
 
     try:
         settings = load(list(files), os.environ)
         app.check_profiles(settings)
+        app.check_certificates(settings)
     except ConfigError as error:
         _tell(error)
         sys.exit(1)
@@ -75,9 +79,14 @@ def check(files: tuple[Path, ...], *, show_schema: bool) -> None:
 )
 def sandbox(wallets: int, port: int, admin_port: int) -> None:
     """Run the gateway with sandbox wallets behind it: invented coins, real behaviour."""
-    from gateway import demo  # noqa: PLC0415 - only this command needs all rooms
+    from gateway import app, demo  # noqa: PLC0415 - only this command needs all rooms
 
-    sys.exit(demo.run(wallets, port, admin_port))
+    try:
+        code = demo.run(wallets, port, admin_port)
+    except app.StartError as error:
+        click.echo(f"{error}; --port and --admin-port take other ones, 0 a free one", err=True)
+        code = 1
+    sys.exit(code)
 
 
 def _tell(error: ConfigError) -> None:

@@ -26,8 +26,12 @@ def run(wallets: int, port: int, admin_port: int) -> int:
         Fleet(wallets, Path(folder), user=USER, password=inner) as fleet,
     ):
         settings = _settings(fleet, inner, port, admin_port)
-        print(_welcome(fleet, port, admin_port), flush=True)  # noqa: T201 - this is for the person at the screen
-        return app.run_settings(settings)
+
+        def welcome(started: app.App) -> None:
+            text = _welcome(fleet, started.rpc.port, started.admin.port)
+            print(text, flush=True)  # noqa: T201 - this is for the person at the screen
+
+        return app.run_settings(settings, started=welcome)
 
 
 def _settings(fleet: Fleet, inner: str, port: int, admin_port: int) -> Settings:

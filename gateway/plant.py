@@ -11,6 +11,7 @@ from typing import Protocol
 
 from gateway.base.config import Backend as BackendSettings
 from gateway.base.config import Settings
+from gateway.base.errors import NO_BACKEND, OUTCOME_UNKNOWN
 from gateway.base.events import Emit, Event
 from gateway.base.levels import Level
 from gateway.fleet.backend import Backend
@@ -56,6 +57,24 @@ class Plant:
         if self._mirror_task is not None:
             self._mirror_task.cancel()
             await asyncio.gather(self._mirror_task, return_exceptions=True)
+
+    def give_up(self) -> None:
+        """Answer everybody who still waits with what is known of his call; what was not sent never will be."""
+        for errand in list(self.runner.errands):
+            self.runner.queue.remove(errand)
+            for attempt in errand.live:
+                if not attempt.exchange.sent:
+                    attempt.exchange.abort()
+            if errand.may_have_run:
+                failure = errand.failure(OUTCOME_UNKNOWN, "the gateway stops before the daemon has answered")
+            else:
+                failure = errand.failure(NO_BACKEND, "the gateway stops; nothing was sent")
+            errand.end(failure)
+
+    @property
+    def calls(self) -> int:
+        """Calls of clients under way or waiting; the gateway's own upkeep is nobody's loss and is not waited for."""
+        return sum(errand.own is None for errand in self.runner.errands)
 
     def status(self, now: float) -> dict[str, object]:
         """Return what a person asks first about a wallet; no secret, no address."""

@@ -5,11 +5,13 @@ Models are frozen: a reload builds new ones and swaps them whole.
 """
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
+from gateway.base.clashes import clashes
 from gateway.base.effects import GRANTABLE, OPEN_BY_DEFAULT, Effect
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -20,10 +22,38 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 
 
+SECRETS = frozenset({"password"})
+"""Keys whose value may come from a file named by KEY_file."""
+
+
+class FromEnvironment(str):
+    """A text with a variable filled in; the environment knows nothing but text, so it may stand for a number."""
+
+    __slots__ = ()
+
+
 class Section(BaseModel):
-    """What all sections share: no unknown keys, no changes after loading, no numbers out of text."""
+    """What all sections share: no unknown keys, no changes after loading, nothing taken for another type."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _types_are_meant(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse true for 1, 1 for true, and "1" for either."""
+        field = str(info.field_name)
+        annotation = cls.model_fields[field].annotation
+        is_text = isinstance(value, str) and not isinstance(value, FromEnvironment)
+        if annotation is bool and (is_text or (isinstance(value, int | float) and not isinstance(value, bool))):
+            raise PydanticCustomError("bool_type", "must be true or false")
+        if annotation in NUMBERS and (is_text or isinstance(value, bool)):
+            whole = annotation is not float
+            raise PydanticCustomError("int_type" if whole else "float_type", "must be a number")
+        return str(value) if isinstance(value, FromEnvironment) else value
+
+
+NUMBERS = (int, float, int | None)
+"""How the fields that hold a number are annotated, once pydantic has taken their limits off."""
 
 
 class Tls(Section):
@@ -106,7 +136,7 @@ class Backend(Section):
     url: str
     username: str = ""
     password: SecretStr = SecretStr("")
-    slots: Annotated[int, Field(ge=1, le=64)] | None = None
+    slots: Annotated[int | None, Field(ge=1, le=64)] = None
     """Calls at once; only a profile that is not serial allows more than one."""
     tls: BackendTls = BackendTls()
 
@@ -133,7 +163,8 @@ class Backend(Section):
 class Wallet(Section):
     """Backends that hold the same seed."""
 
-    profile: Name = "electron-cash"
+    profile: Annotated[str, Field(min_length=1)] = "electron-cash"
+    """A name of one that comes with the gateway, or the path of a .yaml file."""
     primary: Name | None = None
     """The backend that allocates and signs; the first one listed when absent."""
     start_grace: Seconds = 60
@@ -143,16 +174,6 @@ class Wallet(Section):
     mirror: bool = True
     """Whether standbys are kept aligned by createnewaddress."""
     backends: Annotated[tuple[Backend, ...], Field(min_length=1, max_length=1000)]
-
-    @model_validator(mode="after")
-    def _names_are_clear(self) -> Self:
-        names = [backend.name for backend in self.backends]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"two backends are called {name}; give each its own name")
-        if self.primary is not None and self.primary not in names:
-            raise ValueError(f"primary {self.primary} is not one of its backends; name one of {', '.join(names)}")
-        return self
 
     @property
     def primary_name(self) -> str:
@@ -270,19 +291,8 @@ class Settings(Section):
     """Set by `ec-gateway sandbox`: the coins are not real, and log and answers say so."""
 
     @model_validator(mode="after")
-    def _clients_are_clear(self) -> Self:
-        for what, values in (
-            ("called", [client.name for client in self.clients]),
-            ("signing in as", [client.username for client in self.clients]),
-        ):
-            for value in values:
-                if values.count(value) > 1:
-                    raise ValueError(f"two clients are {what} {value}; each needs its own")
-        for client in self.clients:
-            missing = sorted(set(client.wallets) - set(self.wallets))
-            if missing:
-                known = ", ".join(sorted(self.wallets))
-                raise ValueError(f"client {client.name} names unknown wallet {missing[0]}; name one of {known}")
-        if not self.clients and not self.anonymous:
-            raise ValueError("nobody could call: there are no clients; list one, or set anonymous: true on loopback")
+    def _nothing_clashes(self) -> Self:
+        """Refuse what fits alone and not together; the loader tells these with their lines before."""
+        for clash in clashes(self.model_dump()):
+            raise ValueError(f"{clash.message}; {clash.remedy}")
         return self

@@ -25,7 +25,8 @@ _QUOTED = tuple(f'"{name}"'.encode() for name in MEMBERS)
 _ABSENT = msgspec.Raw(b"")
 """Default of a member that is not there, told by identity; `Raw | None` would refuse objects."""
 
-_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# possessive, and content with a string that never ends: a body of escaped quotes must not cost its square
+_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
 _TOKENS = re.compile(_STRINGS.pattern + rb"|[\[\]{}:]", re.DOTALL)
 _ID = re.compile(rb'"|-?[0-9]|null$')
@@ -278,10 +279,11 @@ def read_answer(body: bytes, our_id: str) -> Answer:
         BadAnswer: not_json; not_jsonrpc (no object with a result or an error); foreign_id.
     """
     try:
+        body.decode()  # what stays raw is not looked into by the decoder, and clients are promised UTF-8
         returned = _decode_returned(body)
     except msgspec.ValidationError:
         raise BadAnswer("not_jsonrpc") from None
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise BadAnswer("not_json") from None
     if bytes(returned.id) != b'"%b"' % our_id.encode():
         raise BadAnswer("not_jsonrpc" if returned.id is _ABSENT else "foreign_id")

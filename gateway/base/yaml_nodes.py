@@ -1,7 +1,8 @@
 """YAML files as plain values that remember where each was written; several files merge into one.
 
 Rule: nothing is guessed.  A key written twice, a word that YAML 1.1 would turn into something else than it
-says, an alias bomb: each is a problem with its line and its remedy.
+says, a tag, an alias bomb: each is a problem with its line and its remedy.  No message repeats a value,
+because the reader does not know which one is a secret.
 """
 
 import re
@@ -15,9 +16,14 @@ from gateway.base.errors import Problem
 MOST_NODES = 100_000
 """Values of one file, aliases counted as often as they are used; a configuration has some hundreds."""
 
-_SEXAGESIMAL = re.compile(r"^[-+]?[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?$")
+ON_FILE = "_file"
+"""`password` and `password_file` say the same thing in two ways."""
+
 _OCTAL = re.compile(r"^[-+]?0[0-9_]+$")
-_SURPRISING_WORDS = frozenset({"yes", "no", "on", "off", "y", "n"})
+_SURPRISING_WORDS = frozenset({"yes", "no", "on", "off"})
+_EXPONENT = re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
+_QUOTED = re.compile(r"'[^']*'")
+_RESOLVER = yaml.SafeLoader("")
 
 
 @dataclass(slots=True)
@@ -30,8 +36,12 @@ class Located:
     value: object
     file: str
     line: int
-    plain: bool = False
-    """A scalar without quotes."""
+    is_lost: bool = False
+    """The value could not be had, and a problem says so; what stands here means nothing."""
+
+
+class _TooManyError(Exception):
+    """The file unfolds into more values than anybody writes."""
 
 
 @dataclass(slots=True)
@@ -54,18 +64,22 @@ class NodeReader:
             return self._fail(file, 0, f"is not UTF-8 (byte {error.start})", "save it as UTF-8")
         except OSError as error:
             return self._fail(file, 0, f"cannot be read ({error.strerror})", "let this user read it")
+        self._count = 0
         try:
             root = yaml.compose(text, Loader=yaml.SafeLoader)
+            if root is None:
+                return self._fail(file, 0, "is empty", "write at least `wallets:` into it")
+            if not isinstance(root, yaml.MappingNode):
+                return self._fail(file, 1, "does not hold a mapping", "write `key: value` lines at the top level")
+            return self._convert(root, file, "")
         except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            what = getattr(error, "problem", None) or "a character that YAML does not allow"
-            return self._fail(file, mark.line + 1 if mark else 0, f"is not YAML ({what})", "mend the syntax there")
-        if root is None:
-            return self._fail(file, 0, "is empty", "write at least `wallets:` into it")
-        if not isinstance(root, yaml.MappingNode):
-            return self._fail(file, 1, "does not hold a mapping", "write `key: value` lines at the top level")
-        self._count = 0
-        return self._convert(root, file, "")
+            return self._fail(file, *_syntax(error))
+        except _TooManyError:
+            return self._fail(file, 0, f"holds more than {MOST_NODES} values", "take its aliases (*name) out")
+        except RecursionError:
+            return self._fail(
+                file, 0, "is nested too deep", "flatten it; an alias must not stand inside its own anchor"
+            )
 
     def _fail(self, file: str, line: int, message: str, remedy: str) -> Located | None:
         self.problems.append(Problem(file, line, "", message, remedy))
@@ -75,17 +89,18 @@ class NodeReader:
         line = node.start_mark.line + 1
         self._count += 1
         if self._count > MOST_NODES:
-            if self._count == MOST_NODES + 1:
-                self.problems.append(Problem(file, line, key, "holds too many values", "take its aliases out"))
-            return Located(None, file, line)
+            raise _TooManyError
         if isinstance(node, yaml.MappingNode):
             return Located(self._mapping(node, file, key), file, line)
         if isinstance(node, yaml.SequenceNode):
             items = [self._convert(item, file, f"{key}[{place}]") for place, item in enumerate(node.value)]
             return Located(items, file, line)
         assert isinstance(node, yaml.ScalarNode)  # noqa: S101 - there is no fourth kind of node
-        plain = node.style is None
-        return Located(self._scalar(node, file, key, plain=plain), file, line, plain)
+        try:
+            return Located(_scalar(node), file, line)
+        except _SurpriseError as surprise:
+            self.problems.append(Problem(file, line, key, surprise.message, surprise.remedy))
+            return Located(None, file, line, is_lost=True)
 
     def _mapping(self, node: yaml.MappingNode, file: str, key: str) -> dict[str, Located]:
         entries: dict[str, Located] = {}
@@ -96,6 +111,10 @@ class NodeReader:
                 continue
             name = name_node.value
             inner = f"{key}.{name}" if key else name
+            if name == "<<":
+                remedy = "write the keys out; what environments share goes into a file of its own (several -c merge)"
+                self.problems.append(Problem(file, line, inner, "merge keys are not taken", remedy))
+                continue
             if name in entries:
                 first = entries[name].line
                 remedy = f"keep this line or line {first}, not both"
@@ -103,68 +122,95 @@ class NodeReader:
             entries[name] = self._convert(value_node, file, inner)
         return entries
 
-    def _scalar(self, node: yaml.ScalarNode, file: str, key: str, *, plain: bool) -> object:
-        text = node.value
-        if not plain:
+
+class _SurpriseError(Exception):
+    """YAML would read a value as something else than it looks."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+
+def _scalar(node: yaml.ScalarNode) -> object:
+    """Return what a single value says, where it says one thing only."""
+    text, is_bare = node.value, node.style is None
+    meant = _RESOLVER.resolve(yaml.ScalarNode, text, (is_bare, not is_bare))  # type: ignore[no-untyped-call]  # so are the stubs
+    if node.tag != meant:
+        raise _SurpriseError("begins with a tag (!), which means nothing here", "put the whole value in quotes")
+    if not is_bare:
+        return text
+    match node.tag.removeprefix("tag:yaml.org,2002:"):
+        case "null":
+            return None
+        case "bool" if text.lower() in _SURPRISING_WORDS:
+            message = "is a word that YAML 1.1 reads as true or false"
+            raise _SurpriseError(message, "write true or false, or put it in quotes")
+        case "bool":
+            return text.lower() == "true"
+        case "int" | "float" if ":" in text or _OCTAL.match(text):
+            message = "is a number that YAML 1.1 reads as another one (base 60 or 8)"
+            raise _SurpriseError(message, "write a decimal number without leading zeros, or put it in quotes")
+        case "int":
+            return _whole(text)
+        case "float":
+            return float(text.replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan"))
+        case _ if _EXPONENT.match(text):
+            # YAML 1.1 wants a dot in it, and nobody knows
+            return float(text)
+        case _:
             return text
-        tag = node.tag.removeprefix("tag:yaml.org,2002:")
-        line = node.start_mark.line + 1
-        if tag == "bool" and text.lower() in _SURPRISING_WORDS:
-            # what a person writes as a word YAML 1.1 reads as true or false
-            self.problems.append(Problem(file, line, key, f"{text} would be read as a truth value",
-                                         f'write true or false, or "{text}" in quotes'))  # fmt: skip
-            return None
-        if tag == "int" and (_SEXAGESIMAL.match(text) or _OCTAL.match(text)):
-            remedy = "write a decimal number without leading zeros, or put it in quotes"
-            self.problems.append(Problem(file, line, key, f"{text} would be read as another number", remedy))
-            return None
-        if tag == "float" and _SEXAGESIMAL.match(text):
-            self.problems.append(Problem(file, line, key, f"{text} would be read as another number",
-                                         "write seconds as a plain number, or put it in quotes"))  # fmt: skip
-            return None
-        match tag:
-            case "null":
-                return None
-            case "bool":
-                return text.lower() == "true"
-            case "int":
-                return int(text.replace("_", ""), 0)
-            case "float":
-                return float(text.replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan"))
-            case _:
-                return text
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text.replace("_", ""), 0)
+    except ValueError:
+        # Python reads 4,300 digits at most
+        raise _SurpriseError("is a number of too many digits", "write a smaller number, or put it in quotes") from None
+
+
+def _syntax(error: yaml.YAMLError) -> tuple[int, str, str]:
+    """Return line, message and remedy of broken YAML; what the message quotes could be a secret."""
+    mark = getattr(error, "problem_mark", None)
+    what = getattr(error, "problem", None) or "a character that YAML does not allow"
+    line = mark.line + 1 if mark else 0
+    if what == "but found another document":
+        return line, "holds more than one document", "take the `---` out; several files merge by several -c"
+    shown = _QUOTED.sub(lambda match: match[0] if len(match[0]) <= len("'x'") or match[0][1] == "<" else "...", what)
+    return line, f"is not YAML ({shown})", "mend the syntax there; special characters go in quotes"
 
 
 def merge(one: Located, other: Located) -> Located:
     """Return `one` with what `other` (the later file) changes.
 
     Mappings merge key by key.  Lists whose entries have a `name` merge by that name, new names at the end;
-    every other list and every single value is replaced.
+    every other list and every single value is replaced.  NAME and NAME_file replace each other.
     """
     if isinstance(one.value, dict) and isinstance(other.value, dict):
-        merged = dict(one.value)
+        replaced = {f"{name}{ON_FILE}" for name in other.value} | {name.removesuffix(ON_FILE) for name in other.value}
+        merged = {name: value for name, value in one.value.items() if name not in replaced or name in other.value}
         for name, value in other.value.items():
             merged[name] = merge(merged[name], value) if name in merged else value
         return Located(merged, other.file, other.line)
-    if isinstance(one.value, list) and isinstance(other.value, list) and _are_named(one) and _are_named(other):
-        by_name = {_name(item): item for item in one.value}
-        for item in other.value:
-            name = _name(item)
-            by_name[name] = merge(by_name[name], item) if name in by_name else item
-        return Located(list(by_name.values()), other.file, other.line)
+    if isinstance(one.value, list) and isinstance(other.value, list):
+        before, after = _by_name(one.value), _by_name(other.value)
+        if before is not None and after is not None:
+            for name, item in after.items():
+                before[name] = merge(before[name], item) if name in before else item
+            return Located(list(before.values()), other.file, other.line)
     return other
 
 
-def _are_named(located: Located) -> bool:
-    assert isinstance(located.value, list)  # noqa: S101 - asked by merge alone, after it looked
-    names = [_name(item) for item in located.value]
-    return None not in names and len(set(map(str, names))) == len(names)
-
-
-def _name(item: Located) -> object:
-    if isinstance(item.value, dict) and "name" in item.value:
-        return item.value["name"].value
-    return None
+def _by_name(items: list[Located]) -> dict[str, Located] | None:
+    """Return entries by their `name`, None when one has none or shares it."""
+    named: dict[str, Located] = {}
+    for item in items:
+        name = item.value["name"].value if isinstance(item.value, dict) and "name" in item.value else None
+        if not isinstance(name, str) or name in named:
+            return None
+        named[name] = item
+    return named
 
 
 def plain(located: Located) -> object:

@@ -28,6 +28,7 @@ class AdminDoor:
     Args:
         admin: where it listens.
         ready: for each wallet why it is not ready; empty lists when it is.
+        ailing: for each wallet what is the matter with its backends, also where others stand in for them.
         draining: whether the gateway is on its way out.
         registry: what /metrics shows.
     """
@@ -37,12 +38,14 @@ class AdminDoor:
         admin: Admin,
         *,
         ready: Callable[[], dict[str, list[str]]],
+        ailing: Callable[[], dict[str, list[str]]],
         draining: Callable[[], bool],
         registry: CollectorRegistry,
     ) -> None:
         """Begin closed."""
         self.admin = admin
         self.ready = ready
+        self.ailing = ailing
         self.draining = draining
         self.registry = registry
         self.port = 0
@@ -72,11 +75,15 @@ class AdminDoor:
         return web.Response(text="ok\n")
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        """Answer 200 only while every wallet can take calls and the gateway is not draining."""
+        """Answer 200 only while every wallet can take calls and the gateway is not draining.
+
+        What ails single backends is told beside it and fails nothing: taking a gateway out of service because one
+        of its daemons is sick would turn a fault that is stepped around into an outage.
+        """
         wallets = self.ready()
         draining = self.draining()
         is_ready = not draining and not any(wallets.values())
-        body = {"ready": is_ready, "draining": draining, "wallets": wallets}
+        body = {"ready": is_ready, "draining": draining, "wallets": wallets, "ailing": self.ailing()}
         return web.Response(
             body=msgspec.json.encode(body) + b"\n", status=200 if is_ready else 503, content_type="application/json"
         )

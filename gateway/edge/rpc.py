@@ -13,14 +13,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
-from gateway.base.config import Client, Listen
+from gateway.base.config import Client, Listen, Tls
 from gateway.base.errors import (
     DEADLINE_BEFORE_SEND,
     INTERNAL,
     INVALID_REQUEST,
     METHOD_REFUSED,
+    NO_BACKEND,
     OVERLOADED,
     Failure,
     Kind,
@@ -36,6 +37,10 @@ HINT = (
     '{"jsonrpc": "2.0", "id": 1, "method": "getbalance", "params": []} and Basic authentication'
 )
 SANDBOX = "SANDBOX - these coins are not real"
+LINGER = 1.0
+"""Seconds for which a refused body is read on, so that its sender sees the refusal and not a reset; aiohttp would
+take ten, and somebody who sends no more could hold his connection all that time."""
+
 MAX_KEY = 255
 """Characters of an Idempotency-Key."""
 
@@ -116,14 +121,13 @@ class RpcDoor:
             keepalive_timeout=listen.keepalive_timeout,
             max_line_size=8190,
             max_field_size=8190,
+            lingering_time=LINGER,
         )
         self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=0.05)
         await self._runner.setup()
-        context: ssl.SSLContext | None = None
-        if listen.tls is not None:
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(listen.tls.certificate, listen.tls.key)
-        site = web.TCPSite(self._runner, listen.host, listen.port, ssl_context=context, backlog=1024)
+        context = None if listen.tls is None else server_context(listen.tls)
+        site = _Site(self._runner, listen.host, listen.port, ssl_context=context, backlog=1024)
+        site.handshake_timeout = listen.head_timeout
         await site.start()
         self.port = self._runner.addresses[0][1]
 
@@ -136,17 +140,22 @@ class RpcDoor:
         """Answer with Connection: close from now on."""
         self.is_draining = True
 
-    async def stop(self, timeout: float) -> None:  # noqa: ASYNC109 - draining is told its time, it does not fail by it
-        """Listen no more, wait for calls under way, close the rest."""
-        runner, self._runner = self._runner, None
-        if runner is None:
+    async def finish(self, timeout: float) -> None:  # noqa: ASYNC109 - draining is told its time, it does not fail by it
+        """Listen no more and wait for calls under way; connections stay open until `stop`."""
+        if self._runner is None:
             return
-        for site in list(runner.sites):
+        for site in list(self._runner.sites):
             await site.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._quiet.wait()
-        await runner.cleanup()
+
+    async def stop(self, timeout: float) -> None:  # noqa: ASYNC109 - the same
+        """Listen no more, wait for calls under way, close the rest."""
+        await self.finish(timeout)
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
 
     # -- one request ----------------------------------------------------------------------------------------
 
@@ -205,8 +214,18 @@ class RpcDoor:
             return await self._batch(parsed, wallet, caller.client, deadline, key)
         if isinstance(parsed, Malformed):
             return self._malformed(parsed, caller.client)
-        reply = await self.dispatcher.call(wallet, caller.client, parsed, deadline, key)
+        reply = await self._call(wallet, caller.client, parsed, deadline, key)
         return _response(reply, caller.client)
+
+    async def _call(self, wallet: str, client: Client, call: Call, deadline: float, key: str | None) -> Reply:
+        """Hand one call on, unless a reload has taken its wallet away since its head was read."""
+        if wallet in self.wallets():
+            return await self.dispatcher.call(wallet, client, call, deadline, key)
+        if call.id is None:
+            return Reply(b"")
+        message = f"no_backend: the wallet {wallet} was taken out of the configuration; nothing was sent"
+        failure = Failure(NO_BACKEND, message, safe_to_repeat=True, wallet=wallet)
+        return Reply(error_reply(call.id, call.v1, failure_error(failure)), NO_BACKEND.status, failure.retry_after)
 
     async def _batch(
         self, entries: list[Call | Malformed], wallet: str, client: Client, deadline: float, key: str | None
@@ -223,7 +242,7 @@ class RpcDoor:
                     failure = Failure(DEADLINE_BEFORE_SEND, message, safe_to_repeat=True, wallet=wallet)
                     replies.append(error_reply(entry.id, entry.v1, failure_error(failure)))
             else:
-                reply = await self.dispatcher.call(wallet, client, entry, deadline, key)
+                reply = await self._call(wallet, client, entry, deadline, key)
                 if reply.body:
                     replies.append(reply.body)
         body = b"[%b]" % b", ".join(replies) if replies else b""
@@ -269,6 +288,10 @@ class RpcDoor:
         if length is not None and request.content.is_eof() is False and request.content.total_bytes >= length > 0:
             # the usual case: all of it came with the head, so no timer is needed
             return request.content.read_nowait(-1)
+        if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= HttpVersion11:
+            # some clients wait for seconds before they send without it
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0
         try:
             async with asyncio.timeout(self.listen.body_timeout):
                 return await self._read(request, most)
@@ -330,6 +353,30 @@ class RpcDoor:
         return web.Response(
             body=error_reply(b"null", v1=False, error=failure_error(failure)), status=status, content_type=JSON
         )
+
+
+def server_context(tls: Tls) -> ssl.SSLContext:
+    """Return what the door shows to who shakes hands.  Raises OSError for files that cannot be used."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tls.certificate, tls.key)
+    return context
+
+
+class _Site(web.TCPSite):
+    """A listening socket whose TLS handshakes have a time-out of ours; asyncio's own is a minute."""
+
+    __slots__ = ("handshake_timeout",)
+    handshake_timeout: float
+
+    async def start(self) -> None:
+        """Listen."""
+        await web.BaseSite.start(self)
+        loop, runner, context = asyncio.get_running_loop(), self._runner, self._ssl_context
+        assert runner.server is not None  # noqa: S101 - set up before its sites
+        self._server = await loop.create_server(
+            runner.server, self._host, self._port, ssl=context, backlog=self._backlog,
+            ssl_handshake_timeout=self.handshake_timeout if context is not None else None,
+        )  # fmt: skip
 
 
 class _TooLargeError(Exception):

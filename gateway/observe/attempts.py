@@ -1,6 +1,7 @@
 """One debug line for each try on a backend, with the time of every step.
 
-Rule: names and times only; never parameters, results or credentials.
+Rule: names and times only; never parameters, results or credentials.  A line that cannot be written is
+counted and never the call's fault.
 """
 
 from typing import Any
@@ -9,27 +10,31 @@ from gateway.observe import logs
 
 
 def attempt_line(attempt: Any, outcome: Any, result: object, now: float) -> None:
-    """Write how one attempt went; the steps are milliseconds since it was begun."""
-    began = attempt.started_at
+    """Write how one attempt went; the steps are milliseconds since it was begun, the wait before it not included."""
+    began, errand = attempt.started_at, attempt.errand
 
     def since(moment: float) -> float | None:
         return round((moment - began) * 1000, 2) if moment else None
 
-    logs.get_logger().debug(
+    logs.tell(
+        "debug",
         "attempt",
-        wallet=attempt.errand.wallet,
-        backend=attempt.backend.name,
-        method=attempt.errand.method.name,
-        client=attempt.errand.client,
-        request=attempt.our_id,
-        hedge=attempt.is_hedge,
-        fate=outcome.fate.value,
-        reason=getattr(result, "reason", ""),
-        status=outcome.status,
-        reused=outcome.reused,
-        connected_ms=since(outcome.connected_at),
-        sent_ms=since(outcome.sent_at),
-        first_byte_ms=since(outcome.first_byte_at),
-        ended_ms=since(now),
-        bytes=len(outcome.body),
+        {
+            "wallet": errand.wallet,
+            "backend": attempt.backend.name,
+            "method": errand.method.name,
+            "client": errand.client,
+            "request": attempt.our_id,
+            "hedge": attempt.is_hedge,
+            "fate": outcome.fate.value,
+            "reason": getattr(result, "reason", ""),
+            "status": outcome.status,
+            "reused": outcome.reused,
+            "waited_ms": round((began - errand.arrived_at) * 1000, 2),
+            "connected_ms": since(outcome.connected_at),
+            "sent_ms": since(outcome.sent_at),
+            "first_byte_ms": since(outcome.first_byte_at),
+            "ended_ms": since(now),
+            "bytes": len(outcome.body),
+        },
     )

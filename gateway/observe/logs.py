@@ -4,14 +4,17 @@ Rule: a log that cannot be written (a closed pipe, a full disk) is counted and h
 holds a secret: what looks like one by its name is blotted out even if somebody let it through.
 """
 
+import glob
 import logging
+import os
 import re
+import select
 import sys
 import time
 from collections.abc import MutableMapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 import structlog
 
@@ -24,7 +27,10 @@ SECRET = re.compile(r"passw|secret|seed|privkey|private_?key|authorization|token
 """Names of fields that are never shown."""
 
 REOPEN_AFTER = 1.0
-"""Seconds before a file that could not be written is tried again."""
+"""Seconds before a file that could not be written, or not be moved aside, is tried again."""
+
+PIECE = 4096
+"""Bytes that a pipe which says it is writable takes without letting the writer wait (PIPE_BUF of Linux)."""
 
 
 class Sink:
@@ -34,64 +40,103 @@ class Sink:
         """Write to `file`, or to standard output."""
         self.file = file
         self.dropped = 0
-        self._stream: TextIO | None = None
+        self._stream: BinaryIO | None = None
         self._size = 0
         self._retry_at = 0.0
+        self._rotate_at = 0.0
         self._began = 0.0
 
     def write(self, line: str) -> None:
         """Write one line, or count it as dropped."""
         try:
+            data = (line + "\n").encode(errors="backslashreplace")
             if self.file is None:
-                sys.stdout.write(line + "\n")
-                sys.stdout.flush()
+                self._write_stdout(data)
             else:
-                self._write_file(self.file, line + "\n")
+                self._write_file(self.file, data)
         except (OSError, ValueError):
             # ValueError is what a closed stream raises
             self.dropped += 1
-            self._drop_stream()
+            self.close()
 
-    def _write_file(self, file: LogFile, line: str) -> None:
+    def _write_stdout(self, data: bytes) -> None:
+        """Write to standard output unless that would have to wait: a reader that stands still must not stop calls.
+
+        Raises:
+            OSError: there is no standard output, or its reader does not read.
+            ValueError: it was closed.
+        """
+        out = sys.stdout
+        if out is None:
+            raise OSError("this process was started without a standard output")
+        try:
+            descriptor = out.fileno()
+        except OSError:
+            # something that a program put in its place and that keeps all in memory
+            out.write(data.decode())
+            out.flush()
+            return
+        out.flush()
+        poll = select.poll()
+        poll.register(descriptor, select.POLLOUT)
+        for begin in range(0, len(data), PIECE):
+            ready = poll.poll(0)
+            if not ready or not ready[0][1] & select.POLLOUT:
+                raise BlockingIOError("nobody reads the standard output")
+            os.write(descriptor, data[begin : begin + PIECE])
+
+    def _write_file(self, file: LogFile, data: bytes) -> None:
         now = time.time()
         if self._stream is None:
-            if now < self._retry_at:
+            if time.monotonic() < self._retry_at:
                 self.dropped += 1
                 return
             self._open(file, now)
-        elif self._size + len(line) > file.max_bytes or now - self._began > file.max_age:
+        elif self._is_full(file, len(data), now):
             self._rotate(file, now)
         assert self._stream is not None  # noqa: S101 - opened just above
-        self._stream.write(line)
-        self._stream.flush()
-        self._size += len(line)
+        written = self._stream.write(data)
+        self._size += written
+        if written < len(data):
+            raise OSError(f"{file.path} took only a part of a line")
+
+    def _is_full(self, file: LogFile, more: int, now: float) -> bool:
+        too_much = self._size + more > file.max_bytes or now - self._began > file.max_age
+        return too_much and time.monotonic() >= self._rotate_at
 
     def _open(self, file: LogFile, now: float) -> None:
-        self._retry_at = now + REOPEN_AFTER
+        self._retry_at = time.monotonic() + REOPEN_AFTER
         path = Path(file.path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._stream = path.open("a", encoding="utf-8")
+        self._stream = path.open("ab", buffering=0)
         self._size = path.stat().st_size
         self._began = now
 
     def _rotate(self, file: LogFile, now: float) -> None:
+        """Begin a new file; where the old one cannot be moved aside, go on in it and try again a little later."""
+        self.close()
+        try:
+            self._move_aside(Path(file.path), file, now)
+        except OSError:
+            self._rotate_at = time.monotonic() + REOPEN_AFTER
+        self._open(file, now)
+
+    def _move_aside(self, path: Path, file: LogFile, now: float) -> None:
         """Move the file aside, keep so many old ones, and none that is too old."""
-        self._drop_stream()
-        path = Path(file.path)
         for number in range(file.keep - 1, 0, -1):
             old = Path(f"{path}.{number}")
             if old.exists():
                 old.replace(f"{path}.{number + 1}")
         path.replace(f"{path}.1")
-        for old in path.parent.glob(path.name + ".*"):
+        for old in path.parent.glob(glob.escape(path.name) + ".*"):
             number_text = old.name.removeprefix(path.name + ".")
             if not number_text.isdigit():
                 continue
             if int(number_text) > file.keep or now - old.stat().st_mtime > file.max_age:
                 old.unlink()
-        self._open(file, now)
 
-    def _drop_stream(self) -> None:
+    def close(self) -> None:
+        """Let go of the file; the next line opens it again."""
         stream, self._stream = self._stream, None
         if stream is not None:
             with suppress(OSError, ValueError):
@@ -121,12 +166,14 @@ def configure(log: Log, *, sandbox: bool) -> None:
     if before.file != log.file:
         sink = Sink(log.file)
         sink.dropped = before.dropped
+        before.close()
     _state["sink"], _state["level"] = sink, LEVELS[log.level]
     shape: Any
     if log.format == "json":
         shape = structlog.processors.JSONRenderer(default=str)
     else:
-        shape = structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
+        plain = structlog.dev.plain_traceback
+        shape = structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0, exception_formatter=plain)
     processors: list[Any] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -152,11 +199,14 @@ class _Forward(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one foreign line as an event of its own."""
-        with suppress(Exception):
+        try:
             fields: dict[str, Any] = {"logger": record.name, "message": record.getMessage()}
-            if record.exc_info:
-                fields["exc_info"] = record.exc_info
-            get_logger().log(record.levelno, "library.said", **fields)
+        except Exception:  # noqa: BLE001 - a library's arguments do not fit its text
+            fields = {"logger": record.name, "message": str(record.msg)}
+        if record.exc_info:
+            fields["exc_info"] = record.exc_info
+        # libraries may have levels of their own between the usual ones
+        tell("error" if record.levelno >= LEVELS["error"] else "warning", "library.said", fields)
 
 
 def redact(_logger: object, _name: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -171,6 +221,8 @@ def _clean(key: str, value: Any) -> Any:
         return "***"
     if isinstance(value, dict):
         return {inner: _clean(str(inner), item) for inner, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean("", item) for item in value]
     return value
 
 
@@ -201,7 +253,12 @@ def event_sink(event: Event) -> None:
         fields["wallet"] = event.wallet
     if event.backend:
         fields["backend"] = event.backend
+    tell(event.level, event.name, fields)
+
+
+def tell(level: str, name: str, fields: dict[str, Any]) -> None:
+    """Write one line; whatever goes wrong in that is counted and never the caller's."""
     try:
-        get_logger().log(LEVELS[event.level], event.name, **fields)
-    except Exception:  # noqa: BLE001 - whatever a field does to its rendering, the change of state has happened
+        get_logger().log(LEVELS[level], name, **fields)
+    except Exception:  # noqa: BLE001 - whatever a field does to its rendering, the thing has happened
         _state["sink"].dropped += 1

@@ -4,8 +4,9 @@ Rule: a profile is complete or it is not loaded; every mistake in it is told in 
 The files beside this one are the profiles; another one is named by its path, ending in .yaml.
 """
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +22,13 @@ T = TypeVar("T")
 HERE = Path(__file__).parent
 
 REFUSED = frozenset({Effect.SECRET, Effect.CONTROL})
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,99}")
+"""A method as it is written into the calls to a daemon, unescaped."""
+
+PARAM = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+AMOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.\*\.[0-9])?")
+"""A parameter, or a fixed place in each of a list of lists: `outputs.*.1`."""
 
 METHOD_KEYS = frozenset({"effect", "bound", "params", "amounts", "forbid", "slow_if", "by_name", "why"})
 PROFILE_KEYS = frozenset(
@@ -49,7 +57,8 @@ class Method:
     bound: Bound = Bound.FAST
     params: tuple[str, ...] = ()
     amounts: tuple[str, ...] = ()
-    forbidden: tuple[str, ...] = ()
+    forbidden: Mapping[str, str] = field(default_factory=dict)
+    """Parameters that must not be true, and what each of them would do."""
     slow_if: tuple[str, ...] = ()
     by_name: bool = False
     reason: str = ""
@@ -84,7 +93,7 @@ class Profile:
     list_addresses: str
     list_params: bytes
     allocate: str
-    methods: Mapping[str, Method]
+    methods: Mapping[str, Method] = field(repr=False)
 
 
 def names() -> list[str]:
@@ -122,6 +131,11 @@ def parse(text: str, file: str) -> Profile:
     return profile
 
 
+ALL_READS = frozenset(effect for effect in Effect if effect.is_read)
+
+KINDS: Mapping[type, str] = {str: "text", int: "a whole number", bool: "true or false", list: "a list"}
+
+
 class _Reader:
     """Turns YAML nodes into a profile and gathers every mistake on the way."""
 
@@ -137,50 +151,81 @@ class _Reader:
         """Read the whole file."""
         try:
             root = yaml.compose(text, Loader=yaml.SafeLoader)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, RecursionError) as error:
             mark = getattr(error, "problem_mark", None)
             line = mark.line + 1 if mark is not None else 0
-            self.problems.append(Problem(self.file, line, "", "is not YAML", "mend the syntax"))
+            what = getattr(error, "problem", None) or "it cannot be read as YAML at all"
+            self.problems.append(Problem(self.file, line, "", f"is not YAML ({what})", "mend the syntax there"))
             return None
         top = self._mapping(root, "")
         for key in sorted(REQUIRED_KEYS - set(top)):
             self._problem(root, key, "is missing", "add it; electron-cash.yaml shows how")
         for key in sorted(set(top) - PROFILE_KEYS):
             self._problem(top[key], key, "is not a key of a profile", f"take one of {', '.join(sorted(PROFILE_KEYS))}")
-        everywhere = self._texts(top.get("forbid_everywhere"), "forbid_everywhere")
+        everywhere = self._reasons(top.get("forbid_everywhere"), "forbid_everywhere")
         rows = self._mapping(top.get("methods"), "methods") if "methods" in top else {}
         methods = {name: self._method(name, node, everywhere) for name, node in rows.items()}
-        probe = self._mapping(top["probe"], "probe") if "probe" in top else {}
-        addresses = self._mapping(top["addresses"], "addresses") if "addresses" in top else {}
-        chain = self._word(top.get("chain"), "chain", ("online", "offline"))
-        style = self._word(probe.get("style"), "probe.style", ("getinfo", "list_wallets"))
-        slots = self._value(top.get("slots"), "slots", int, 1)
-        used = {
-            "probe.method": self._value(probe.get("method"), "probe.method", str, ""),
-            "addresses.method": self._value(addresses.get("method"), "addresses.method", str, ""),
-            "allocate": self._value(top.get("allocate"), "allocate", str, ""),
-        }
-        for key, method in used.items():
-            if method and method not in methods:
-                self._problem(root, key, f"{method} is not among the methods", "classify it there")
-        if slots < 1:
-            self._problem(top["slots"], "slots", "must be at least 1", "write 1 for a serial daemon")
-        return Profile(
+        probe = self._inner(top, "probe", frozenset({"method", "style"}))
+        addresses = self._inner(top, "addresses", frozenset({"method", "params"}))
+        serial = self._value(top.get("serial"), "serial", bool, default=True)
+        profile = Profile(
             name=self._value(top.get("name"), "name", str, ""),
-            serial=self._value(top.get("serial"), "serial", bool, default=True),
+            serial=serial,
             keep_alive=self._value(top.get("keep_alive"), "keep_alive", bool, default=False),
-            slots=slots,
-            chain=chain,
-            probe=used["probe.method"],
-            probe_style=style,
-            list_addresses=used["addresses.method"],
+            slots=self._value(top.get("slots"), "slots", int, 1),
+            chain=self._word(top.get("chain"), "chain", ("online", "offline")),
+            probe=self._value(probe.get("method"), "probe.method", str, ""),
+            probe_style=self._word(probe.get("style"), "probe.style", ("getinfo", "list_wallets")),
+            list_addresses=self._value(addresses.get("method"), "addresses.method", str, ""),
             list_params=msgspec.json.encode(self._value(addresses.get("params"), "addresses.params", list, [])),
-            allocate=used["allocate"],
+            allocate=self._value(top.get("allocate"), "allocate", str, ""),
             methods=methods,
         )
+        self._check_together(profile, {**top, "probe.method": probe.get("method"),
+                                       "addresses.method": addresses.get("method")})  # fmt: skip
+        return profile
 
-    def _method(self, name: str, node: yaml.Node, everywhere: tuple[str, ...]) -> Method:
+    def _check_together(self, profile: Profile, nodes: Mapping[str, yaml.Node | None]) -> None:
+        """Look for keys that contradict each other."""
+        for key, name, wanted in (
+            ("probe.method", profile.probe, ALL_READS),
+            ("addresses.method", profile.list_addresses, ALL_READS),
+            ("allocate", profile.allocate, frozenset({Effect.ALLOCATE})),
+        ):
+            row = profile.methods.get(name)
+            if name and row is None:
+                self._problem(nodes[key], key, f"{name} is not among the methods", "classify it there")
+            elif row is not None and row.effect not in wanted:
+                remedy = f"name a method whose effect is {' or '.join(sorted(wanted))}"
+                self._problem(nodes[key], key, f"{name} has the effect {row.effect}", remedy)
+        if profile.slots < 1:
+            self._problem(nodes["slots"], "slots", "must be at least 1", "write 1 for a serial daemon")
+        if profile.serial and profile.slots > 1:
+            remedy = "write slots: 1, or serial: false if it really serves several calls at once"
+            self._problem(nodes["slots"], "slots", "a serial daemon serves one call at a time", remedy)
+        if profile.serial and profile.keep_alive:
+            remedy = "write keep_alive: false"
+            self._problem(nodes["keep_alive"], "keep_alive", "an idle connection takes a serial daemon away", remedy)
+
+    def _inner(self, top: Mapping[str, yaml.Node], key: str, keys: frozenset[str]) -> dict[str, yaml.Node]:
+        """Return one of the small mappings, of which every key is needed."""
+        if key not in top:
+            return {}
+        entries = self._mapping(top[key], key)
+        if not isinstance(top[key], yaml.MappingNode):
+            return entries
+        for missing in sorted(keys - set(entries)):
+            self._problem(top[key], f"{key}.{missing}", "is missing", "add it; electron-cash.yaml shows how")
+        for extra in sorted(set(entries) - keys):
+            self._problem(entries[extra], f"{key}.{extra}", "is not a key", f"take one of {', '.join(sorted(keys))}")
+        return entries
+
+    def _method(self, name: str, node: yaml.Node, everywhere: Mapping[str, str]) -> Method:
         key = f"methods.{name}"
+        if not NAME.fullmatch(name):
+            self._problem(
+                node, key, "is no name of a method", "write letters, digits, dots and underscores, 100 at most"
+            )
         row = self._mapping(node, key)
         for extra in sorted(set(row) - METHOD_KEYS):
             self._problem(
@@ -189,27 +234,25 @@ class _Reader:
                 "is not a column",
                 f"take one of {', '.join(sorted(METHOD_KEYS))}",
             )
-        effect = self._word(row.get("effect"), f"{key}.effect", tuple(Effect))
+        effect = Effect(self._word(row.get("effect"), f"{key}.effect", tuple(Effect)))
         refused = effect in REFUSED
-        params = self._texts(row.get("params"), f"{key}.params")
-        amounts = self._texts(row.get("amounts"), f"{key}.amounts")
-        forbidden = self._texts(row.get("forbid"), f"{key}.forbid")
-        slow_if = self._texts(row.get("slow_if"), f"{key}.slow_if")
-        needed = ("why",) if refused else ("bound", "params")
-        for column in needed:
+        for column in ("effect", "why") if refused else ("effect", "bound", "params"):
             if column not in row:
                 self._problem(node, f"{key}.{column}", "is missing", "add it; electron-cash.yaml shows how")
-        bound = Bound.FAST if refused else self._word(row.get("bound"), f"{key}.bound", tuple(Bound))
-        for name_of in (*(path.split(".")[0] for path in amounts), *forbidden, *slow_if):
-            if name_of not in params:
-                self._problem(node, key, f"{name_of} is not among its params", "name it as in params")
+        params = self._texts(row.get("params"), f"{key}.params", PARAM)
+        amounts = self._texts(row.get("amounts"), f"{key}.amounts", AMOUNT)
+        forbidden = self._reasons(row.get("forbid"), f"{key}.forbid")
+        slow_if = self._texts(row.get("slow_if"), f"{key}.slow_if", PARAM)
+        for one in (*(path.split(".")[0] for path in amounts), *forbidden, *slow_if):
+            if one not in params:
+                self._problem(node, key, f"{one} is not among its params", "name it as in params")
         return Method(
             name=name,
-            effect=Effect(effect),
-            bound=Bound(bound),
+            effect=effect,
+            bound=Bound(self._word(row.get("bound"), f"{key}.bound", tuple(Bound))),
             params=params,
             amounts=amounts,
-            forbidden=() if refused else (*forbidden, *everywhere),
+            forbidden={} if refused else {**everywhere, **forbidden},
             slow_if=slow_if,
             by_name=self._value(row.get("by_name"), f"{key}.by_name", bool, default=False),
             reason=self._value(row.get("why"), f"{key}.why", str, ""),
@@ -222,6 +265,9 @@ class _Reader:
             return {}
         entries: dict[str, yaml.Node] = {}
         for name, value in node.value:
+            if not isinstance(name, yaml.ScalarNode):
+                self._problem(name, key, "has a key that is no text", "write a plain name")
+                continue
             if name.value in entries:
                 self._problem(name, f"{key}.{name.value}".lstrip("."), "is written twice", "keep one of the two")
             entries[name.value] = value
@@ -230,19 +276,41 @@ class _Reader:
     def _value(self, node: yaml.Node | None, key: str, kind: type[T], default: T) -> T:
         if node is None:
             return default
-        value = yaml.SafeLoader("").construct_object(node, deep=True)
-        if not isinstance(value, kind):
-            self._problem(node, key, f"must be of the kind {kind.__name__}", "mend the value")
+        try:
+            value = yaml.SafeLoader("").construct_object(node, deep=True)
+        except (yaml.YAMLError, ValueError):
+            value = None
+        # True is an int for Python, and for nobody else
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            self._problem(
+                node,
+                key,
+                f"must be {KINDS[kind]}",
+                "mend the value; words that YAML reads as other things go in quotes",
+            )
             return default
         return value
 
-    def _texts(self, node: yaml.Node | None, key: str) -> tuple[str, ...]:
-        return tuple(str(item) for item in self._value(node, key, list, []))
+    def _texts(self, node: yaml.Node | None, key: str, shape: re.Pattern[str]) -> tuple[str, ...]:
+        """Return a list of names; one that is no name, or is there twice, is a mistake."""
+        items = self._value(node, key, list, [])
+        for place, item in enumerate(items):
+            if not isinstance(item, str) or not shape.fullmatch(item):
+                self._problem(node, f"{key}[{place}]", "is no name of a parameter", "write it as the daemon names it")
+            elif item in items[:place]:
+                self._problem(node, f"{key}[{place}]", f"{item} is written twice", "keep one of the two")
+        return tuple(map(str, items))
+
+    def _reasons(self, node: yaml.Node | None, key: str) -> dict[str, str]:
+        """Return forbidden parameters and what each would do."""
+        if node is None:
+            return {}
+        return {name: self._value(why, f"{key}.{name}", str, "") for name, why in self._mapping(node, key).items()}
 
     def _word(self, node: yaml.Node | None, key: str, words: tuple[str, ...]) -> str:
-        value = self._value(node, key, str, "")
+        """Return one of a few words; that it is missing was told elsewhere."""
+        value = self._value(node, key, str, words[0])
         if value in words:
             return value
-        if node is not None or not key.startswith("methods.") or key.endswith(".effect"):
-            self._problem(node, key, f"{value or 'nothing'} is not known", f"take one of {', '.join(words)}")
+        self._problem(node, key, f"{value or 'nothing'} is not known", f"take one of {', '.join(words)}")
         return words[0]

@@ -2,11 +2,16 @@
 
 Rule: a rule about a parameter holds by name and by position, a parameter that is written twice is refused
 because nobody knows which one counts, and amounts reach the daemon as the text that the client wrote.
+
+One name is refused wherever it stands.  The library that Electron Cash serves JSON-RPC with (jsonrpclib-pelix)
+turns an object that holds `__jsonclass__` into any Python class with any arguments, before it looks at the
+method.  So the most harmless read would start a program on the daemon's machine, and every rule here would be
+worth nothing.
 """
 
 import json
+from collections import Counter
 from dataclasses import dataclass
-from typing import NoReturn
 
 import msgspec
 
@@ -16,6 +21,16 @@ from gateway.profiles import REFUSED, Method, Profile
 
 HARMLESS = frozenset({b"false", b"null", b"0", b'""'})
 """Values of a forbidden parameter that the daemon takes for "no", as they are usually written."""
+
+
+NUMERIC = frozenset(b"%c" % first for first in b"-0123456789")
+"""How a JSON number begins."""
+
+MOST_SHOWN = 100
+"""Characters of a name that an error repeats."""
+
+RUNS_CODE = "__jsonclass__"
+"""The member of a parameter that makes jsonrpclib-pelix build any object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +83,7 @@ def judge(
     try:
         row = _row(profile, method, effects, opened, client)
         if b"{" in params:
-            _refuse_duplicates(params)
+            _look_into_objects(params)
         if not row.has_rules or not params:
             return Granted(row, row.effect, row.bound, params)
         return _by_rules(row, params)
@@ -107,20 +122,28 @@ def _row(profile: Profile, method: str, effects: frozenset[Effect], opened: froz
     return row
 
 
-def _refuse_duplicates(params: bytes) -> None:
-    """Refuse parameter objects in which a name is written twice, however it is escaped."""
+def _look_into_objects(params: bytes) -> None:
+    """Refuse objects in which a name is written twice or runs code, however deep it is and however it is escaped."""
     try:
-        json.loads(params, object_pairs_hook=_pairs)
+        json.loads(params, object_pairs_hook=_look_at_names, parse_int=_unread, parse_float=_unread)
     except ValueError as error:
         # text that one reader takes and the other does not is not sent to a third
         raise _No(INVALID_PARAMS, f"the parameters are not JSON ({error})") from None
 
 
-def _pairs(pairs: list[tuple[str, object]]) -> None:
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
-            raise _No(INVALID_PARAMS, f"the parameter {name} is written twice; write it once")
+def _unread(_digits: str) -> None:
+    """Leave a number alone; one of many digits costs its square to read, and Python refuses the longest."""
+
+
+def _look_at_names(pairs: list[tuple[str, object]]) -> None:
+    names = {name for name, _ in pairs}
+    if RUNS_CODE in names:
+        why = "it lets the daemon build any Python object, and with that run any program"
+        raise _No(METHOD_REFUSED, f"a parameter named {RUNS_CODE} is refused to every client, for {why}; leave it out")
+    if len(names) < len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        twice = counts.most_common(1)[0][0]
+        raise _No(INVALID_PARAMS, f"the parameter {twice[:MOST_SHOWN]} is written twice; write it once")
 
 
 def _by_rules(row: Method, params: bytes) -> Granted:
@@ -132,26 +155,23 @@ def _by_rules(row: Method, params: bytes) -> Granted:
         named = dict(zip(row.params, values, strict=False))
     else:
         named = {name: bytes(raw) for name, raw in _decode_object(params).items()}
-    for name in row.forbidden:
+    for name, why in row.forbidden.items():
         if is_true(named.get(name, b"null")):
-            _refuse_parameter(row, name)
+            raise _No(METHOD_REFUSED, f"{name} of {row.name} {why}; it is refused to every client, leave it out")
     bound = Bound.SERVER if any(is_true(named.get(name, b"null")) for name in row.slow_if) else row.bound
-    changed = {path: _as_text(row, path, named) for path in row.amounts if path.split(".")[0] in named}
-    if not any(changed.values()):
+    did_change = False
+    for path in row.amounts:
+        name, _, place = path.partition(".*.")
+        if name in named:
+            text = _pairs_as_text(row, name, int(place), named[name]) if place else _quoted(row, name, named[name])
+            did_change |= text != named[name]
+            named[name] = text
+    if not did_change:
         return Granted(row, row.effect, bound, params)
-    named.update({path.split(".")[0]: text for path, text in changed.items() if text})
     if params.startswith(b"["):
         return Granted(row, row.effect, bound, b"[%b]" % b", ".join(named.values()))
     members = b", ".join(b"%b: %b" % (msgspec.json.encode(name), value) for name, value in named.items())
     return Granted(row, row.effect, bound, b"{%b}" % members)
-
-
-def _refuse_parameter(row: Method, name: str) -> NoReturn:
-    raise _No(
-        METHOD_REFUSED,
-        f"{name} of {row.name} is refused to every client, because it changes or chooses the wallet file of one "
-        "daemon alone; leave it out",
-    )
 
 
 def is_true(raw: bytes) -> bool:
@@ -160,48 +180,36 @@ def is_true(raw: bytes) -> bool:
     Fails closed: only false, null, zero and the empty string count as false; an empty list or object,
     which Python would take for false as well, has no business there and is refused with the rest.
     """
-    text = raw.strip()
-    if text in HARMLESS:
+    if raw in HARMLESS:
         return False
-    if text[:1] in b"-0123456789" and text:
-        return float(text) != 0
+    if raw[:1] in NUMERIC:
+        return float(raw) != 0
     return True
 
 
-def _as_text(row: Method, path: str, named: dict[str, bytes]) -> bytes:
-    """Return the parameter at `path` with its JSON numbers in quotes, b"" where nothing has to change."""
-    name, _, inner = path.partition(".")
-    if not inner:
-        return _quoted(row, name, named[name])
-    # the one nested shape there is: a list of lists, the amount at a fixed place
-    place = int(inner.removeprefix("*."))
-    rows = [
-        [bytes(item) for item in _decode_items(row, name, bytes(entry))]
-        for entry in _decode_items(row, name, named[name])
-    ]
+def _pairs_as_text(row: Method, name: str, place: int, raw: bytes) -> bytes:
+    """Return a list of lists with the amount at `place` of each in quotes; the same bytes where all of them are."""
+    rows = [[bytes(item) for item in _decode_items(row, name, bytes(one))] for one in _decode_items(row, name, raw)]
     did_change = False
     for entry in rows:
         if len(entry) > place:
             text = _quoted(row, name, entry[place])
-            entry[place] = text or entry[place]
-            did_change |= bool(text)
-    if not did_change:
-        return b""
-    return b"[%b]" % b", ".join(b"[%b]" % b", ".join(entry) for entry in rows)
+            did_change |= text != entry[place]
+            entry[place] = text
+    return b"[%b]" % b", ".join(b"[%b]" % b", ".join(entry) for entry in rows) if did_change else raw
 
 
 def _decode_items(row: Method, name: str, raw: bytes) -> list[msgspec.Raw]:
     try:
         return _decode_list(raw)
-    except (msgspec.MsgspecError, RecursionError):
+    except msgspec.MsgspecError:
         raise _No(INVALID_PARAMS, f"{name} of {row.name} must be a list of [address, amount] pairs") from None
 
 
 def _quoted(row: Method, name: str, raw: bytes) -> bytes:
-    """Put a JSON number in quotes; strings and null pass; anything else is no amount."""
-    text = raw.strip()
-    if text[:1] == b'"' or text == b"null":
-        return b""
-    if text[:1] in b"-0123456789":
-        return b'"%b"' % text
+    """Put a JSON number in quotes; strings and null stay as they are; anything else is no amount."""
+    if raw[:1] == b'"' or raw == b"null":
+        return raw
+    if raw[:1] in NUMERIC:
+        return b'"%b"' % raw
     raise _No(INVALID_PARAMS, f'{name} of {row.name} must be an amount in coins, written like "0.009"')

@@ -1,4 +1,4 @@
-"""Addresses of the sandbox: made from a seed text, a branch and an index, written as CashAddr.
+"""Addresses of the sandbox: made from a seed text, a branch and an index, written as CashAddr or in the older form.
 
 The rule: the same seed gives the same addresses on every daemon, and each carries the prefix ``bchreg:``
 of the regression test network, so that none can be taken for an address that holds real coins.
@@ -10,10 +10,13 @@ from typing import Literal
 
 PREFIX = "bchreg"
 ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 Kind = Literal["p2pkh", "p2sh"]
 
 # The version byte of CashAddr holds the type in bits 3 to 6 and the size in bits 0 to 2; 160 bits are size 0.
 _TYPE_BITS: dict[Kind, int] = {"p2pkh": 0, "p2sh": 1}
+# The older form has a version byte of its own for each type on test networks.
+_LEGACY_VERSIONS: dict[Kind, int] = {"p2pkh": 0x6F, "p2sh": 0xC4}
 _HASH_BYTES = 20
 _CHECKSUM_SYMBOLS = 8
 
@@ -42,6 +45,17 @@ class Address:
         return f"{PREFIX}:" + "".join(ALPHABET[symbol] for symbol in [*symbols, *tail])
 
     @property
+    def legacy(self) -> str:
+        """The older form: the only one under which a wallet keeps the label of an address."""
+        data = bytes([_LEGACY_VERSIONS[self.kind]]) + self.hash
+        number = int.from_bytes(data + _check_bytes(data))
+        letters = ""
+        while number:
+            number, digit = divmod(number, 58)
+            letters = BASE58[digit] + letters
+        return letters
+
+    @property
     def script(self) -> str:
         """The output script that pays to it, in hexadecimal."""
         if self.kind == "p2pkh":
@@ -51,7 +65,12 @@ class Address:
 
 def derive(seed: str, *, change: bool, index: int) -> Address:
     """The address number index (from 0) of the receiving or the change branch of a seed."""
-    return Address("p2pkh", hashlib.sha256(public_key(seed, change=change, index=index)).digest()[:_HASH_BYTES])
+    return of_key(public_key(seed, change=change, index=index))
+
+
+def of_key(key: bytes) -> Address:
+    """The address that belongs to a public key, or to what stands in for one."""
+    return Address("p2pkh", hashlib.sha256(key).digest()[:_HASH_BYTES])
 
 
 def public_key(seed: str, *, change: bool, index: int) -> bytes:
@@ -64,9 +83,12 @@ def public_key(seed: str, *, change: bool, index: int) -> bytes:
 
 
 def parse(text: object) -> Address:
-    """The address that a text means, with or without its prefix; raises AddressError for anything else."""
+    """The address that a text means, in any of its forms; raises AddressError for anything else."""
     if not isinstance(text, str):
         raise AddressError(f"invalid address: {text!r}")
+    older = _parse_legacy(text)
+    if older is not None:
+        return older
     prefix, _, payload = text.rpartition(":")
     if prefix not in {"", PREFIX} or not payload or not set(payload) <= set(ALPHABET):
         raise AddressError(f"invalid address: {text}")
@@ -87,6 +109,27 @@ def from_script(script: str) -> Address | None:
     if len(script) == 46 and script.startswith("a914") and script.endswith("87"):
         return Address("p2sh", bytes.fromhex(script[4:44]))
     return None
+
+
+def _parse_legacy(text: str) -> Address | None:
+    """The address in the older form, or None where the text is not in that form."""
+    if not text or not set(text) <= set(BASE58):
+        return None
+    number = 0
+    for letter in text:
+        number = number * 58 + BASE58.index(letter)
+    try:
+        data = number.to_bytes(1 + _HASH_BYTES + 4)
+    except OverflowError:
+        return None
+    kinds = {version: kind for kind, version in _LEGACY_VERSIONS.items()}
+    if data[0] not in kinds or _check_bytes(data[:-4]) != data[-4:]:
+        return None
+    return Address(kinds[data[0]], data[1:-4])
+
+
+def _check_bytes(data: bytes) -> bytes:
+    return hashlib.sha256(hashlib.sha256(data).digest()).digest()[:4]
 
 
 def _prefix_symbols() -> list[int]:

@@ -28,13 +28,14 @@ from typing import Any
 from gateway.sandbox import addresses
 from gateway.sandbox.ledger import Event, View
 from gateway.sandbox.processes import die_with_parent, report_ready
-from gateway.sandbox.transactions import Input, Outpoint, Output, Transaction, UndecodableError
+from gateway.sandbox.transactions import Input, Outpoint, Output, SerializationError, Transaction
 
 # The exact words in which a wallet daemon passes these refusals of its server on.
 GARBAGE = "The transaction could not be decoded."
 IN_MEMPOOL = "The transaction already exists in the server's mempool."
 IN_CHAIN = "The transaction already exists in the blockchain."
 CONFLICT = "Transaction could not be broadcast due to missing, already-spent, or otherwise invalid inputs."
+UNKNOWN = "No such mempool or blockchain transaction. Use gettransaction for wallet transactions."
 
 MAX_LINE = 16 * 1024 * 1024
 
@@ -55,8 +56,11 @@ class Chain:
         """Take a transaction (hexadecimal) into the mempool and return its txid; raises RefusedError."""
         try:
             tx = Transaction.parse(text)
-        except UndecodableError:
+        except SerializationError:
             raise RefusedError(GARBAGE) from None
+        if not all(one.unlock for one in tx.inputs):
+            # Real daemons write unsigned ones in a form of their own, which no server can read.
+            raise RefusedError(GARBAGE)
         height = self.view.heights.get(tx.txid)
         if height is not None:
             raise RefusedError(IN_CHAIN if height else IN_MEMPOOL)
@@ -83,7 +87,7 @@ class Chain:
     def transaction(self, txid: str) -> dict[str, Any]:
         """The bytes of a transaction and its block, 0 while it has none; raises RefusedError."""
         if txid not in self.view.transactions:
-            raise RefusedError("No such mempool or blockchain transaction.")
+            raise RefusedError(UNKNOWN)
         return {"hex": self.view.transactions[txid].hex, "height": self.view.heights[txid]}
 
     def script(self, script: str) -> dict[str, Any]:

@@ -84,7 +84,9 @@ class Commands(ReadCommands, InvoiceCommands, MoneyCommands):
         """Carry out a subcommand: status, load_wallet, close_wallet, stop."""
         subcommand = config_options.get("subcommand")
         match subcommand:
-            case None | "status":
+            case None:
+                return "Daemon already running"
+            case "status":
                 status = self.getinfo()
                 del status["default_wallet"]
                 return status
@@ -108,8 +110,7 @@ class Commands(ReadCommands, InvoiceCommands, MoneyCommands):
 
     def stop(self) -> str:
         """Save the wallet and end after this answer; the only end that saves."""
-        self._node.save()
-        self._node.running = False
+        self._node.stop()
         return "Daemon stopped"
 
     def check_seed(self, seed: object) -> NoReturn:
@@ -141,7 +142,7 @@ def _name_alike() -> None:
     for owner in Commands.__mro__[:-1]:
         for name, method in vars(owner).items():
             if callable(method) and not name.startswith("_"):
-                method.__qualname__ = f"Commands.{name}"
+                method.__qualname__ = "Daemon.run_daemon" if name == "daemon" else f"Commands.{name}"
 
 
 _name_alike()

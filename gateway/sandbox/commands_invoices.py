@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.sandbox import addresses
 from gateway.sandbox.node import Node
-from gateway.sandbox.wallet import Wallet, plain_text, satoshis
+from gateway.sandbox.wallet import Wallet, plain_text, satoshis, storage_key
 
 
 class InvoiceCommands:
@@ -43,16 +43,17 @@ class InvoiceCommands:
         now = int(time.time())
         wallet.notes.requests[address] = {
             "time": now,
-            "amount": satoshis(amount),
-            "exp": int(str(expiration)) if expiration else None,
+            "amount": None if amount is None else satoshis(amount),
+            "exp": None if expiration is None else int(str(expiration)),
             "address": address,
             "memo": memo,
             "id": wallet.request_id(address, now),
             "tokenreq": token_request,
             "category_id": category_id,
         }
-        wallet.notes.labels[address] = memo
         self._node.save()
+        # After the save: a kill loses the label, not the memo.
+        _label(wallet, storage_key(address), memo)
         return _told(wallet, address)
 
     def getrequest(self, key: str) -> dict[str, Any]:
@@ -71,35 +72,50 @@ class InvoiceCommands:
 
     def rmrequest(self, address: str) -> bool:
         """Forget an invoice; its address, if never paid, is the next one to be given away."""
-        found = self._node.wallet.notes.requests.pop(addresses.parse(address).text, None)
-        if found is None:
+        wallet = self._node.wallet
+        own = addresses.parse(address).text
+        if own not in wallet.notes.requests:
             return False
+        _forget(wallet, own)
         self._node.save()
         return True
 
     def clearrequests(self) -> None:
         """Forget all invoices."""
-        self._node.wallet.notes.requests.clear()
+        wallet = self._node.wallet
+        for address in list(wallet.notes.requests):
+            _forget(wallet, address)
         self._node.save()
 
     def setlabel(self, key: str, label: str | None) -> None:
-        """Name an address or a transaction, or take its name away; not saved."""
-        labels = self._node.wallet.notes.labels
-        if label:
-            labels[key] = label
-        else:
-            labels.pop(key, None)
+        """Name a transaction, or an address in its older form, or take the name away; not saved."""
+        _label(self._node.wallet, key, label)
+
+
+def _forget(wallet: Wallet, address: str) -> None:
+    """Take an invoice away, and its memo where it labels an address that nobody has paid to."""
+    memo = wallet.notes.requests.pop(address)["memo"]
+    if not wallet.history_of(address) and memo == wallet.notes.labels.get(storage_key(address)):
+        _label(wallet, storage_key(address), None)
+
+
+def _label(wallet: Wallet, key: str, label: str | None) -> None:
+    if label:
+        wallet.notes.labels[key] = label.replace("\n", " ")
+    else:
+        wallet.notes.labels.pop(key, None)
 
 
 def _told(wallet: Wallet, address: str) -> dict[str, Any]:
     """An invoice as it is answered."""
     asked = wallet.notes.requests[address]
-    status, txids = wallet.request_status(address, time.time())
-    amount = plain_text(asked["amount"]).rstrip(".")
+    status, txids, confirmations = wallet.request_status(address, time.time())
+    amount = "Unknown" if asked["amount"] is None else plain_text(asked["amount"])
     return {
         **asked,
-        "URI": f"{address}?amount={amount}",
+        "URI": f"{address}?amount={amount}" if asked["amount"] else address,
         "status": status,
         "tx_hashes": txids,
+        **({} if confirmations is None else {"confirmations": confirmations}),
         "amount (BCH)": amount,
     }

@@ -17,6 +17,10 @@ from gateway.sandbox.wallet import satoshis
 _OUTPOINT = re.compile(r"[0-9a-f]{64}:\d+")
 
 
+class InvalidPassword(Exception):  # noqa: N818 - callers know the real daemon's error by this name
+    """The wallet's password is another one."""
+
+
 class MoneyCommands:
     """Payments."""
 
@@ -39,11 +43,10 @@ class MoneyCommands:
         addtransaction: bool = False,
     ) -> dict[str, Any]:
         """Put a payment together; amount ``!`` means all there is."""
-        del feerate, nocheck, password
+        del nocheck
         script = f"6a{_pushed(op_return.encode())}" if op_return else f"6a{op_return_raw}" if op_return_raw else None
-        return self._pay(
-            [(destination, amount)], script, fee, from_addr, change_addr, locktime, unsigned, addtransaction
-        )
+        wish = _wish([(destination, amount)], script, fee, feerate, from_addr, change_addr, locktime, unsigned)
+        return self._pay(wish, password, addtransaction)
 
     def paytomany(
         self,
@@ -59,12 +62,15 @@ class MoneyCommands:
         addtransaction: bool = False,
     ) -> dict[str, Any]:
         """Put one payment to several addresses together."""
-        del feerate, nocheck, password
-        return self._pay(outputs, None, fee, from_addr, change_addr, locktime, unsigned, addtransaction)
+        del nocheck
+        wish = _wish(outputs, None, fee, feerate, from_addr, change_addr, locktime, unsigned)
+        return self._pay(wish, password, addtransaction)
 
     def broadcast(self, tx: Any) -> tuple[bool, str]:
         """Send a transaction to the chain; a refusal is a result, not an error."""
         text = tx["hex"] if isinstance(tx, dict) else tx
+        if not text and text in {None, ""}:
+            return False, "error: object of type 'NoneType' has no len()"
         if not isinstance(text, str):
             raise BaseException("cannot initialize transaction", text)  # noqa: TRY002 - callers see the name
         try:
@@ -97,36 +103,15 @@ class MoneyCommands:
             held.remove(coin)
         return True
 
-    def _pay(
-        self,
-        outputs: list[tuple[str, object]],
-        script: str | None,
-        fee: object,
-        from_addr: str | None,
-        change_addr: str | None,
-        locktime: object,
-        unsigned: bool,
-        addtransaction: bool,
-    ) -> dict[str, Any]:
+    def _pay(self, wish: Wish, password: object, addtransaction: object) -> dict[str, Any]:
         wallet = self._node.wallet
-        if addtransaction:
-            raise NotImplementedError("addtransaction has no meaning in the sandbox")
-        wished: list[tuple[str, int | None]] = [(script, 0)] if script else []
-        for destination, amount in outputs:
-            value = None if amount == "!" else satoshis(amount)
-            if value is not None and value < 0:
-                raise OverflowError("can't convert negative int to unsigned")
-            wished.append((addresses.parse(destination).script, value))
-        wish = Wish(
-            tuple(wished),
-            fee=None if fee is None else satoshis(fee),
-            from_address=from_addr,
-            change_address=change_addr,
-            unsigned=unsigned,
-            locktime=None if locktime is None else int(str(locktime)),
-        )
+        if password is not None:
+            # The wallet has no password, and the real one takes none for such a wallet.
+            raise InvalidPassword("Incorrect password")
         tx = assemble(wallet, wish)
-        return {"hex": tx.hex, "complete": not unsigned, "final": True}
+        if addtransaction and not wish.unsigned:
+            wallet.add_local(tx)
+        return {"hex": tx.hex, "complete": not wish.unsigned, "final": True}
 
     def _freeze(self, address: str, *, frozen: bool) -> bool:
         wallet = self._node.wallet
@@ -143,6 +128,40 @@ class MoneyCommands:
         if not _OUTPOINT.fullmatch(coin):
             raise AssertionError("invalid outpoint")
         return self._node.wallet.notes.frozen_coins
+
+
+def _wish(
+    outputs: list[tuple[str, object]],
+    script: str | None,
+    fee: object,
+    feerate: object,
+    from_addr: str | None,
+    change_addr: str | None,
+    locktime: object,
+    unsigned: bool,
+) -> Wish:
+    """The parameters of payto and paytomany, checked."""
+    wished: list[tuple[str, int | None]] = [(script, 0)] if script else []
+    for destination, amount in outputs:
+        try:
+            address = addresses.parse(destination)
+        except addresses.AddressError:
+            raise RuntimeWarning("Invalid Bitcoin address or alias", destination) from None
+        if amount is None:
+            raise AssertionError
+        value = None if amount == "!" else satoshis(amount)
+        if value is not None and value < 0:
+            raise OverflowError("can't convert negative int to unsigned")
+        wished.append((address.script, value))
+    return Wish(
+        tuple(wished),
+        fee=None if fee is None else satoshis(fee),
+        feerate=None if feerate is None else float(str(feerate)),
+        from_address=from_addr,
+        change_address=change_addr,
+        unsigned=unsigned,
+        locktime=None if locktime is None else int(str(locktime)),
+    )
 
 
 def _pushed(data: bytes) -> str:

@@ -14,12 +14,18 @@ from gateway.sandbox.ledger import block_time
 from gateway.sandbox.link import NoAnswerError
 from gateway.sandbox.node import VERSION, Node
 from gateway.sandbox.spending import FEE_PER_KB
-from gateway.sandbox.transactions import Transaction
-from gateway.sandbox.wallet import coins_text, plain_text
+from gateway.sandbox.transactions import Input, Transaction
+from gateway.sandbox.wallet import coins_text, plain_text, storage_key
+
+KEY_BYTES = 33
 
 
 class ServerError(Exception):
     """What the chain answered instead of a result."""
+
+
+class timeout(Exception):  # noqa: N801, N818 - callers know the real daemon's error by this name
+    """The chain did not answer."""
 
 
 class ReadCommands:
@@ -56,6 +62,7 @@ class ReadCommands:
 
     def is_synchronized(self) -> bool:
         """Whether the wallet once was in step with its server; it stays true when the server is gone."""
+        # Without a wallet it is an error, not false.
         return self._node.wallet is not None and self._node.synchronized
 
     def getfeerate(self) -> int:
@@ -72,11 +79,7 @@ class ReadCommands:
     def getbalance(self) -> dict[str, str]:
         """The balance in coins; what is zero is left out, but for the confirmed part."""
         balance = self._node.wallet.balance()
-        confirmed = balance.confirmed
-        if self._node.wrong_balance:
-            # As if every tenth coin had been missed; the real one was measured about three hundredths short.
-            confirmed -= confirmed // 10
-        told = {"confirmed": coins_text(confirmed)}
+        told = {"confirmed": coins_text(balance.confirmed)}
         if balance.unconfirmed:
             told["unconfirmed"] = coins_text(balance.unconfirmed)
         return told
@@ -93,31 +96,34 @@ class ReadCommands:
         del show_fiat, use_net, timeout
         wallet = self._node.wallet
         lines = []
-        total = 0
-        for txid, effect in wallet.transactions():
-            total += effect
+        found = wallet.transactions()
+        # What came before a plain receipt has no balance: the real one does not know what a receipt added.
+        total: int | None = sum(effect for _, effect in found)
+        for txid, effect in reversed(found):
             height = wallet.view.heights[txid]
             moment = datetime.fromtimestamp(block_time(height), UTC)
             tx = wallet.view.transactions[txid]
             sources = [wallet.view.output(one.spent) for one in tx.inputs]
             spent = sum(source.value for source in sources if source)
+            receipt = not wallet.spends_own(txid)
             line = {
                 "txid": txid,
                 "height": height,
                 "confirmations": wallet.view.height - height + 1 if height else 0,
                 "timestamp": block_time(height) if height else 0,
                 "date": f"{moment:%Y-%m-%d %H:%M}" if height else "unconfirmed",
-                "label": wallet.notes.labels.get(txid, ""),
-                "value": plain_text(effect) if effect < 0 else "--",
-                "fee": plain_text(spent - sum(made.value for made in tx.outputs)) if all(sources) else "--",
-                "balance": plain_text(total),
+                "label": wallet.label_of(txid),
+                "value": "--" if receipt else ("+" if effect >= 0 else "") + plain_text(effect),
+                "fee": "--" if receipt else plain_text(spent - sum(made.value for made in tx.outputs)),
+                "balance": "--" if total is None else plain_text(total),
             }
+            total = None if receipt or total is None else total - effect
             if show_addresses:
                 line["input_addresses"] = [source.address for source in sources if source]
                 line["output_addresses"] = [made.address for made in tx.outputs]
             if not year or (height and moment.year == int(year)):
                 lines.append(line)
-        return lines[::-1]
+        return lines
 
     def listunspent(self) -> list[dict[str, Any]]:
         """The wallet's coins, frozen ones too."""
@@ -166,9 +172,9 @@ class ReadCommands:
             item: list[Any] = [address]
             if balance:
                 both = wallet.balance(address)
-                item.append(plain_text(both.confirmed + both.unconfirmed).rstrip("."))
+                item.append(plain_text(both.confirmed + both.unconfirmed))
             if labels:
-                item.append(repr(wallet.notes.labels.get(address, "")))
+                item.append(repr(wallet.notes.labels.get(storage_key(address), "")))
             found.append(item if labels or balance else address)
         return found
 
@@ -207,12 +213,16 @@ class ReadCommands:
         return True
 
     def addressconvert(self, address: str) -> dict[str, str]:
-        """The address with its prefix; the sandbox has no older form."""
-        return {"cashaddr": addresses.parse(address).text}
+        """Both forms of an address."""
+        parsed = addresses.parse(address)
+        return {"cashaddr": parsed.text, "legacy": parsed.legacy}
 
     def deserialize(self, tx: Any) -> dict[str, Any]:
         """What a transaction in hexadecimal, or in the answer of payto, says."""
-        return describe(Transaction.parse(tx["hex"] if isinstance(tx, dict) else tx))
+        text = tx["hex"] if isinstance(tx, dict) else tx
+        if not isinstance(text, str):
+            raise BaseException("cannot initialize transaction", text)  # noqa: TRY002 - callers see the name
+        return describe(Transaction.parse(text))
 
     # At the chain, if the wallet does not have it
 
@@ -251,7 +261,7 @@ class ReadCommands:
         try:
             answer = self._node.link.ask(**question)
         except NoAnswerError:
-            raise ServerError("Server did not answer") from None
+            raise timeout("Server did not answer") from None
         if "error" in answer:
             raise ServerError({"code": 1, "message": answer["error"]})
         return answer
@@ -261,16 +271,7 @@ def describe(tx: Transaction) -> dict[str, Any]:
     """A transaction in words; values in satoshis."""
     return {
         "version": tx.version,
-        "inputs": [
-            {
-                "prevout_hash": one.spent.txid,
-                "prevout_n": one.spent.index,
-                "sequence": 0xFFFFFFFE,
-                "type": "p2pkh",
-                "scriptSig": one.unlock,
-            }
-            for one in tx.inputs
-        ],
+        "inputs": [_describe_input(one) for one in tx.inputs],
         "outputs": [
             {
                 "value": made.value,
@@ -284,3 +285,26 @@ def describe(tx: Transaction) -> dict[str, Any]:
         ],
         "lockTime": tx.locktime,
     }
+
+
+def _describe_input(one: Input) -> dict[str, Any]:
+    """A spent coin in words; an unsigned one tells nothing of its owner."""
+    told: dict[str, Any] = {
+        "prevout_hash": one.spent.txid,
+        "prevout_n": one.spent.index,
+        "sequence": 0xFFFFFFFE,
+        "type": "p2pkh",
+        "scriptSig": one.unlock,
+    }
+    if one.unlock:
+        key = one.unlock[-2 * KEY_BYTES :]
+        owner = addresses.of_key(bytes.fromhex(key))
+        signature = one.unlock[2 : -2 * KEY_BYTES - 2]
+        told |= {
+            "address": owner.text,
+            "num_sig": 1,
+            "pubkeys": [key],
+            "signatures": [signature],
+            "x_pubkeys": [key],
+        }
+    return told

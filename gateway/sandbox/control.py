@@ -7,11 +7,14 @@ runs, so that a frozen daemon can be thawed.
     {"cmd": "leak", "value": MEBIBYTES}   keep that much more memory with each call
     {"cmd": "behind", "value": BLOCKS}    show the chain as it was that many blocks ago
     {"cmd": "lose_chain"}                 the server's connection is gone: connected false, server_height 0
-    {"cmd": "silent_chain"}               the server says nothing: nothing new is seen, who asks it waits 30 s
+    {"cmd": "silent_chain"}               the server says nothing: connected true, nothing new is seen
     {"cmd": "slow", "value": SECONDS}     each call takes that much longer
-    {"cmd": "wrong_balance"}              tell a wrong balance while claiming to be synchronized; a reload cures it
+    {"cmd": "wrong_balance"}              miss the newest receipt while claiming to be synchronized; a reload cures it
     {"cmd": "unload"}                     the wallet is gone, unsaved
     {"cmd": "heal"}                       all of it is over; a wallet that was unloaded stays so
+
+With a server that is lost or silent, whoever asks it waits for 30 s (or what --server-timeout says), and everybody
+else waits with him.
 """
 
 import json
@@ -71,7 +74,7 @@ class ControlServer(socketserver.ThreadingTCPServer):
         # These cannot wait for the next call: it would wait for them.
         if name == "freeze":
             self._node.thawed.clear()
-        if name == "silent_chain":
+        if name in {"lose_chain", "silent_chain"}:
             self._node.link.spoke.clear()
         if name == "heal":
             self._node.link.spoke.set()

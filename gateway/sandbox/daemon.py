@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 from gateway.sandbox.control import ControlServer
-from gateway.sandbox.link import ChainLink
-from gateway.sandbox.node import Node
+from gateway.sandbox.link import SERVER_TIMEOUT, ChainLink
+from gateway.sandbox.node import SYNC_DELAY, Node
 from gateway.sandbox.processes import die_with_parent, report_ready
 from gateway.sandbox.server import WalletServer
 from gateway.sandbox.storage import Journal
@@ -30,6 +30,11 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--journal", type=Path, required=True, help="file for executed calls")
     parser.add_argument("--load", action="store_true", help="load the wallet at once; the real one waits to be told")
     parser.add_argument("--start-delay", type=float, default=0.0, metavar="S", help="seconds before it listens")
+    parser.add_argument("--lost", action="store_true", help="never meet the chain, until the switch heal is thrown")
+    parser.add_argument("--server-timeout", type=float, default=SERVER_TIMEOUT, metavar="S", help="wait for the chain")
+    parser.add_argument(
+        "--sync-delay", type=float, default=SYNC_DELAY, metavar="S", help="until a new address is saved"
+    )
     parser.add_argument("--die-with-parent", type=int, metavar="PID", help="end when this parent ends")
     return parser
 
@@ -50,7 +55,8 @@ def main(arguments: list[str] | None = None) -> None:
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     time.sleep(chosen.start_delay)
-    node = Node(chosen.seed, chosen.data, ChainLink(host, int(port)))
+    link = ChainLink(host, int(port), timeout=chosen.server_timeout, lost=chosen.lost)
+    node = Node(chosen.seed, chosen.data, link, sync_delay=chosen.sync_delay)
     control = ControlServer(chosen.control, node)
     server = WalletServer(chosen.port, node, Journal(chosen.journal), chosen.user, password)
     if chosen.load:

@@ -18,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from gateway.sandbox.link import SERVER_TIMEOUT
+from gateway.sandbox.node import SYNC_DELAY
 from gateway.sandbox.processes import read_ready
 from gateway.sandbox.storage import read_journal
 
@@ -39,6 +41,9 @@ class Fleet:
         load: load the wallets at each start; the real daemons wait to be told.
         delays: seconds each daemon takes before it listens, by index; missing ones take none.
         ports: RPC ports, by index; missing ones are free ones.
+        connected: let the daemons find the chain; else they never meet it until ``control(i, "heal")``.
+        server_timeout: seconds a daemon waits for a chain that is lost or silent.
+        sync_delay: seconds until a new address is known to the server, and so saved; a kill before loses it.
     """
 
     def __init__(
@@ -52,12 +57,17 @@ class Fleet:
         load: bool = True,
         delays: Sequence[float] = (),
         ports: Sequence[int] = (),
+        connected: bool = True,
+        server_timeout: float = SERVER_TIMEOUT,
+        sync_delay: float = SYNC_DELAY,
     ) -> None:
         self.directory = Path(directory)
         self.user = user
         self.password = password
         self._seed = seed
-        self._load = load
+        self._flags = ["--load"] * load + ["--lost"] * (not connected)
+        self._server_timeout = server_timeout
+        self._sync_delay = sync_delay
         self._delays = [*delays, *[0.0] * n][:n]
         self._ports = [*ports, *[0] * n][:n]
         self._controls = [0] * n
@@ -95,6 +105,10 @@ class Fleet:
     def port(self, index: int) -> int:
         """The RPC port of a daemon; it stays the same over restarts."""
         return self._ports[index]
+
+    def control_port(self, index: int) -> int:
+        """Where the switches of a daemon are thrown; it stays the same over restarts."""
+        return self._controls[index]
 
     def url(self, index: int) -> str:
         """Where a daemon is reached, without credentials."""
@@ -137,12 +151,12 @@ class Fleet:
 
     def chain(self, command: str, **arguments: object) -> dict[str, Any]:
         """Ask the chain: ``chain("mine", blocks=1)``, ``chain("fund", address=A, sats=1000)``, ``chain("height")``."""
-        return _ask(self.chain_port, {"cmd": command, **arguments})
+        return tell(self.chain_port, {"cmd": command, **arguments})
 
     def control(self, index: int, command: str, value: float | None = None) -> dict[str, Any]:
         """Throw a switch of a daemon, such as ``control(0, "behind", 3)``; see `gateway.sandbox.control`."""
         asked: dict[str, object] = {"cmd": command} if value is None else {"cmd": command, "value": value}
-        return _ask(self._controls[index], asked)
+        return tell(self._controls[index], asked)
 
     # Mischief
 
@@ -209,8 +223,10 @@ class Fleet:
             "password-env": PASSWORD_VARIABLE,
             "journal": self.journal_path(index),
             "start-delay": self._delays[index],
+            "server-timeout": self._server_timeout,
+            "sync-delay": self._sync_delay,
         }
-        arguments = [f"--{name}={value}" for name, value in options.items()] + ["--load"] * self._load
+        arguments = [f"--{name}={value}" for name, value in options.items()] + self._flags
         self._processes[index] = _launch("gateway.sandbox.daemon", arguments, {PASSWORD_VARIABLE: self.password})
 
     def _wait(self, index: int) -> None:
@@ -251,7 +267,7 @@ def _wait_ready(process: subprocess.Popen[str]) -> dict[str, int]:
     return read_ready(line)
 
 
-def _ask(port: int, question: dict[str, object]) -> dict[str, Any]:
+def tell(port: int, question: dict[str, object]) -> dict[str, Any]:
     """One JSON line there and one back; raises RuntimeError with the text of a refusal."""
     with socket.create_connection(("127.0.0.1", port), timeout=_ANSWER_TIMEOUT) as line:
         line.sendall(json.dumps(question).encode() + b"\n")

@@ -8,6 +8,7 @@ import contextlib
 import json
 import socket
 import threading
+import time
 from typing import Any
 
 from gateway.sandbox.ledger import START_HEIGHT, Event, View
@@ -15,27 +16,45 @@ from gateway.sandbox.ledger import START_HEIGHT, Event, View
 SERVER_TIMEOUT = 30.0
 """How long the daemon waits for its server, in seconds; all its other callers wait with it."""
 
+PING_TIMEOUT = 301.0
+"""After so many seconds of silence a daemon that nobody made ask its server finds out by itself."""
+
+NEVER_CONNECTED_HEIGHT = 100
+"""What a daemon that never met its server tells as the height: that of its built-in checkpoint."""
+
 _CONNECT_TIMEOUT = 5.0
 
 
 class NoAnswerError(Exception):
-    """The server cannot be reached, or said nothing for SERVER_TIMEOUT."""
+    """The server cannot be reached, or said nothing for as long as the daemon waits."""
 
 
 class ChainLink:
-    """The subscription of one daemon, and its questions to the chain."""
+    """The subscription of one daemon, and its questions to the chain.
 
-    def __init__(self, host: str, port: int, *, timeout: float = SERVER_TIMEOUT) -> None:
+    Args:
+        host: of the chain.
+        port: of the chain.
+        timeout: how long a question waits for its answer.
+        lost: whether the switch of that name is thrown from the start.
+    """
+
+    def __init__(self, host: str, port: int, *, timeout: float = SERVER_TIMEOUT, lost: bool = False) -> None:
         self.host = host
         self.port = port
         self.timeout = timeout
-        self.view = View()
-        self.lost = False
+        self.view = View(height=NEVER_CONNECTED_HEIGHT)
+        self.lost = lost
         """Switch: the connection is gone and does not come back."""
-        self.silent = False
-        """Switch: the server takes everything and says nothing."""
         self.spoke = threading.Event()
-        """Set by another thread to end the wait for a silent server at once."""
+        """Set by another thread to end the wait for a lost or silent server at once."""
+        if not lost:
+            self.spoke.set()
+        self._silent_since: float | None = None
+        self._noticed = False
+        """Whether the daemon has found out that its server is silent."""
+        self._unsent: list[dict[str, object]] = []
+        """Payments that waited in vain; they go out with the next connection, whatever their callers were told."""
         self._events: list[Event] = []
         self._behind = 0
         self._socket: socket.socket | None = None
@@ -47,22 +66,37 @@ class ChainLink:
         return self._socket is not None
 
     @property
+    def online(self) -> bool:
+        """Whether news can come in, whatever `connected` says."""
+        return self.connected and not self.lost and self._silent_since is None
+
+    @property
     def server_height(self) -> int:
-        """The height the server told, 0 while there is no connection."""
-        return self.view.height if self.connected else 0
+        """The height the server told; 0 without a connection, and once its silence was noticed."""
+        if self._silent_since is not None:
+            self._noticed |= time.monotonic() - self._silent_since > PING_TIMEOUT
+        return self.view.height if self.connected and not self._noticed else 0
 
     def look(self) -> bool:
         """Take in what has arrived and say whether the view has changed; connects first where that is due."""
         if self.lost:
             self._hang_up()
             return False
-        if self.silent:
+        if self._silent_since is not None:
             return False
+        while self._unsent:
+            with contextlib.suppress(OSError, ValueError):
+                self._put(self._unsent[0])
+            del self._unsent[0]
         if self._socket is None:
             self._connect()
         elif not self._read_waiting():
             return False
         return self._catch_up()
+
+    def fall_silent(self) -> None:
+        """Switch: the server takes everything and says nothing."""
+        self._silent_since = time.monotonic()
 
     def stay_behind(self, blocks: int) -> None:
         """Switch: show the chain as it was that many blocks ago; 0 shows all of it again."""
@@ -75,28 +109,35 @@ class ChainLink:
 
     def heal(self) -> None:
         """Undo all switches."""
-        self.lost = self.silent = False
+        self.lost = self._noticed = False
+        self._silent_since = None
         self.stay_behind(0)
 
     def ask(self, **question: object) -> dict[str, Any]:
-        """One question on a connection of its own; raises NoAnswerError after the time-out, or at once when lost."""
-        if self.lost:
-            raise NoAnswerError
-        try:
-            if self.silent:
-                self._wait_in_vain()
-            with socket.create_connection((self.host, self.port), timeout=self.timeout) as line:
-                line.sendall(json.dumps(question).encode() + b"\n")
-                with line.makefile("rb") as file:
-                    answer: dict[str, Any] = json.loads(file.readline())
-        except (OSError, ValueError):
-            raise NoAnswerError from None
-        return answer
+        """One question on a connection of its own; raises NoAnswerError after the time-out.
 
-    def _wait_in_vain(self) -> None:
-        """Wait as for a server that accepts and never answers, unless it is healed meanwhile."""
-        if not self.spoke.wait(self.timeout):
-            raise TimeoutError
+        A lost server makes its callers wait as long as a silent one.  A broadcast that nobody answered is not
+        withdrawn: it goes out when the server is back.
+        """
+        try:
+            if not self.spoke.wait(self.timeout):
+                raise TimeoutError
+            return self._put(question)
+        except ConnectionRefusedError:
+            time.sleep(self.timeout)
+        except (OSError, ValueError):
+            self._noticed = self._silent_since is not None
+        if question.get("cmd") == "broadcast":
+            self._unsent.append(question)
+        raise NoAnswerError
+
+    def _put(self, question: dict[str, object]) -> dict[str, Any]:
+        """Ask the chain without regard to switches; raises OSError or ValueError."""
+        with socket.create_connection((self.host, self.port), timeout=self.timeout) as line:
+            line.sendall(json.dumps(question).encode() + b"\n")
+            with line.makefile("rb") as file:
+                answer: dict[str, Any] = json.loads(file.readline())
+        return answer
 
     def _connect(self) -> None:
         """Subscribe anew: all events come again, the view is rebuilt from them."""
@@ -104,7 +145,7 @@ class ChainLink:
             line = socket.create_connection((self.host, self.port), timeout=_CONNECT_TIMEOUT)
         except OSError:
             return
-        self._events, self._partial, self.view = [], b"", View()
+        events, self._events, self._partial = self._events, [], b""
         try:
             line.sendall(b'{"cmd": "subscribe"}\n')
             ready = False
@@ -114,10 +155,12 @@ class ChainLink:
                     raise ConnectionResetError
                 ready = self._take(received)
         except OSError:
+            self._events = events
             line.close()
             return
         line.settimeout(0.0)
         self._socket = line
+        self.view = View()
 
     def _read_waiting(self) -> bool:
         """Read what lies in the socket's buffer, without waiting; says whether there was anything."""

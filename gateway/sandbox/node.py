@@ -1,7 +1,7 @@
 """One daemon's state between calls: its wallet, its line to the chain, its switches.
 
-The rule: the wallet file is written only where the real daemon writes it (stop, close_wallet, invoices); all
-else lives in memory and is lost with the process.
+The rule: the wallet file is written only where the real daemon writes it (stop, close_wallet, invoices, and a
+moment after the wallet came in step with its server); all else lives in memory and is lost with the process.
 """
 
 import copy
@@ -19,13 +19,18 @@ MEBIBYTE = 1024 * 1024
 MAX_LEAK = 1024 * MEBIBYTE
 """The leak stops here, so that a forgotten switch does not take the machine with it."""
 
+SYNC_DELAY = 0.07
+"""Seconds between something new in the wallet and its being in step with the server again, and saved.
+
+Measured: a kill 0.05 s after createnewaddress lost the address, one after 0.1 s did not."""
+
 Order = tuple[str, float]
 
 
 class Node:
     """What the commands work on."""
 
-    def __init__(self, seed: str, directory: Path, link: ChainLink) -> None:
+    def __init__(self, seed: str, directory: Path, link: ChainLink, *, sync_delay: float = SYNC_DELAY) -> None:
         self.seed = seed
         self.file = WalletFile(directory)
         self.link = link
@@ -33,13 +38,17 @@ class Node:
         """Whether the wallet is among those that list_wallets and getinfo show."""
         self.current: Wallet | None = None
         """The wallet that commands use; after close_wallet it is still there, cut off from file and chain."""
-        self.synchronized = False
         self.running = True
-        self.wrong_balance = False
         self.orders: SimpleQueue[Order] = SimpleQueue()
         """Switches thrown by the control port, obeyed before the next call."""
         self.thawed = threading.Event()
         self.thawed.set()
+        self._sync_delay = sync_delay
+        self._sync_due: float | None = None
+        """When the wallet will be in step with its server, if it is not now; in monotonic time."""
+        self._was_synchronized = False
+        self._known_addresses = 0
+        self._history: list[tuple[str, int]] = []
         self._slow = 0.0
         self._leak = 0
         self._leaked = bytearray()
@@ -48,8 +57,14 @@ class Node:
     def wallet(self) -> Wallet:
         """The wallet for a command that needs one; raises the same bare error as the real daemon without one."""
         if self.current is None:
-            raise BaseException("Wallet not loaded")  # noqa: TRY002 - callers see the name of the error
+            text = "Wallet not loaded. Use 'electron-cash daemon load_wallet'"
+            raise BaseException(text)  # noqa: TRY002 - callers see the name of the error
         return self.current
+
+    @property
+    def synchronized(self) -> bool:
+        """Whether the wallet was in step with its server once, and nothing was made since that it has not heard of."""
+        return self._was_synchronized and (self._sync_due is None or self.link.online)
 
     def before_call(self) -> None:
         """What happens before each call: switches, frozen or slow moments, news from the chain."""
@@ -61,14 +76,23 @@ class Node:
             self._leaked += b"\x01" * self._leak
         if self._slow:
             time.sleep(self._slow)
-        changed = self.link.look()
+        self._catch_up()
+
+    def after_call(self) -> None:
+        """Notice what a call has made: new addresses have to be told to the server before they are saved."""
+        if self.loaded and self.current is not None and len(self.current.addresses()) != self._known_addresses:
+            self._expect_sync(self.current)
+
+    def between_calls(self) -> None:
+        """What goes on while nobody calls; a daemon without connection does not try for a new one here."""
         if self.link.connected:
-            self.synchronized = True
-        if self.loaded and self.current is not None:
-            rebuilt = self.current.view is not self.link.view
-            self.current.view = self.link.view
-            if changed or rebuilt:
-                self.current.synchronize()
+            self._catch_up()
+
+    def patience(self, most: float) -> float:
+        """How long to wait for a call before something else is due, in seconds."""
+        if self._sync_due is None or not self.link.online:
+            return most
+        return min(most, max(0.0, self._sync_due - time.monotonic()))
 
     def load(self) -> None:
         """Load the wallet from its file; a wallet that is loaded already stays as it is."""
@@ -76,11 +100,20 @@ class Node:
             self.link.look()
             self.current = Wallet(self.seed, self.file.read(), self.link.view)
             self.loaded = True
-            self.wrong_balance = False
+            self._known_addresses = len(self.current.addresses())
+            self._history = []
+            self._sync_due = None
+            # The real one needs a moment for it; here a wallet is in step once it is loaded, if it has a server.
+            self._was_synchronized = self.link.online
+            if self.link.online:
+                self.current.synchronize()
+                self._known_addresses = len(self.current.addresses())
+                self._history = self.current.history()
+                self.save()
 
     def save(self) -> None:
-        """Write the wallet file, if the wallet is loaded; what a closed wallet was told is never saved."""
-        if self.loaded and self.current is not None:
+        """Write the wallet file, also for a wallet that was closed: nothing tells its commands that it was."""
+        if self.current is not None:
             self.file.write(self.current.notes)
 
     def close(self) -> bool:
@@ -88,9 +121,43 @@ class Node:
         if not self.loaded or self.current is None:
             return False
         self.save()
-        self.current.view = copy.deepcopy(self.current.view)
+        self.current.see(copy.deepcopy(self.link.view))
         self.loaded = False
+        self._sync_due = None
         return True
+
+    def stop(self) -> None:
+        """End after the call that runs; the only end that saves the wallet."""
+        if self.loaded:
+            self.save()
+        self.running = False
+
+    def _catch_up(self) -> None:
+        """Take in what the chain said, and finish what is due."""
+        changed = self.link.look()
+        wallet = self.current
+        if not self.loaded or wallet is None:
+            return
+        if self.link.online:
+            self._was_synchronized = True
+        if changed or not wallet.sees(self.link.view):
+            wallet.see(self.link.view)
+            if self.link.online:
+                wallet.synchronize()
+            before, self._history = self._history, wallet.history()
+            if self._history != before or len(wallet.addresses()) != self._known_addresses:
+                self._expect_sync(wallet)
+        if self._sync_due is not None and self.link.online and time.monotonic() >= self._sync_due:
+            self._sync_due = None
+            self.save()
+            # An address made by hand may have a history that widens the horizon.
+            wallet.synchronize()
+            if len(wallet.addresses()) != self._known_addresses:
+                self._expect_sync(wallet)
+
+    def _expect_sync(self, wallet: Wallet) -> None:
+        self._known_addresses = len(wallet.addresses())
+        self._sync_due = time.monotonic() + self._sync_delay
 
     def _obey(self) -> None:
         while True:
@@ -111,12 +178,15 @@ class Node:
             case "lose_chain":
                 self.link.lost = True
             case "silent_chain":
-                self.link.silent = True
+                self.link.fall_silent()
             case "wrong_balance":
-                self.wrong_balance = True
+                if self.current is not None:
+                    self.current.miss_newest()
             case "unload":
                 self.loaded, self.current = False, None
             case "heal":
-                self._slow, self._leak, self.wrong_balance = 0.0, 0, False
+                self._slow, self._leak = 0.0, 0
                 self._leaked = bytearray()
+                if self.current is not None:
+                    self.current.missed.clear()
                 self.link.heal()

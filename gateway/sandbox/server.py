@@ -79,7 +79,10 @@ class WalletServer(SimpleJSONRPCServer):  # type: ignore[misc]  # the library ha
         while self._node.running:
             # A frozen daemon does not accept either; the kernel goes on taking connections for it.
             self._node.thawed.wait()
+            self.timeout = self._node.patience(ACCEPT_POLL)
             self.handle_request()
+            if self._node.thawed.is_set():
+                self._node.between_calls()
         self.server_close()
 
     def authenticate(self, header: str | None) -> None:
@@ -106,6 +109,7 @@ class WalletServer(SimpleJSONRPCServer):  # type: ignore[misc]  # the library ha
         """Carry out one call, and write it down before its caller can have the answer."""
         self._node.before_call()
         answer = super()._dispatch(method, params, config)
+        self._node.after_call()
         if method in self.funcs:
             self._journal.append(self._call_id, method, params, _outcome(answer))
         return answer

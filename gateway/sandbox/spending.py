@@ -5,6 +5,7 @@ state gives the same bytes, and nothing is reserved or sent.
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,12 +16,22 @@ from gateway.sandbox.wallet import Coin, Wallet
 FEE_PER_KB = 1000
 """Satoshis for 1,000 bytes, as getinfo and getfeerate tell it."""
 
-# Sizes of what a payment to and from key hashes holds, in bytes.
-_FRAME, _INPUT, _OUTPUT = 10, 148, 34
+DUST = 546
+"""A rest below this goes to the fee: no server takes so small an output."""
+
+MAX_FEERATE = 50
+"""Satoshis a byte; a payment that costs more is refused."""
+
+# Sizes of what a payment holds, in bytes; an output has its script besides.
+_FRAME, _INPUT, _OUTPUT, _KEY_HASH_SCRIPT = 10, 141, 9, 25
 
 
 class NotEnoughFunds(Exception):  # noqa: N818 - callers know the real daemon's error by this name
     """The coins that may be spent do not suffice."""
+
+
+class ExcessiveFee(Exception):  # noqa: N818 - the same
+    """More than MAX_FEERATE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +42,8 @@ class Wish:
     """Scripts and satoshis; None as satoshis means all there is, for one output at most."""
     fee: int | None = None
     """Satoshis; estimated from the size where it is None."""
+    feerate: float | None = None
+    """Satoshis a byte; FEE_PER_KB where it is None."""
     from_address: str | None = None
     change_address: str | None = None
     unsigned: bool = False
@@ -38,14 +51,21 @@ class Wish:
 
 
 def assemble(wallet: Wallet, wish: Wish) -> Transaction:
-    """The transaction that fulfils a wish; raises NotEnoughFunds."""
+    """The transaction that fulfils a wish, in the order of BIP 69; raises NotEnoughFunds or ExcessiveFee."""
+    if not wish.outputs:
+        raise ValueError("min() arg is an empty sequence")
     coins = _spendable(wallet, wish.from_address)
     if sum(1 for _, value in wish.outputs if value is None) > 1:
-        raise RuntimeError("More than one output set to spend max")
+        raise BaseException("More than one output set to spend max")  # noqa: TRY002 - callers see the name
     if any(value is None for _, value in wish.outputs):
         chosen, outputs = coins, _spend_all(coins, wish)
     else:
         chosen, outputs = _spend_some(wallet, coins, wish)
+    fee = sum(coin.output.value for coin in chosen) - sum(made.value for made in outputs)
+    if fee > MAX_FEERATE * _size(len(chosen), [made.script for made in outputs]):
+        raise ExcessiveFee
+    chosen.sort(key=lambda coin: (coin.outpoint.txid, coin.outpoint.index))
+    outputs.sort(key=lambda made: (made.value, made.script))
     inputs = tuple(Input(coin.outpoint) for coin in chosen)
     locktime = wallet.view.height if wish.locktime is None else wish.locktime
     unsigned = Transaction(inputs, tuple(outputs), locktime)
@@ -71,7 +91,7 @@ def _spendable(wallet: Wallet, from_address: str | None) -> list[Coin]:
 
 def _spend_all(coins: list[Coin], wish: Wish) -> list[Output]:
     fixed = sum(value for _, value in wish.outputs if value is not None)
-    rest = sum(coin.output.value for coin in coins) - fixed - _fee(wish, len(coins), len(wish.outputs))
+    rest = sum(coin.output.value for coin in coins) - fixed - _fee(wish, len(coins), change=False)
     if rest <= 0:
         raise NotEnoughFunds
     return [Output(rest if value is None else value, script) for script, value in wish.outputs]
@@ -82,19 +102,28 @@ def _spend_some(wallet: Wallet, coins: list[Coin], wish: Wish) -> tuple[list[Coi
     chosen: list[Coin] = []
     for coin in coins:
         chosen.append(coin)
-        rest = sum(one.output.value for one in chosen) - wanted - _fee(wish, len(chosen), len(wish.outputs) + 1)
-        if rest >= 0:
+        rest = sum(one.output.value for one in chosen) - wanted
+        if rest >= _fee(wish, len(chosen), change=False):
             break
     else:
         raise NotEnoughFunds
+    rest -= _fee(wish, len(chosen), change=True)
     outputs = [Output(value, script) for script, value in wish.outputs if value is not None]
-    if rest > 0:
+    if rest >= DUST:
         change = wish.change_address or wallet.change_address()
         outputs.append(Output(rest, addresses.parse(change).script))
     return chosen, outputs
 
 
-def _fee(wish: Wish, inputs: int, outputs: int) -> int:
+def _fee(wish: Wish, inputs: int, *, change: bool) -> int:
     if wish.fee is not None:
         return wish.fee
-    return -(-(_FRAME + inputs * _INPUT + outputs * _OUTPUT) * FEE_PER_KB // 1000)
+    size = _size(inputs, [script for script, _ in wish.outputs])
+    if change:
+        size += _OUTPUT + _KEY_HASH_SCRIPT
+    return math.ceil(size * (FEE_PER_KB / 1000 if wish.feerate is None else wish.feerate))
+
+
+def _size(inputs: int, scripts: Sequence[str]) -> int:
+    """How many bytes a signed payment will have, about."""
+    return _FRAME + inputs * _INPUT + sum(_OUTPUT + len(script) // 2 for script in scripts)

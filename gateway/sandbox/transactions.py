@@ -15,8 +15,8 @@ COIN = 100_000_000
 _PREFIXED = {0xFD: "<H", 0xFE: "<I", 0xFF: "<Q"}
 
 
-class UndecodableError(ValueError):
-    """The text is not a transaction."""
+class SerializationError(Exception):
+    """The text is not a transaction; callers know the real daemon's error by this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +86,11 @@ class Transaction:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a transaction from hexadecimal; raises UndecodableError where the text is anything else."""
+        """Read a transaction from hexadecimal; raises SerializationError where the text is anything else."""
         try:
             return cls._read(_Reader(bytes.fromhex(text)))
         except (ValueError, struct.error, IndexError, TypeError) as error:
-            raise UndecodableError(f"not a transaction: {error}") from None
+            raise SerializationError(f"not a transaction: {error}") from None
 
     @classmethod
     def _read(cls, reader: "_Reader") -> Self:
@@ -106,7 +106,7 @@ class Transaction:
             outputs.append(Output(value, reader.take(reader.count()).hex()))
         locktime = reader.number("<I")
         if reader.rest or not inputs or not outputs:
-            raise UndecodableError("bytes left over" if reader.rest else "no inputs or no outputs")
+            raise SerializationError("extra junk at the end" if reader.rest else "no inputs or no outputs")
         return cls(tuple(inputs), tuple(outputs), locktime, version)
 
 
@@ -118,7 +118,7 @@ class _Reader:
 
     def take(self, size: int) -> bytes:
         if size > len(self.rest):
-            raise UndecodableError("ends too early")
+            raise SerializationError("ends too early")
         taken, self.rest = self.rest[:size], self.rest[size:]
         return taken
 

@@ -5,14 +5,15 @@ frozen coins) is in `Notes`, and everything else follows from the seed, the note
 daemons with equal notes and views answer alike, and with different ones they differ as the real ones do.
 """
 
+import copy
 import hashlib
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from gateway.sandbox import addresses
-from gateway.sandbox.ledger import View
-from gateway.sandbox.transactions import COIN, Outpoint, Output
+from gateway.sandbox.ledger import Event, View
+from gateway.sandbox.transactions import COIN, Outpoint, Output, Transaction
 
 GAP_LIMIT = 20
 """How many addresses past the last old one a wallet watches; the same for receiving and for change."""
@@ -29,6 +30,7 @@ class Notes:
     """How many receiving addresses were derived."""
     change: int = 0
     labels: dict[str, str] = field(default_factory=dict)
+    """By txid, by address in the older form, or by any other text that a caller chose, which is never looked up."""
     frozen: list[str] = field(default_factory=list)
     """Addresses whose coins are not spent."""
     frozen_coins: list[str] = field(default_factory=list)
@@ -61,18 +63,61 @@ class Balance:
 
 
 class Wallet:
-    """A seed, the notes about it, and the view of the chain that the daemon has."""
+    """A seed, the notes about it, and the view of the chain that the daemon has.
+
+    A new one without a single note has no addresses: they are made when it first meets its server.
+    """
 
     def __init__(self, seed: str, notes: Notes, view: View) -> None:
         self.seed = seed
         self.notes = notes
         self.view = view
+        """The chain as this wallet sees it: what the daemon knows, and its own transactions that were never sent."""
+        self.missed: set[str] = set()
+        """Transactions that it does not see although it thinks that it does."""
+        self._base = view
+        self._local: dict[str, Transaction] = {}
         self.receiving: list[str] = []
         self.change: list[str] = []
         self._scripts: dict[str, str] = {}
         self._index: dict[str, tuple[bool, int]] = {}
         self._derive()
-        self.synchronize()
+
+    # The chain
+
+    def sees(self, view: View) -> bool:
+        """Whether the wallet looks at this view."""
+        return self._base is view
+
+    def see(self, view: View) -> None:
+        """Look at a view, new or changed; own transactions that the chain has or excludes are no longer local."""
+        self._base = view
+        self._local = {txid: tx for txid, tx in self._local.items() if txid not in view.transactions}
+        if not self._local:
+            self.view = view
+            return
+        self.view = copy.deepcopy(view)
+        for txid, tx in list(self._local.items()):
+            if self.view.missing(tx):
+                del self._local[txid]
+            else:
+                self.view.apply([Event(tx=tx)])
+
+    def add_local(self, tx: Transaction) -> None:
+        """Count a transaction as made although nobody else has heard of it; a restart forgets it."""
+        self._local[tx.txid] = tx
+        self.see(self._base)
+
+    def miss_newest(self) -> None:
+        """Stop seeing the newest receipt that is unspent, else the newest transaction."""
+        txids = [txid for txid, _ in self.transactions()]
+        unspent = {coin.outpoint.txid for coin in self.coins()}
+        receipts = [txid for txid in txids if txid in unspent and not self.spends_own(txid)]
+        self.missed.update((receipts or txids)[-1:])
+
+    def history(self) -> list[tuple[str, int]]:
+        """The wallet's transactions with their heights: it is saved when they have changed."""
+        return [(txid, self.view.heights[txid]) for txid, _ in self.transactions()]
 
     # Addresses
 
@@ -122,7 +167,8 @@ class Wallet:
 
     def history_of(self, address: str) -> list[str]:
         """The txids that touched an own address, oldest first."""
-        return self.view.touching.get(self._scripts[address], [])
+        found = self.view.touching.get(self._scripts[address], [])
+        return [txid for txid in found if txid not in self.missed] if self.missed else found
 
     # Coins
 
@@ -130,7 +176,7 @@ class Wallet:
         """All unspent outputs of the wallet, frozen ones too, in the order of addresses and history."""
         found = []
         for address, script in self._scripts.items():
-            for txid in self.view.touching.get(script, []):
+            for txid in self.history_of(address):
                 for index, output in enumerate(self.view.transactions[txid].outputs):
                     outpoint = Outpoint(txid, index)
                     if output.script == script and outpoint in self.view.coins:
@@ -160,6 +206,22 @@ class Wallet:
         order = {txid: place for place, txid in enumerate(self.view.transactions)}
         return [(txid, self._effect(txid, own)) for txid in sorted(txids, key=order.__getitem__)]
 
+    def spends_own(self, txid: str) -> bool:
+        """Whether a transaction spends a coin of this wallet; without that it is a plain receipt."""
+        spent = [self.view.output(one.spent) for one in self.view.transactions[txid].inputs]
+        own = set(self._scripts.values())
+        return any(output is not None and output.script in own for output in spent)
+
+    def label_of(self, txid: str) -> str:
+        """The label of a transaction: its own, else those of the addresses that a receipt paid to."""
+        label = self.notes.labels.get(txid, "")
+        if label or self.spends_own(txid):
+            return label
+        paid = dict.fromkeys(made.script for made in self.view.transactions[txid].outputs)
+        own = [address for address, script in self._scripts.items() if script in paid]
+        labels = [self.notes.labels.get(storage_key(address), "") for address in own]
+        return ", ".join(filter(None, labels))
+
     # Invoices
 
     def request_id(self, address: str, moment: int) -> str:
@@ -179,19 +241,25 @@ class Wallet:
             ]
         return payments
 
-    def request_status(self, address: str, now: float) -> tuple[str, list[str]]:
-        """The state of the invoice of an address, and the txids that paid it."""
+    def request_status(self, address: str, now: float) -> tuple[str, list[str], int | None]:
+        """The state of an invoice, the txids that paid to it, and the confirmations where the sum is reached.
+
+        A later payment to an invoice that was paid makes it unconfirmed again, there as here.
+        """
         asked = self.notes.requests[address]
         total = 0
         txids = []
+        reached = None
         for confirmations, value, txid in sorted(self.received(address), reverse=True):
             total += value
             txids.append(txid)
-            if total >= asked["amount"]:
-                return ("Paid" if confirmations else "Unconfirmed"), txids
-        if asked["exp"] and asked["time"] + asked["exp"] < now:
-            return "Expired", txids
-        return "Pending", txids
+            if total >= (asked["amount"] or 0):
+                reached = confirmations
+        if reached is not None:
+            return ("Paid" if reached else "Unconfirmed"), txids, reached
+        if asked["exp"] is not None and asked["time"] + asked["exp"] < now:
+            return "Expired", txids, None
+        return "Pending", txids, None
 
     # Inside
 
@@ -228,11 +296,16 @@ def satoshis(amount: object) -> int:
     return int(COIN * Decimal(amount))  # type: ignore[arg-type]  # whatever a caller sent; Decimal judges it
 
 
+def storage_key(address: str) -> str:
+    """Under what the label of an address is kept: setlabel with another form of it labels nothing."""
+    return addresses.parse(address).legacy
+
+
 def coins_text(sats: int) -> str:
     """Satoshis as coins, in the words of a balance: ``0.899997``, ``0``, ``1E-8``."""
     return str(Decimal(sats) / COIN)
 
 
 def plain_text(sats: int) -> str:
-    """Satoshis as coins, in the words of a history and of an invoice: ``0.009``, ``1.``, ``-0.000003``."""
+    """Satoshis as coins, in the words of a history and of an invoice: ``0.009``, ``1.``, ``-0.000003``, ``0.``."""
     return f"{Decimal(sats) / COIN:.8f}".rstrip("0")

@@ -13,6 +13,12 @@ from dataclasses import dataclass, field
 Lookup = Callable[[str, int], Awaitable[list[str]]]
 """Returns the numeric addresses of a name, best first; raises OSError."""
 
+STALE_FOR = 1.0
+"""Seconds for which an earlier answer stands in when nobody could be asked."""
+
+UNKNOWN_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+"""What look-ups say when they were answered, and the answer is that there is no such name."""
+
 
 @dataclass(slots=True)
 class _Entry:
@@ -20,8 +26,9 @@ class _Entry:
 
     addresses: list[str] = field(default_factory=list)
     good_until: float = 0.0
-    turn: int = 0
-    pending: "asyncio.Task[list[str]] | None" = None
+    failed: str = ""
+    """The address that failed last; the one after it is used."""
+    pending: "asyncio.Task[None] | None" = None
 
 
 async def system_lookup(host: str, port: int) -> list[str]:
@@ -63,30 +70,49 @@ class Resolver:
         loop = asyncio.get_running_loop()
         entry = self._entries.setdefault(host, _Entry())
         if not entry.addresses or loop.time() >= entry.good_until:
-            entry.addresses = await self._ask(entry, host, port)
-            entry.good_until = loop.time() + self.ttl
-        return entry.addresses[entry.turn % len(entry.addresses)]
+            if entry.pending is None:
+                entry.pending = loop.create_task(self._ask(entry, host, port))
+                entry.pending.add_done_callback(_heard)
+            # whoever leaves does not end the question for the others
+            await asyncio.shield(entry.pending)
+        addresses = entry.addresses
+        if entry.failed in addresses:
+            return addresses[(addresses.index(entry.failed) + 1) % len(addresses)]
+        return addresses[0]
 
-    async def _ask(self, entry: _Entry, host: str, port: int) -> list[str]:
-        """Ask once for all who want to know; whoever leaves does not end the question for the others."""
-        if entry.pending is None:
-            entry.pending = asyncio.ensure_future(self._lookup(host, port))
-        pending = entry.pending
+    async def _ask(self, entry: _Entry, host: str, port: int) -> None:
+        """Ask once for all who want to know, and note the answer also when all of them have left."""
+        loop = asyncio.get_running_loop()
         try:
-            found = await asyncio.shield(pending)
-        except OSError:
-            entry.addresses = []
-            raise
+            found = await self._lookup(host, port)
+            if not found:
+                raise socket.gaierror(socket.EAI_NONAME, f"{host} has no address")
+            entry.addresses, entry.good_until = found, loop.time() + self.ttl
+        except OSError as error:
+            is_unknown = isinstance(error, socket.gaierror) and error.errno in UNKNOWN_NAME
+            if is_unknown or not entry.addresses:
+                entry.addresses = []
+                raise
+            # the name server is away, the daemon need not be
+            entry.good_until = loop.time() + STALE_FOR
         finally:
-            if pending.done() and entry.pending is pending:
-                entry.pending = None
-        if not found:
-            raise OSError(f"{host} has no address")
-        return found
+            entry.pending = None
 
-    def failed(self, host: str) -> None:
-        """Hear that a connection to the current address failed: look up again, and take the next one."""
+    def failed(self, host: str, address: str) -> None:
+        """Hear that a connection to an address failed: look the name up again, and take the next one."""
         entry = self._entries.get(host)
         if entry is not None:
             entry.good_until = 0.0
-            entry.turn += 1
+            entry.failed = address
+
+    def close(self) -> None:
+        """Ask nobody any more."""
+        for entry in self._entries.values():
+            if entry.pending is not None:
+                entry.pending.cancel()
+
+
+def _heard(task: "asyncio.Task[None]") -> None:
+    """Take note of an error that nobody waits for any more."""
+    if not task.cancelled():
+        task.exception()

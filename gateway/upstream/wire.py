@@ -33,6 +33,7 @@ left to the collector it shows up as pauses of ten milliseconds.
 
 import asyncio
 import errno
+import select
 import socket
 import ssl
 from collections.abc import Callable
@@ -56,7 +57,13 @@ IDLE_FOR = 10.0
 IDLE_MOST = 16
 """Kept connections for each target."""
 
-LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN})
+LOOK = 1.0
+"""Seconds between two looks when nothing but kept connections is there."""
+
+LOCAL = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN, errno.EADDRNOTAVAIL, errno.EADDRINUSE}
+)
+"""Errors of connecting that are this machine's; EADDRNOTAVAIL is what Linux says when no port is left."""
 
 KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4))
 """TCP keep-alive, so that a connection whose host vanished ends at last; a frozen process keeps its kernel."""
@@ -92,8 +99,8 @@ class Exchange:
     """One call on the wire."""
 
     __slots__ = (
-        "_protocol", "_request", "_task", "connected_at", "expires_at", "is_over", "on_end", "reused", "sent",
-        "sent_at", "started_at", "target", "whole_at", "wire",
+        "_protocol", "_request", "_task", "address", "connected_at", "expires_at", "is_over", "on_end", "reused",
+        "sent", "sent_at", "started_at", "target", "whole_at", "wire",
     )  # fmt: skip
 
     def __init__(self, wire: "Wire", target: Target, request: bytes, whole: float, on_end: OnEnd, now: float) -> None:
@@ -107,6 +114,8 @@ class Exchange:
         self.connected_at = self.sent_at = 0.0
         self.reused = False
         self.is_over = False
+        self.address = ""
+        """What is dialled; "" while a name is being looked up."""
         self.whole_at = now + whole
         self.expires_at = min(self.whole_at, now + wire.connect)
         self._request = request
@@ -151,8 +160,8 @@ class Exchange:
         """End it because its time is up."""
         if not self.sent:
             reason = "timeout" if self.expires_at >= self.whole_at else "connect_timeout"
-            if self.target.is_name:
-                self.wire.resolver.failed(self.target.host)
+            if self.target.is_name and self.address:
+                self.wire.resolver.failed(self.target.host, self.address)
             self.end(Fate.NOT_SENT, reason)
         elif self._protocol is not None and self._protocol.is_writing:
             self.end(Fate.UNKNOWN, "write_timeout")
@@ -201,11 +210,14 @@ class _Connection(asyncio.Protocol):
         self.body: list[bytes] = []
         self.size = 0
         self.head_size = 0
+        self.headers_size = 0
+        self.status = 0
         self.first_byte_at = 0.0
         self.has_head = False
         self.is_complete = False
         self.is_interim = False
         self.has_length = False
+        self.may_be_kept = False
 
     # -- transport ----------------------------------------------------------------------------------------
 
@@ -292,14 +304,21 @@ class _Connection(asyncio.Protocol):
             self.wants_to_keep = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Note how the body's end will be told."""
-        del value
+        """Note how the body's end will be told; a head beyond its cap is one also when it comes in one piece."""
+        if self.is_complete:
+            return
+        self.headers_size += len(name) + len(value) + 4
+        if self.headers_size > self.wire.max_head:
+            raise _TooLarge
         if name.lower() in (b"content-length", b"transfer-encoding"):
             self.has_length = True
 
     def on_headers_complete(self) -> None:
-        """Note that the head is whole; 1xx heads are passed over."""
-        self.is_interim = 100 <= self.parser.get_status_code() < 200
+        """Note that the head is whole; 1xx heads are passed over, and so is whatever follows a whole answer."""
+        if self.is_complete:
+            return
+        self.status = self.parser.get_status_code()
+        self.is_interim = 100 <= self.status < 200
         self.has_head = not self.is_interim
 
     def on_body(self, data: bytes) -> None:
@@ -313,14 +332,18 @@ class _Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Note that the answer is whole, unless it was an interim one."""
+        if self.is_complete:
+            return
         if self.is_interim:
             self.has_length = False
             return
         self.is_complete = True
+        # asked here, because the parser has forgotten the headers when the next bytes may come
+        self.may_be_kept = self.has_length and self.parser.should_keep_alive()
 
     def _answered(self, exchange: Exchange) -> None:
         body = self.body[0] if len(self.body) == 1 else b"".join(self.body)
-        exchange.end(Fate.ANSWERED, "", self.parser.get_status_code(), body, self.first_byte_at)
+        exchange.end(Fate.ANSWERED, "", self.status, body, self.first_byte_at)
 
     # -- keeping and closing ------------------------------------------------------------------------------
 
@@ -330,9 +353,7 @@ class _Connection(asyncio.Protocol):
         may_keep = (
             keep
             and self.wants_to_keep
-            and self.has_length
-            and self.parser is not None
-            and self.parser.should_keep_alive()
+            and self.may_be_kept
             and self.transport is not None
             and not self.transport.is_closing()
         )
@@ -385,6 +406,7 @@ class Wire:
         self.reused = 0
         self._idle: dict[Target, list[_Connection]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._is_closed = False
 
     def send(self, target: Target, body: bytes, *, whole: float, reuse: bool, on_end: OnEnd) -> Exchange:
         """Send one call; `on_end` is called exactly once, from the loop and never from in here.
@@ -396,9 +418,12 @@ class Wire:
         keep = reuse and target.keep_alive
         now = self.loop.time()
         exchange = Exchange(self, target, target.request(body, keep=keep), whole, on_end, now)
+        if self._is_closed:
+            # not at once: whoever tries again and again must not keep the loop from its last work
+            self.loop.call_later(SWEEP, exchange.end, Fate.NOT_SENT, "aborted")
+            return exchange
         self.live.add(exchange)
-        if self._timer is None:
-            self._timer = self.loop.call_later(SWEEP, self._sweep)
+        self._sweep_within(SWEEP, now)
         connection = self._take_idle(target, now) if keep else None
         if connection is not None:
             exchange.reused = True
@@ -409,7 +434,9 @@ class Wire:
         return exchange
 
     async def close(self) -> None:
-        """End everything that is on the wire and close what is idle."""
+        """End everything that is on the wire and close what is idle; what is sent after this is given up unsent."""
+        self._is_closed = True
+        tasks = [exchange._task for exchange in self.live if exchange._task is not None]  # noqa: SLF001 - one unit, two classes
         for exchange in list(self.live):
             exchange.end(Fate.UNKNOWN if exchange.sent else Fate.NOT_SENT, "aborted")
         for connections in list(self._idle.values()):
@@ -419,7 +446,11 @@ class Wire:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        await asyncio.sleep(0)
+        self.resolver.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for _ in range(3):
+            # a transport that is given up tells its protocol one turn later, one over TLS two
+            await asyncio.sleep(0)
 
     @property
     def idle(self) -> int:
@@ -430,7 +461,7 @@ class Wire:
         """Open one connection to one address and write the request."""
         target = exchange.target
         try:
-            host = await self._address(target)
+            host = exchange.address = await self._address(target)
         except (OSError, UnicodeError):
             exchange._task = None  # noqa: SLF001 - one unit, two classes
             exchange.end(Fate.NOT_SENT, "resolve")
@@ -445,9 +476,10 @@ class Wire:
             )
         except (OSError, ssl.SSLError) as error:
             exchange._task = None  # noqa: SLF001 - one unit, two classes
-            if target.is_name:
-                self.resolver.failed(target.host)
-            exchange.end(Fate.NOT_SENT, _reason(error))
+            reason = _reason(error)
+            if target.is_name and reason != "local":
+                self.resolver.failed(target.host, host)
+            exchange.end(Fate.NOT_SENT, reason)
             return
         exchange._task = None  # noqa: SLF001 - one unit, two classes
         exchange.write_to(connection, self.loop.time())
@@ -465,7 +497,7 @@ class Wire:
             connection = connections.pop()
             if connection.transport is None or connection.transport.is_closing():
                 continue
-            if now - connection.idle_since >= IDLE_FOR:
+            if now - connection.idle_since >= IDLE_FOR or not _is_quiet(connection.transport):
                 connection.drop()
                 continue
             return connection
@@ -473,13 +505,14 @@ class Wire:
 
     def keep(self, connection: _Connection) -> bool:
         """Keep a connection for the next read; False when there are enough."""
+        if self._is_closed:
+            return False
         connections = self._idle.setdefault(connection.target, [])
         if len(connections) >= IDLE_MOST:
             return False
-        connection.idle_since = self.loop.time()
+        connection.idle_since = now = self.loop.time()
         connections.append(connection)
-        if self._timer is None:
-            self._timer = self.loop.call_later(1.0, self._sweep)
+        self._sweep_within(LOOK, now)
         return True
 
     def forget(self, connection: _Connection) -> None:
@@ -487,6 +520,17 @@ class Wire:
         connections = self._idle.get(connection.target)
         if connections and connection in connections:
             connections.remove(connection)
+        if not connections:
+            self._idle.pop(connection.target, None)
+
+    def _sweep_within(self, seconds: float, now: float) -> None:
+        """See to it that the sweep runs in so many seconds at the latest, and that there is only one."""
+        timer = self._timer
+        if timer is not None:
+            if timer.when() <= now + seconds:
+                return
+            timer.cancel()
+        self._timer = self.loop.call_at(now + seconds, self._sweep)
 
     def _sweep(self) -> None:
         """End what is late, close what was idle too long."""
@@ -497,10 +541,21 @@ class Wire:
         for connections in self._idle.values():
             for connection in [one for one in connections if now - one.idle_since >= IDLE_FOR]:
                 connection.drop()
+        # a listener may have sent something meanwhile, which has set the timer already
         if self.live:
-            self._timer = self.loop.call_later(SWEEP, self._sweep)
+            self._sweep_within(SWEEP, now)
         elif self.idle:
-            self._timer = self.loop.call_later(1.0, self._sweep)
+            self._sweep_within(LOOK, now)
+
+
+def _is_quiet(transport: asyncio.Transport) -> bool:
+    """Whether a kept connection has neither ended nor said anything that the loop has not seen yet."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.fileno() < 0:
+        return False
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLIN)
+    return not poll.poll(0)
 
 
 def _reason(error: OSError | ssl.SSLError) -> str:

@@ -30,7 +30,13 @@ def metrics() -> Metrics:
 async def test_it_tells_alive_from_ready(metrics: Metrics) -> None:
     """Ready fails while a wallet has nobody, and while draining; alive does not."""
     state = State()
-    door = AdminDoor(Admin(port=0), ready=lambda: state.why, draining=lambda: state.draining, registry=metrics.registry)
+    door = AdminDoor(
+        Admin(port=0),
+        ready=lambda: state.why,
+        ailing=lambda: {"main": ["ec-2: wedged: silent"]},
+        draining=lambda: state.draining,
+        registry=metrics.registry,
+    )
     await door.start()
     base = f"http://127.0.0.1:{door.port}"
     async with aiohttp.ClientSession() as session:
@@ -40,7 +46,9 @@ async def test_it_tells_alive_from_ready(metrics: Metrics) -> None:
                 assert response.headers["X-Content-Type-Options"] == "nosniff"
                 return response.status, await response.text()
 
-        assert (await get("/readyz"))[0] == 200
+        code, text = await get("/readyz")
+        assert code == 200
+        assert "ec-2: wedged: silent" in text, "one sick backend is told of and fails nothing"
         state.why = {"main": ["ec-1: dead: refuses connections"]}
         code, text = await get("/readyz")
         assert code == 503

@@ -111,3 +111,40 @@ def test_no_daemon_is_ok_below_its_level_or_while_it_refuses(given_facts: Facts,
     if diagnose(given_facts, LIMITS, now).kind is Kind.OK:
         assert given_facts.level >= given_facts.top
         assert given_facts.refused_since is None
+
+
+@given(facts, st.floats(0, 300))
+def test_a_daemon_that_works_on_our_call_is_never_sick_for_its_silence(given_facts: Facts, now: float) -> None:
+    """Within the bound of the call an unanswered probe is excused, whatever else was known before."""
+    silent = replace(given_facts, refused_since=None, unanswered_since=now - LIMITS.probe_timeout)
+    if is_working(silent, now):
+        assert not diagnose(silent, LIMITS, now).is_sick
+        assert diagnose(replace(silent, unanswered_since=now - 100.0), LIMITS, now).kind is Kind.BUSY
+
+
+@given(facts, st.floats(0, 300), st.floats(0, 0.49))
+def test_a_probe_that_may_still_be_answered_changes_nothing(given_facts: Facts, now: float, age: float) -> None:
+    """Before its time-out it is no sign of anything."""
+    fresh = replace(given_facts, unanswered_since=now - age)
+    assert diagnose(fresh, LIMITS, now) == diagnose(replace(fresh, unanswered_since=None), LIMITS, now)
+
+
+@given(facts, st.floats(0, 300))
+def test_no_excuse_outlasts_the_grace_and_the_bound(given_facts: Facts, now: float) -> None:
+    """After both, a daemon is well or it is sick: there is no third way to be waited for."""
+    late = replace(given_facts, grace_until=now)
+    if not is_working(late, now):
+        assert diagnose(late, LIMITS, now).kind not in (Kind.STARTING, Kind.BUSY)
+
+
+def test_a_call_past_its_bound_is_told_in_the_reason() -> None:
+    """A person wants to know whether our own call may be what it hangs in."""
+    assert kind(unanswered_since=90.0, call_sent_at=98.0, call_bound=1.0).reason == "silent with a call past its bound"
+    assert kind(unanswered_since=90.0).reason == "silent"
+    assert kind(refused_since=99.0, refused_reason="unreachable").reason == "unreachable"
+
+
+def test_what_a_daemon_said_instead_of_an_answer_is_the_reason() -> None:
+    """Refused credentials are mended elsewhere than a wallet that is not loaded."""
+    assert kind(level=Level.ACCEPTS, remark="refuses our credentials").reason == "refuses our credentials"
+    assert kind(level=Level.ANSWERS, remark="refuses our credentials").reason == "no wallet is loaded"

@@ -21,3 +21,9 @@ def test_a_hedge_is_never_due_before_the_floor_or_the_usual_time(
     assert due >= floor
     assert due >= (usual or 0.0)
     assert due in (floor, (usual or 0.0) * factor)
+
+
+@given(st.floats(0, 10), st.floats(0, 10), st.floats(0.001, 1), st.floats(1, 10))
+def test_a_slower_wallet_is_hedged_later(usual: float, slower: float, floor: float, factor: float) -> None:
+    """The delay grows with the usual time, so a wallet that is slow as a whole is not asked twice."""
+    assert delay(usual + slower, floor, factor) >= delay(usual, floor, factor)

@@ -33,3 +33,24 @@ def test_an_ejected_backend_warms_up_before_it_is_ready() -> None:
     """There is no way from EJECTED to READY but through slow start or a fresh start."""
     assert move(Phase.EJECTED, Signal.HEALED) is Phase.WARMING
     assert Phase.READY not in {after for (before, _), after in MOVES.items() if before is Phase.EJECTED}
+
+
+@given(st.sampled_from(Phase), st.sampled_from(Signal))
+def test_the_moves_are_those_that_were_meant(phase: Phase, signal: Signal) -> None:
+    """Sickness ejects from everywhere, a new instance is waited for, and only health brings one back."""
+    after = move(phase, signal)
+    match signal:
+        case Signal.SICKENED:
+            assert after is Phase.EJECTED
+        case Signal.RETURNED:
+            assert after is Phase.STARTING
+        case Signal.HEALED:
+            assert after.is_serving
+            assert after is {Phase.EJECTED: Phase.WARMING, Phase.WARMING: Phase.WARMING}.get(phase, Phase.READY)
+        case Signal.WARMED:
+            assert after is (Phase.READY if phase is Phase.WARMING else phase)
+
+
+def test_no_row_of_the_table_stands_still() -> None:
+    """A row that changes nothing would say that something happened."""
+    assert all(after is not before for (before, _), after in MOVES.items())

@@ -29,3 +29,12 @@ def test_a_daemon_that_does_not_answer_always_goes(kind: Kind, others: int, has_
 def test_panic_is_below_half(serving: int, total: int) -> None:
     """Exactly half is no panic."""
     assert is_panic(serving, total) == (serving < total / 2)
+
+
+@given(st.sampled_from(Kind), st.integers(0, 5), st.booleans())
+def test_more_who_serve_never_keep_a_sick_one_in(kind: Kind, others: int, has_wallet: bool) -> None:  # noqa: FBT001 - Hypothesis fills it in
+    """Whoever may go with few others may go with more."""
+    if may_eject(kind, others, has_wallet=has_wallet):
+        assert may_eject(kind, others + 1, has_wallet=has_wallet)
+    else:
+        assert (kind, others, has_wallet) == (Kind.ADRIFT, 0, True)

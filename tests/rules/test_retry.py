@@ -1,5 +1,7 @@
 """Retries: what may have been run is never run again, unless running it again changes nothing."""
 
+import random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +23,41 @@ def test_a_call_that_could_move_money_is_never_repeated_once_sent(
         assert decision.unknown
     else:
         assert decision == TryAgain(costs=False)
+
+
+@given(st.sampled_from(Effect), several, st.integers(1, 10))
+def test_the_worst_attempt_decides(effect: Effect, attempts: list[Tried], most: int) -> None:
+    """Once any attempt may have been run, no error says that none was, and only what changes nothing goes on."""
+    decision = decide(effect, attempts, most)
+    if any(one.sent is Sent.UNKNOWN for one in attempts):
+        assert decision == TryAgain(costs=attempts[-1].sent is Sent.UNKNOWN) or (
+            isinstance(decision, GiveUp) and decision.unknown
+        )
+        if not is_repeatable(effect):
+            assert isinstance(decision, GiveUp)
+    else:
+        assert isinstance(decision, TryAgain)
+
+
+@given(st.sampled_from(Effect), several, st.integers(1, 10), st.randoms(use_true_random=False))
+def test_whether_a_call_is_over_does_not_depend_on_the_order(
+    effect: Effect, attempts: list[Tried], most: int, chance: random.Random
+) -> None:
+    """An unknown attempt is not forgotten because a harmless one came after it."""
+    shuffled = attempts.copy()
+    chance.shuffle(shuffled)
+    assert type(decide(effect, attempts, most)) is type(decide(effect, shuffled, most))
+
+
+@given(several, st.integers(1, 10))
+def test_the_error_names_the_last_attempt_that_may_have_been_run(attempts: list[Tried], most: int) -> None:
+    """That is the one a person has to look into."""
+    unknown = [one.reason for one in attempts if one.sent is Sent.UNKNOWN]
+    match decide(Effect.SIGN, attempts, most):
+        case GiveUp(reason=reason):
+            assert reason == unknown[-1]
+        case TryAgain():
+            assert not unknown
 
 
 @given(st.sampled_from(Effect), several, st.integers(1, 10))

@@ -32,6 +32,58 @@ def test_pick_never_takes_the_dearest_of_three_or_more(prices: list[float], seed
         assert prices[chosen] < max(prices)
 
 
+@given(
+    st.lists(st.floats(0, 100), min_size=2, max_size=20),
+    st.floats(0, 1, exclude_max=True),
+    st.floats(0, 1, exclude_max=True),
+)
+def test_pick_returns_a_member_and_never_the_dearer_of_the_two_drawn(
+    prices: list[float], first: float, second: float
+) -> None:
+    """Two different ones are looked at, whatever chance says, and the one that is returned costs no more."""
+    draws = iter([first, second])
+    seen: list[str] = []
+
+    def price(member: str) -> float:
+        seen.append(member)
+        return prices[int(member)]
+
+    members = [str(place) for place in range(len(prices))]
+    chosen = pick(members, price, lambda: next(draws))
+    assert chosen in members
+    assert len(set(seen)) == 2
+    assert chosen in seen
+    assert prices[int(chosen)] == min(prices[int(one)] for one in seen)
+
+
+@given(st.integers(2, 6))
+def test_every_pair_of_candidates_can_be_drawn(count: int) -> None:
+    """No backend is left out by the way chance is used."""
+    pairs = {
+        frozenset(seen_by(count, first / count + 0.001, second / (count - 1) + 0.001))
+        for first in range(count)
+        for second in range(count - 1)
+    }
+    assert pairs == {frozenset({one, other}) for one in range(count) for other in range(one + 1, count)}
+
+
+def seen_by(count: int, *chances: float) -> list[int]:
+    """Pick by these chances and return who was looked at."""
+    draws, seen = iter(chances), list[int]()
+
+    def price(member: int) -> float:
+        seen.append(member)
+        return 0.0
+
+    pick(range(count), price, lambda: next(draws))
+    return seen
+
+
+def test_the_only_candidate_needs_no_chance() -> None:
+    """One daemon is a wallet too."""
+    assert pick(["only"], lambda _one: 1.0, lambda: 1 / 0) == "only"
+
+
 @given(st.floats(0, 0.999), st.floats(0, 0.999))
 def test_two_candidates_are_always_both_looked_at(first: float, second: float) -> None:
     """With two, the cheaper one wins whatever chance says."""
@@ -56,6 +108,18 @@ def test_slow_start_grows_from_a_tenth_to_the_whole(since: float, later: float, 
 def test_without_a_window_there_is_no_slow_start() -> None:
     """A window of 0 switches it off."""
     assert slow_start_weight(5.0, 5.0, 0.0) == 1.0
+
+
+@given(amounts, st.floats(0, 1), st.booleans(), st.booleans())
+def test_only_a_primary_in_service_and_without_doubt_is_preferred(
+    best: float,
+    share: float,
+    is_settled_in: bool,  # noqa: FBT001 - Hypothesis fills it in
+    is_stalled: bool,  # noqa: FBT001 - Hypothesis fills it in
+) -> None:
+    """Half of the best score is enough, less is not."""
+    found = prefers_primary(is_settled_in=is_settled_in, is_stalled=is_stalled, score=best * share, best_score=best)
+    assert found == (is_settled_in and not is_stalled and best * share >= best / 2)
 
 
 def test_the_primary_keeps_wallet_reads_until_it_is_in_doubt() -> None:

@@ -1,0 +1,90 @@
+"""Resident memory of the gateway: at rest, after many calls, with many idle clients.
+
+An idle client is one that is connected, has made one call and says nothing more: what a payment service that
+keeps its connections looks like at night.
+"""
+
+import contextlib
+import json
+import sys
+import time
+
+import common
+from client import Place
+from common import BenchError, Gateway, Process, Report
+
+BACKENDS = 3
+CALLS = 10_000
+AT_REST = 80.0
+WITH_CLIENTS = 160.0
+"""MiB."""
+
+
+def measure(report: Report, clients: int, calls: int) -> None:
+    """Measure one gateway through its stages."""
+    limit = common.raise_file_limit(clients + 500)
+    if limit < clients + 200:
+        report.note(f"only {limit} open files are allowed here: {limit - 200} idle clients instead of {clients}")
+        clients = limit - 200
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(common.scratch())
+        backend, ports = common.fast_backend(BACKENDS, style="close")
+        stack.enter_context(backend)
+        backends = [common.backend(n, f"http://127.0.0.1:{port}") for n, port in enumerate(ports)]
+        gateway = stack.enter_context(Gateway(folder, common.settings(backends)))
+        gateway.wait_ready(warm=False)
+        time.sleep(2)
+        rows: list[list[object]] = []
+
+        def stage(name: str) -> float:
+            rows.append([name, gateway.resident()])
+            report.progress(f"{name}: {gateway.resident():.1f} MiB")
+            return gateway.resident()
+
+        rest = stage("at rest")
+        _calls(gateway, calls)
+        after_calls = stage(f"after {calls:,} calls")
+        with Process("client.py hold", _client(gateway, "hold", "--connections", clients)) as holder:
+            if holder.line(120) != "ready":
+                raise BenchError("the clients could not connect")
+            time.sleep(1)
+            held = stage(f"with {clients:,} idle clients")
+            rows.append(["  KiB for each of them", (held - after_calls) * 1024 / clients])
+            _calls(gateway, calls)
+            busy = stage(f"with them, after {calls:,} more calls")
+            holder.close_input()
+            told = json.loads(holder.line())
+            if told["open"] < clients:
+                raise BenchError(f"only {told['open']} of {clients} connections were still open at the end")
+        time.sleep(1)
+        stage("after they have left")
+    report.table(f"Resident memory, MiB ({BACKENDS} backends)", ["stage", "MiB"], rows)
+    report.require("resident at rest", rest, "<", AT_REST, "MiB")
+    report.require(f"resident after {calls:,} calls", after_calls, "<", AT_REST, "MiB")
+    report.require(f"resident with {clients:,} idle clients", max(held, busy), "<", WITH_CLIENTS, "MiB")
+
+
+def _client(gateway: Gateway, *arguments: object) -> list[str]:
+    place = Place("127.0.0.1", gateway.port)
+    return common.python("client.py", *arguments, "--to", f"{place.host}:{place.port}")
+
+
+def _calls(gateway: Gateway, count: int) -> None:
+    """Make so many calls over sixteen kept connections."""
+    with Process("client.py", _client(gateway, "closed", "--seconds", 60, "--calls-in-all", count)) as client:
+        client.line()
+        told = json.loads(client.line(90))
+        if told["errors"] or told["calls"] < count:
+            raise BenchError(f"{told['calls']} of {count} calls were answered, {told['errors']} with an error")
+
+
+def main() -> int:
+    """Run it."""
+    options = common.options_parser(__doc__).parse_args()
+    report = Report("memory")
+    clients, calls = (2000, CALLS // 5) if options.quick else (2000, CALLS)
+    return common.run(lambda: measure(report, clients, calls), report, options.json, limit=300)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""Calls a second through one gateway process on one core, beside HAProxy and nginx on the same core.
+
+Sixteen kept connections; all policies on: credentials, method rules, rate limit, breaker, hedging, metrics.
+Backends, load and whatever measures share the other core.  Two kinds of backends:
+
+    close        eight serial ones (profile electron-cash): a new connection a call, one call at a time each;
+                 HAProxy with http-server-close and maxconn 1
+    keep-alive   two that keep connections (profile electrum), sixteen slots each; HAProxy with http-reuse
+
+No two calls are alike, so that nothing is shared; a row of identical reads shows what sharing flights brings.
+Rounds are short and take turns, the medians count.  The ratio of CPU per call is printed too: where the backends
+or the load are the bottleneck, it says more than the ratio of rates.
+"""
+
+import contextlib
+import statistics
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import common
+import load
+import peers
+from common import Gateway, Process, Report, Settings
+
+CONNECTIONS = 16
+LEAST = 0.25
+"""Of HAProxy's calls a second."""
+
+
+@dataclass
+class Door:
+    """One proxy, or none, and its rounds."""
+
+    name: str
+    process: Process
+    port: int
+    identical: bool = False
+    rounds: list[load.Result] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        """Calls a second, the median of the rounds."""
+        return statistics.median(one.rate for one in self.rounds)
+
+    @property
+    def cpu_per_call(self) -> float:
+        """Microseconds of CPU, all rounds together."""
+        return sum(one.cpu for one in self.rounds) / sum(one.calls for one in self.rounds) * 1e6
+
+    @property
+    def share_of_core(self) -> float:
+        """How busy its core was, in percent."""
+        return sum(one.cpu for one in self.rounds) / sum(one.seconds for one in self.rounds) * 100
+
+    def row(self, best: "Door | None") -> list[object]:
+        """Return its row; `best` is what it is compared with."""
+        middle = [statistics.median(getattr(one, name) for one in self.rounds) * 1000 for name in ("p50", "p99")]
+        ratio = self.rate / best.rate if best is not None else None
+        by_cpu = best.cpu_per_call / self.cpu_per_call if best is not None and self.cpu_per_call else None
+        return [self.name, self.rate, ratio, self.cpu_per_call, by_cpu, self.share_of_core, *middle]
+
+
+COLUMNS = ["door", "calls/s", "of HAProxy", "CPU us/call", "of HAProxy by CPU", "core %", "p50 ms", "p99 ms"]
+
+WALLETS: dict[str, tuple[int, Settings, Settings]] = {
+    "close": (8, {"profile": "electron-cash"}, {}),
+    "keep-alive": (2, {"profile": "electrum"}, {"slots": 16}),
+}
+"""By kind of backends: how many, settings of the wallet, settings of each backend."""
+
+
+def measure(report: Report, rounds: int, seconds: float) -> None:
+    """Measure both kinds of backends."""
+    missing = [name for name in ("haproxy", "nginx", "wrk") if common.found(name) is None]
+    for name in missing:
+        left_out = (
+            "our own client loads instead, which is slower" if name == "wrk" else "its row and ratio are left out"
+        )
+        report.note(f"{name.upper()} IS MISSING: {left_out}")
+    if common.cores()[0] is None:
+        report.note("ONLY ONE CORE: proxy, load and backends share it, the ratios say little")
+    for style in WALLETS:
+        with common.scratch() as folder:
+            _measure_style(report, folder, style, rounds, seconds)
+
+
+def _measure_style(report: Report, folder: Path, style: str, rounds: int, seconds: float) -> None:
+    ours, others = common.cores()
+    count, wallet, extra = WALLETS[style]
+    with contextlib.ExitStack() as stack:
+        backend, ports = common.fast_backend(count, style=style, cpu=others)
+        stack.enter_context(backend)
+        backends = [common.backend(n, f"http://127.0.0.1:{port}", **extra) for n, port in enumerate(ports)]
+        chosen = common.settings(backends, wallet=wallet)
+        chosen["clients"][0] |= {"rate_limit": {"per_second": 1e6, "burst": 1_000_000}, "errors": "http"}
+        gateway = stack.enter_context(Gateway(folder, chosen, cpu=ours))
+        doors = [
+            Door("gateway", gateway, gateway.port),
+            Door("gateway, identical", gateway, gateway.port, identical=True),
+        ]
+        for name, start in (("HAProxy", peers.haproxy), ("nginx", peers.nginx)):
+            peer = start(folder, ports, style, ours)
+            if peer is not None:
+                doors.append(Door(name, stack.enter_context(peer.process), peer.port))
+        doors.append(Door("none (backend itself)", backend, ports[0]))
+        gateway.wait_ready(warm=False)
+        for number in range(0 if rounds > 1 else 1, rounds + 1):
+            for door in doors:
+                found = load.press(
+                    door.port, seconds if number else 1, connections=CONNECTIONS, cpu=others, measured=door.process,
+                    identical=door.identical,
+                )  # fmt: skip
+                if number:  # round 0 warms up
+                    door.rounds.append(found)
+            report.progress(f"{style}: round {number} of {rounds}")
+    haproxy = next((door for door in doors if door.name == "HAProxy"), None)
+    title = f"Backends: {count} x {style}, {CONNECTIONS} connections, medians of {rounds} rounds of {seconds:g} s"
+    report.table(title, COLUMNS, [door.row(haproxy) for door in doors])
+    if haproxy is not None:
+        report.require(f"{style}: gateway / HAProxy, distinct calls", doors[0].rate / haproxy.rate, ">=", LEAST)
+
+
+def main() -> int:
+    """Run it."""
+    options = common.options_parser(__doc__).parse_args()
+    report = Report("throughput")
+    rounds, seconds = (1, 1.0) if options.quick else (5, 2.0)
+    return common.run(lambda: measure(report, rounds, seconds), report, options.json, limit=300)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""What fits alone and not together: names that are there twice, names that name nothing, doors that nobody may use.
+
+Rule: it looks at plain values of any shape and passes over those that are wrong in themselves, so that
+these mistakes are told in the same run as all the others.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """One contradiction: where it is, what it is, what would be right."""
+
+    place: Place
+    message: str
+    remedy: str
+
+
+def clashes(settings: object) -> Iterator[Clash]:
+    """Yield every contradiction in settings as plain values."""
+    top = _mapping(settings)
+    wallets = _mapping(top.get("wallets"))
+    for name, wallet in wallets.items():
+        yield from _of_wallet(("wallets", name), _mapping(wallet))
+    clients = _entries(top.get("clients"))
+    yield from _twice(("clients",), clients, "name", "two clients are called {}", "give each its own name")
+    yield from _twice(("clients",), clients, "username", "two clients sign in as {}", "give each its own user name")
+    for place, client in clients:
+        named = client.get("wallets", ["main"])
+        for index, name in enumerate(named if isinstance(named, list | tuple) else ()):
+            if isinstance(name, str) and wallets and name not in wallets:
+                at: Place = ("clients", place, "wallets", index) if "wallets" in client else ("clients", place)
+                remedy = f"name some of {', '.join(sorted(wallets))} in its `wallets:`"
+                yield Clash(at, f"may call the wallet {name}, and there is none of that name", remedy)
+    if not top.get("clients") and not top.get("anonymous"):
+        yield Clash((), "nobody could call: there are no clients", "list one, or set anonymous: true on loopback")
+
+
+def _of_wallet(place: Place, wallet: dict[str, object]) -> Iterator[Clash]:
+    backends = _entries(wallet.get("backends"))
+    message = "two backends are called {}"
+    yield from _twice((*place, "backends"), backends, "name", message, "give each its own name")
+    names = [name for _, backend in backends if isinstance(name := backend.get("name"), str)]
+    primary = wallet.get("primary")
+    if names and isinstance(primary, str) and primary not in names:
+        message = f"{primary} is not one of the backends"
+        yield Clash((*place, "primary"), message, f"name one of {', '.join(names)}")
+
+
+def _twice(
+    place: Place, entries: list[tuple[int, dict[str, object]]], key: str, message: str, remedy: str
+) -> Iterator[Clash]:
+    seen: set[str] = set()
+    for index, entry in entries:
+        value = entry.get(key)
+        if isinstance(value, str):
+            if value in seen:
+                yield Clash((*place, index, key), message.format(value), remedy)
+            seen.add(value)
+
+
+def _mapping(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _entries(value: object) -> list[tuple[int, dict[str, object]]]:
+    return [(i, one) for i, one in enumerate(value if isinstance(value, list | tuple) else ()) if isinstance(one, dict)]

@@ -1,0 +1,92 @@
+"""Clashes: found in good settings and in broken ones, each at its place."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.base.clashes import clashes
+
+from .conftest import Folder
+
+anything: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(["main", "a", "b"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["wallets", "clients", "main", "name", "username", "backends", "primary", "anonymous"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+def found(settings: object) -> list[tuple[object, ...]]:
+    """Return the places of the clashes."""
+    return [clash.place for clash in clashes(settings)]
+
+
+def test_settings_that_fit_have_none() -> None:
+    """As little as there can be."""
+    assert found({"anonymous": True, "wallets": {"main": {"backends": [{"name": "a"}]}}}) == []
+
+
+def test_names_that_are_there_twice_are_told_at_the_second() -> None:
+    """Backends of one wallet, clients, and their user names."""
+    settings = {
+        "wallets": {
+            "main": {"backends": [{"name": "a"}, {"name": "b"}, {"name": "a"}, {"name": "a"}]},
+            "other": {"backends": [{"name": "a"}]},
+        },
+        "clients": [{"name": "x", "username": "u"}, {"name": "y", "username": "u"}, {"name": "x", "username": "v"}],
+    }
+    assert found(settings) == [
+        ("wallets", "main", "backends", 2, "name"),
+        ("wallets", "main", "backends", 3, "name"),
+        ("clients", 2, "name"),
+        ("clients", 1, "username"),
+    ]
+
+
+def test_names_that_name_nothing_are_told_with_what_there_is() -> None:
+    """A primary that is no backend, a wallet that is none, and the default wallet where it is not there."""
+    settings = {
+        "wallets": {"cold": {"primary": "z", "backends": [{"name": "a"}, {"name": "b"}]}},
+        "clients": [{"wallets": ["cold", "main"]}, {}, {"wallets": ["cold"]}],
+    }
+    told = {clash.place: (clash.message, clash.remedy) for clash in clashes(settings)}
+    assert told == {
+        ("wallets", "cold", "primary"): ("z is not one of the backends", "name one of a, b"),
+        ("clients", 0, "wallets", 1): (
+            "may call the wallet main, and there is none of that name",
+            "name some of cold in its `wallets:`",
+        ),
+        ("clients", 1): (
+            "may call the wallet main, and there is none of that name",
+            "name some of cold in its `wallets:`",
+        ),
+    }
+
+
+def test_a_door_that_nobody_may_use_is_a_clash() -> None:
+    """There must be a client, or anybody must be let in."""
+    shapes: list[object] = [{}, {"clients": []}, {"anonymous": False}, {"clients": None}, 5]
+    for nobody in shapes:
+        assert found(nobody) == [()]
+
+
+@given(anything)
+def test_no_shape_of_settings_makes_the_search_raise(settings: object) -> None:
+    """What is wrong in itself is passed over; others tell it."""
+    assert all(clash.message and clash.remedy for clash in clashes(settings))
+
+
+def test_the_loader_tells_them_beside_other_mistakes(folder: Folder, good: str) -> None:
+    """At the line of the second name."""
+    text = good.replace("ec-2", "ec-1").replace("url: http://127.0.0.1:17771", "url: x")
+    assert folder.told(text) == [
+        ("0.yaml", 9, "wallets.main.backends[0].url"),
+        ("0.yaml", 10, "wallets.main.backends[1].name"),
+    ]
