@@ -38,6 +38,9 @@ PASSWORD_VARIABLE = "BENCH_PASSWORD"  # noqa: S105 - the name of a variable
 PATIENCE = 30.0
 """Seconds after which something that should happen counts as never happening."""
 
+BUSY = 0.3
+"""Cores; more than that, taken by others, spoils what is measured."""
+
 TICK = 1.0 / os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -56,10 +59,13 @@ def options_parser(doc: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=doc.strip().splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a short smoke run; its numbers are rough")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there as well")
+    parser.add_argument(
+        "--nice", type=int, default=0, metavar="N", help="run at this priority, such as -15 where others are at work"
+    )
     return parser
 
 
-def run(measure: Callable[[], None], report: "Report", path: Path | None, limit: float) -> int:
+def run(measure: Callable[[], None], report: "Report", options: argparse.Namespace, limit: float) -> int:
     """Measure within a limit of seconds, print the tables, and return the exit code.
 
     Exit codes: 0 all requirements met, 1 one was missed, 2 the bench itself failed, 130 and 143 interrupted.
@@ -68,7 +74,12 @@ def run(measure: Callable[[], None], report: "Report", path: Path | None, limit:
     def too_long(_signal: int, _frame: FrameType | None) -> None:
         raise BenchError(f"it took longer than {limit:g} s and was given up")
 
-    def told_to_end(_signal: int, _frame: FrameType | None) -> None:
+    def told_to_end(number: int, _frame: FrameType | None) -> None:
+        # once is enough: what follows is tidying up, and shall not be torn apart
+        for one in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+            signal.signal(one, signal.SIG_IGN)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
         raise SystemExit(143)
 
     if not sys.platform.startswith("linux"):
@@ -76,8 +87,11 @@ def run(measure: Callable[[], None], report: "Report", path: Path | None, limit:
         return 2
     signal.signal(signal.SIGALRM, too_long)
     signal.signal(signal.SIGTERM, told_to_end)
+    signal.signal(signal.SIGINT, told_to_end)
     signal.setitimer(signal.ITIMER_REAL, limit)
     try:
+        _take_priority(options.nice)
+        report.look_around()
         measure()
     except BenchError as error:
         report.note(f"FAILED: {error}")
@@ -87,7 +101,27 @@ def run(measure: Callable[[], None], report: "Report", path: Path | None, limit:
         return 130
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-    return report.finish(path)
+    return report.finish(options.json)
+
+
+def _take_priority(nice: int) -> None:
+    try:
+        os.nice(nice)  # whatever is started from here on inherits it
+    except PermissionError:
+        raise BenchError(f"--nice {nice} is not allowed to this user; leave it out or be root") from None
+
+
+def busy_cores(seconds: float) -> float:
+    """Return how many cores are busy, over so many seconds in which nothing of ours runs."""
+
+    def idle() -> float:
+        fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()
+        return (int(fields[4]) + int(fields[5])) * TICK
+
+    began, before = time.monotonic(), idle()
+    time.sleep(seconds)
+    cpus = os.cpu_count() or 1
+    return max(0.0, cpus - (idle() - before) / (time.monotonic() - began))
 
 
 @contextlib.contextmanager
@@ -375,7 +409,8 @@ class Requirement:
     def __str__(self) -> str:
         """Line for a person."""
         verdict = "ok  " if self.ok else "MISS"
-        return f"  {verdict}  {self.name}: {number(self.value)} {self.unit} ({self.relation} {number(self.limit)})"
+        unit = f" {self.unit}" if self.unit else ""
+        return f"  {verdict}  {self.name}: {number(self.value)}{unit} ({self.relation} {number(self.limit)})"
 
 
 @dataclass
@@ -418,6 +453,13 @@ class Report:
         """Say what is going on."""
         sys.stderr.write(f"[{self.program} {time.monotonic() - self.began:5.1f} s] {text}\n")
         sys.stderr.flush()
+
+    def look_around(self) -> None:
+        """Note when others are at work on this machine."""
+        busy = busy_cores(0.5)
+        if busy > BUSY:
+            text = f"OTHERS ARE AT WORK: {busy:.1f} of {os.cpu_count()} cores were busy before this began"
+            self.note(f"{text}; times and rates mean little, --nice may help")
 
     def require(self, name: str, value: float, relation: str, limit: float, unit: str = "") -> None:
         """Add a requirement; `relation` is one of <=, <, >=, ==."""

@@ -83,7 +83,7 @@ def main() -> int:
     options = common.options_parser(__doc__).parse_args()
     report = Report("memory")
     clients, calls = (2000, CALLS // 5) if options.quick else (2000, CALLS)
-    return common.run(lambda: measure(report, clients, calls), report, options.json, limit=300)
+    return common.run(lambda: measure(report, clients, calls), report, options, limit=300)
 
 
 if __name__ == "__main__":

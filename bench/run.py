@@ -43,13 +43,14 @@ def _one(name: str, file: Path, *, quick: bool) -> dict[str, Any]:
     """Run one program and return its results."""
     command = [sys.executable, str(BENCH / f"{name}.py"), "--json", str(file), *["--quick"] * quick]
     began = time.monotonic()
-    with subprocess.Popen(command) as program:
-        try:
-            program.wait(LIMIT)
-        except BaseException:
-            # Ctrl-C has reached it as well; SIGTERM is for whatever else brought us here
-            program.terminate()
-            raise
+    program = subprocess.Popen(command)
+    try:
+        program.wait(LIMIT)
+    except subprocess.TimeoutExpired:
+        _end(program)
+    except BaseException:
+        _end(program)
+        raise
     if file.exists():
         found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         return found
@@ -58,13 +59,23 @@ def _one(name: str, file: Path, *, quick: bool) -> dict[str, Any]:
     return {"program": name, "ok": False, "failed": True, "seconds": seconds, "requirements": [], "notes": [note]}
 
 
+def _end(program: subprocess.Popen[bytes]) -> None:
+    """Let a program tidy up and end; Ctrl-C in a terminal has told it already."""
+    program.terminate()
+    try:
+        program.wait(20)
+    except subprocess.TimeoutExpired:
+        program.kill()
+        program.wait()
+
+
 def main() -> int:
     """Run them."""
     parser = common.options_parser(__doc__)
     parser.add_argument("--only", action="append", choices=PROGRAMS, help="only this one; may be named several times")
     options = parser.parse_args()
     report = Report("bench")
-    return common.run(lambda: measure(report, options), report, options.json, limit=2400)
+    return common.run(lambda: measure(report, options), report, options, limit=2400)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 Serial backends, one slot each, all in one fast process.  Two connections load the gateway (no call waits for a
 slot, however few there are), then sixteen (with few backends calls wait, with many they do not).  Rounds take
-turns, the sum of all rounds counts.
+turns, the sum of all rounds counts.  What probes and upkeep cost while nobody calls is told apart.
 """
 
 import contextlib
@@ -28,10 +28,12 @@ class Size:
     gateway: Gateway
     rounds: dict[int, list[load.Result]] = field(default_factory=lambda: {many: [] for many in CONNECTIONS})
     idle: float = 0.0
+    """Share of a core that probes and upkeep take while nobody calls."""
 
     def cost(self, many: int) -> float:
-        """Return microseconds of CPU a call with so many connections."""
-        return sum(one.cpu for one in self.rounds[many]) / sum(one.calls for one in self.rounds[many]) * 1e6
+        """Return microseconds of CPU a call with so many connections, without what it costs to do nothing."""
+        used = sum(one.cpu - one.seconds * self.idle for one in self.rounds[many])
+        return used / sum(one.calls for one in self.rounds[many]) * 1e6
 
 
 def measure(report: Report, rounds: int, seconds: float) -> None:
@@ -56,7 +58,7 @@ def measure(report: Report, rounds: int, seconds: float) -> None:
         before = {size.count: size.gateway.cpu_seconds() for size in sizes}
         time.sleep(seconds * 2)
         for size in sizes:
-            size.idle = (size.gateway.cpu_seconds() - before[size.count]) / (seconds * 2) * 100
+            size.idle = (size.gateway.cpu_seconds() - before[size.count]) / (seconds * 2)
         for number in range(0 if rounds > 1 else 1, rounds + 1):
             for size in sizes:
                 for many in CONNECTIONS:
@@ -73,7 +75,7 @@ def measure(report: Report, rounds: int, seconds: float) -> None:
 def _tell(report: Report, sizes: list[Size]) -> None:
     rows = []
     for size in sizes:
-        row: list[object] = [str(size.count), size.idle]
+        row: list[object] = [str(size.count), size.idle * 100]
         for many in CONNECTIONS:
             results = size.rounds[many]
             row += [size.cost(many), sum(one.calls for one in results) / sum(one.seconds for one in results)]
@@ -92,7 +94,7 @@ def main() -> int:
     options = common.options_parser(__doc__).parse_args()
     report = Report("scale")
     rounds, seconds = (1, 1.0) if options.quick else (4, 2.0)
-    return common.run(lambda: measure(report, rounds, seconds), report, options.json, limit=240)
+    return common.run(lambda: measure(report, rounds, seconds), report, options, limit=240)
 
 
 if __name__ == "__main__":

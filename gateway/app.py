@@ -29,6 +29,7 @@ from gateway.observe.attempts import attempt_line
 from gateway.observe.metrics import Metrics
 from gateway.plant import Plant, build_wallet
 from gateway.profiles import load as load_profile
+from gateway.profiles import path_of
 from gateway.supervision.reload import watch
 from gateway.upstream.target import Target
 from gateway.upstream.wire import Wire
@@ -165,7 +166,7 @@ class App:
         await self._or_hurry(self._until_quiet())
 
     async def stop(self) -> None:
-        """Close everything; calls still under way are given up, and whoever waits for one is told what is known of it."""
+        """Close everything; calls still under way are given up, and who waits for one is told what is known of it."""
         left = self._in_flight()
         for plant in [*self.plants.values(), *self._retiring]:
             plant.give_up()
@@ -192,7 +193,7 @@ class App:
         """Wait for calls whose client has gone, money calls above all, as long as draining may take."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self.settings.drain_timeout):
-                while self._in_flight():
+                while self._in_flight():  # noqa: ASYNC110 - asked only on the way out; no call pays for an event
                     await asyncio.sleep(QUIET_POLL)
 
     def _in_flight(self) -> int:
@@ -206,7 +207,8 @@ class App:
     # -- settings -------------------------------------------------------------------------------------------
 
     def _watched(self) -> list[Path]:
-        return [*self.paths, *secret_files(self.paths)]
+        profiles = {wallet.profile for wallet in self.settings.wallets.values()}
+        return [*self.paths, *secret_files(self.paths), *map(path_of, profiles)]
 
     def reload(self) -> None:
         """Read the files again and take them over, all or nothing."""
@@ -222,7 +224,12 @@ class App:
                 self.emit(Event("config.refused", fields={"problem": str(problem)}, level="error"))
             return
         changes = difference(self.settings, settings)
-        if not changes:
+        edited = [
+            name
+            for name, plant in self.plants.items()
+            if name in settings.wallets and load_profile(settings.wallets[name].profile) != plant.profile
+        ]
+        if not changes and not edited:
             return
         fresh = {name: self._build(name, settings, targets[name]) for name in targets if name not in self.plants}
         for name in [name for name in self.plants if name not in settings.wallets]:
@@ -243,7 +250,10 @@ class App:
         later = needs_restart(changes)
         self.settings = settings
         shown = {change.key: f"{change.old} -> {change.new}" for change in changes}
-        self.emit(Event("config.reloaded", fields={"changes": shown, "need_a_restart": later}))
+        fields: dict[str, object] = {"changes": shown, "need_a_restart": later}
+        if edited:
+            fields["new_profile_of"] = edited
+        self.emit(Event("config.reloaded", fields=fields))
 
     async def _retire(self, plant: Plant) -> None:
         """Let a removed wallet finish what it has."""
@@ -251,7 +261,7 @@ class App:
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.settings.drain_timeout):
-                    while plant.calls:
+                    while plant.calls:  # noqa: ASYNC110 - the same
                         await asyncio.sleep(QUIET_POLL)
         finally:
             self._retiring.remove(plant)

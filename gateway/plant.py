@@ -48,8 +48,7 @@ class Plant:
     def start(self) -> None:
         """Begin to probe and to mirror."""
         self.prober.start()
-        if self.settings.wallets[self.name].mirror:
-            self._mirror_task = self.runner.loop.create_task(self.mirror.run(), name=f"mirror-{self.name}")
+        self._mirror_or_not()
 
     async def stop(self) -> None:
         """End the background work."""
@@ -129,6 +128,8 @@ class Plant:
     def update(self, settings: Settings, targets: dict[str, Target]) -> None:
         """Take new settings for this wallet; calls under way keep those that they began with."""
         wallet = settings.wallets[self.name]
+        profile = load_profile(wallet.profile)
+        is_same_kind = _kind(profile) == _kind(self.profile)
         before = self.settings.wallets[self.name]
         kept = {one.name: one for one in before.backends}
         now = self.runner.loop.time()
@@ -136,17 +137,15 @@ class Plant:
         backends: list[Backend] = []
         for one in wallet.backends:
             old = self.pool.by_name.get(one.name)
-            if old is not None and kept.get(one.name) == one and wallet.profile == before.profile:
+            if old is not None and kept.get(one.name) == one and is_same_kind:
                 if not same_circuit:
                     old.breaker = _breaker(settings)
                 old.latency.tau = settings.health.ewma
                 backends.append(old)
             else:
-                backends.append(_backend(one, self.name, settings, self._new_profile(wallet.profile), now))
+                backends.append(_backend(one, self.name, settings, profile, now))
         self.settings = settings
-        self.profile = self.runner.profile = self.prober.profile = self.mirror.profile = self._new_profile(
-            wallet.profile
-        )
+        self.profile = self.runner.profile = self.prober.profile = self.mirror.profile = profile
         self.targets.clear()
         self.targets.update(targets)
         self.runner.update(settings)
@@ -161,11 +160,15 @@ class Plant:
             lag_blocks=settings.health.lag_blocks,
             mirror=wallet.mirror,
         )
-        if wallet.mirror and self._mirror_task is None:
-            self._mirror_task = self.runner.loop.create_task(self.mirror.run(), name=f"mirror-{self.name}")
+        self._mirror_or_not()
 
-    def _new_profile(self, name: str) -> Profile:
-        return self.profile if name == self.profile.name else load_profile(name)
+    def _mirror_or_not(self) -> None:
+        """Begin or end the mirror as the settings want it: `mirror: false` derives no more addresses."""
+        if self.settings.wallets[self.name].mirror and self._mirror_task is None:
+            self._mirror_task = self.runner.loop.create_task(self.mirror.run(), name=f"mirror-{self.name}")
+        elif not self.settings.wallets[self.name].mirror and self._mirror_task is not None:
+            self._mirror_task.cancel()
+            self._mirror_task = None
 
 
 def build_wallet(
@@ -215,6 +218,11 @@ def _backend(one: BackendSettings, wallet: str, settings: Settings, profile: Pro
         grace_until=now + settings.wallets[wallet].start_grace,
         now=now,
     )
+
+
+def _kind(profile: Profile) -> tuple[object, ...]:
+    """Return what of a profile the live state of a backend depends on; its methods may change beneath it."""
+    return profile.serial, profile.keep_alive, profile.slots, profile.chain
 
 
 def _breaker(settings: Settings) -> Breaker:

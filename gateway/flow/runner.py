@@ -86,9 +86,6 @@ class Runner:
         retry = settings.retry
         self.budget = Budget(retry.ratio, retry.floor, retry.burst, loop.time())
         self.errands: set[Errand] = set()
-        self.quiet = asyncio.Event()
-        """Set while no call is under way or waiting."""
-        self.quiet.set()
         self.attempts: set[Attempt] = set()
         """Every attempt on the wire, also those nobody waits for any more."""
         self.service = Quantile(0.5, size=50)
@@ -131,7 +128,6 @@ class Runner:
         """Set an errand on its way; it must have at least one member."""
         self.errands.add(errand)
         self.budget.earn()
-        self.quiet.clear()
         if self._sweep_handle is None:
             self._sweep_handle = self.loop.call_later(SWEEP, self._sweep)
         if self.queue.waiting or not self._try_now(errand):
@@ -204,8 +200,6 @@ class Runner:
         self.queue.remove(errand)
         self.flights.drop(errand)
         self.errands.discard(errand)
-        if not self.errands:
-            self.quiet.set()
         errand.end(result)
         if errand.effect in WRITES and errand.own is None and errand.last_backend:
             # an address that nobody was told needs no standby to know it: an unknown outcome must not

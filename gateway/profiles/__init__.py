@@ -106,9 +106,8 @@ def path_of(name: str) -> Path:
     return Path(name) if name.endswith(".yaml") else HERE / f"{name}.yaml"
 
 
-@lru_cache(maxsize=16)
 def load(name: str) -> Profile:
-    """Read a profile.
+    """Read a profile; the same text gives the same object, so that an edited file is told from one that is not.
 
     Raises:
         ConfigError: it does not exist or has mistakes; all of them are listed.
@@ -122,6 +121,7 @@ def load(name: str) -> Profile:
     return parse(text, path.name)
 
 
+@lru_cache(maxsize=16)
 def parse(text: str, file: str) -> Profile:
     """Read a profile from text.  Raises ConfigError as `load` does."""
     reader = _Reader(file)

@@ -67,7 +67,7 @@ def decide(effect: Effect, tried: Sequence[Tried], max_attempts: int) -> TryAgai
     if not unknown:
         return TryAgain(costs=False)
     last = unknown[-1].reason
-    if not is_repeatable(effect) or last in SAME_AGAIN:
+    if not is_repeatable(effect) or any(attempt.reason in SAME_AGAIN for attempt in unknown):
         return GiveUp(unknown=True, reason=last)
     if sum(attempt.reason in QUERY_OF_DEATH for attempt in unknown) >= EMPTY_LIMIT:
         return GiveUp(unknown=True, reason=last)

@@ -11,6 +11,9 @@ from typing import Literal
 PREFIX = "bchreg"
 ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+MAX_LENGTH = 100
+"""No form of an address is so long; reading megabytes as a number would take the daemon minutes."""
+
 Kind = Literal["p2pkh", "p2sh"]
 
 # The version byte of CashAddr holds the type in bits 3 to 6 and the size in bits 0 to 2; 160 bits are size 0.
@@ -84,8 +87,8 @@ def public_key(seed: str, *, change: bool, index: int) -> bytes:
 
 def parse(text: object) -> Address:
     """The address that a text means, in any of its forms; raises AddressError for anything else."""
-    if not isinstance(text, str):
-        raise AddressError(f"invalid address: {text!r}")
+    if not isinstance(text, str) or len(text) > MAX_LENGTH:
+        raise AddressError(f"invalid address: {text!r:.100}")
     older = _parse_legacy(text)
     if older is not None:
         return older

@@ -79,3 +79,4 @@ class ControlServer(socketserver.ThreadingTCPServer):
         if name == "heal":
             self._node.link.spoke.set()
             self._node.thawed.set()
+        self._node.obey_if_idle()

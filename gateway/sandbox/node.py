@@ -40,7 +40,9 @@ class Node:
         """The wallet that commands use; after close_wallet it is still there, cut off from file and chain."""
         self.running = True
         self.orders: SimpleQueue[Order] = SimpleQueue()
-        """Switches thrown by the control port, obeyed before the next call."""
+        """Switches thrown by the control port, obeyed at once or, while a call runs, before the next one."""
+        self.turn = threading.Lock()
+        """Held by whoever works on all this: the call that runs, or a switch while none does."""
         self.thawed = threading.Event()
         self.thawed.set()
         self._sync_delay = sync_delay
@@ -66,6 +68,14 @@ class Node:
         """Whether the wallet was in step with its server once, and nothing was made since that it has not heard of."""
         return self._was_synchronized and (self._sync_due is None or self.link.online)
 
+    def obey_if_idle(self) -> None:
+        """Obey the switches now, from the thread that threw them, unless a call runs."""
+        if self.turn.acquire(blocking=False):
+            try:
+                self._obey()
+            finally:
+                self.turn.release()
+
     def before_call(self) -> None:
         """What happens before each call: switches, frozen or slow moments, news from the chain."""
         self._obey()
@@ -86,7 +96,8 @@ class Node:
     def between_calls(self) -> None:
         """What goes on while nobody calls; a daemon without connection does not try for a new one here."""
         if self.link.connected:
-            self._catch_up()
+            with self.turn:
+                self._catch_up()
 
     def patience(self, most: float) -> float:
         """How long to wait for a call before something else is due, in seconds."""
@@ -168,6 +179,8 @@ class Node:
             self._throw(name, value)
 
     def _throw(self, name: str, value: float) -> None:
+        # What the chain said before the switch was thrown is known, also if nobody has called since.
+        self._catch_up()
         match name:
             case "leak":
                 self._leak = int(value * MEBIBYTE)

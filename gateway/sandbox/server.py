@@ -107,11 +107,12 @@ class WalletServer(SimpleJSONRPCServer):  # type: ignore[misc]  # the library ha
 
     def _dispatch(self, method: str, params: object, config: object = None) -> object:
         """Carry out one call, and write it down before its caller can have the answer."""
-        self._node.before_call()
-        answer = super()._dispatch(method, params, config)
-        self._node.after_call()
-        if method in self.funcs:
-            self._journal.append(self._call_id, method, params, _outcome(answer))
+        with self._node.turn:
+            self._node.before_call()
+            answer = super()._dispatch(method, params, config)
+            self._node.after_call()
+            if method in self.funcs:
+                self._journal.append(self._call_id, method, params, _outcome(answer))
         return answer
 
 

@@ -3,10 +3,15 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from gateway.base.config import Settings
 from gateway.base.errors import ConfigError, Problem
 from gateway.base.loader import load
+
+# how long an example takes on a busy machine proves nothing
+settings.register_profile("no_clock", deadline=None)
+settings.load_profile("no_clock")
 
 GOOD = """\
 clients:

@@ -351,3 +351,37 @@ async def test_the_unknown_outcome_carries_what_a_client_needs(knock: Knock) -> 
         "backend": "ec-1",
         "next_step": "look",
     }
+
+
+@pytest.mark.parametrize("sent", [PING, b"[" + PING + b"," + PING + b"]"], ids=["a call", "a batch"])
+async def test_a_wallet_that_goes_while_a_body_comes_is_told_of(knock: Knock, sent: bytes) -> None:
+    """A reload took it away between head and body: not executed, no fault of ours, and nothing reaches anybody."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", knock.door.port)
+    whole = request(sent)
+    writer.write(whole[:-1])
+    async with asyncio.timeout(5):
+        while not knock.door.counters.requests:  # noqa: ASYNC110 - the head arrives in a moment
+            await asyncio.sleep(0.005)
+        knock.door.wallets = set[str]
+        writer.write(whole[-1:])
+        answer = await read_one(reader)
+    writer.close()
+    found = json.loads(body(answer))
+    for reply in found if isinstance(found, list) else [found]:
+        assert reply["error"]["code"] == -32001
+        assert reply["error"]["data"]["executed"] == "no"
+    assert not knock.dispatcher.asked
+
+
+async def test_whoever_expects_a_word_before_the_body_gets_it(knock: Knock) -> None:
+    """100 Continue for a body that will be taken, the refusal for one that will not; never in HTTP/1.0."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", knock.door.port)
+    writer.write(request(b"", f"Content-Length: {len(PING)}", "Expect: 100-Continue"))
+    async with asyncio.timeout(5):
+        assert await read_one(reader) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(PING)
+        assert status(await read_one(reader)) == 200
+    writer.close()
+    assert status(await knock.post(b"", "Content-Length: 5000", "Expect: 100-continue")) == 413
+    old = request(b"", "Content-Length: 10", "Expect: 100-continue").replace(b"HTTP/1.1", b"HTTP/1.0", 1)
+    assert status(await knock.raw(old)) == 408

@@ -8,6 +8,16 @@ import pytest
 from gateway.sandbox.fleet import Fleet
 from tests.integration.gateway_process import Gateway, backends, settings_for
 
+ELECTRUM_WAY_OUT = "apt-get install -y --no-install-recommends electrum"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say aloud what was left out, because a skipped test is one letter among many."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if any("test_electrum" in report.nodeid for report in skipped):
+        terminalreporter.section("NOT TESTED AGAINST REAL DAEMONS", sep="*", red=True)
+        terminalreporter.line(f"Electrum is not installed; the way out: {ELECTRUM_WAY_OUT}")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything here talks to real processes."""

@@ -1,7 +1,7 @@
 """A wallet daemon that does what it is asked and then spoils the answer.
 
-Rule: what it spoils it has carried out, because that is what makes a spoilt answer dangerous; probes pass
-unspoilt, so that only the calls themselves can show what it is.
+Rule: what it spoils it has carried out, because that is what makes a spoilt answer dangerous; probes and the
+mirror's calls pass unspoilt, so that only the calls of clients can show what it is.
 """
 
 import json
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-PROBE = "getinfo"
+SPARED = frozenset({"getinfo", "listaddresses", "createnewaddress"})
 
 HUGE = 200 * 1024
 """Bytes; more than the tests allow an answer."""
@@ -94,8 +94,8 @@ class Liar:
             with caller:
                 try:
                     self._serve(caller)
-                except ConnectionError:
-                    continue
+                except OSError:
+                    continue  # whoever asked has gone; the daemon has run it all the same
 
     def _serve(self, caller: socket.socket) -> None:
         request = _read_request(caller)
@@ -107,7 +107,7 @@ class Liar:
             while part := daemon.recv(1 << 16):
                 answer += part
         method = json.loads(request.partition(b"\r\n\r\n")[2])["method"]
-        if self.spoil and method != PROBE:
+        if self.spoil and method not in SPARED:
             if self.spoil == "late":
                 self.let_go.wait()
             else:

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import urllib.request
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +20,8 @@ from gateway.base.jsonrpc import request
 from gateway.flow.attempt import classify
 from gateway.rules.retry import Sent, Tried
 from gateway.upstream.wire import Fate, Outcome, Target, Wire
+from tests.integration.conftest import ELECTRUM_WAY_OUT
 from tests.integration.gateway_process import Gateway, Reads, settings_for, wait_until
-
-WAY_OUT = "apt-get install -y --no-install-recommends electrum"
 
 SECRETS = ("getseed", "getprivatekeys", "getmasterprivate", "get", "getconfig", "signtransaction_with_privkey", "sweep")
 
@@ -95,10 +93,9 @@ def free_port() -> int:
 def daemons(folder: Path) -> Iterator[tuple[Electrum, Electrum]]:
     """Two of them on one seed; the second has not derived anything beyond its first addresses."""
     if shutil.which("electrum") is None:
-        missing = f"Electrum is not installed; the way out: {WAY_OUT}"
+        missing = f"Electrum is not installed; the way out: {ELECTRUM_WAY_OUT}"
         if os.environ.get("ECGW_REQUIRE_REAL") == "1":
             pytest.fail(f"{missing} (ECGW_REQUIRE_REAL=1 wants it)")
-        warnings.warn(pytest.PytestWarning(missing), stacklevel=1)
         pytest.skip(missing)
     one, other = (Electrum(folder / name, free_port()) for name in ("electrum-1", "electrum-2"))
     one.folder.mkdir()

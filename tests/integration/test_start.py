@@ -36,7 +36,7 @@ def test_the_first_call_waits_for_a_wallet_that_is_late(tmp_path: Path) -> None:
     with Fleet(1, tmp_path / "fleet") as fleet:
         fleet.kill(0)
         with gateway_for(fleet, tmp_path / "gateway") as gateway:
-            wait_until(lambda: "starting: refuses connections, expected back" in readiness(gateway)[1], "it is late")
+            wait_until(lambda: "starting, refuses connections, expected back" in readiness(gateway)[1], "it is late")
             assert readiness(gateway)[0] == 503
             with gateway.knock() as line:
                 line.request(b'{"id":1,"method":"getbalance"}')
@@ -49,7 +49,7 @@ def test_the_first_call_waits_for_a_wallet_that_is_late(tmp_path: Path) -> None:
 def test_a_wallet_that_is_not_loaded_is_told_and_its_loading_seen(tmp_path: Path) -> None:
     """The daemon answers, and holds no wallet: no call reaches it until somebody has loaded one."""
     with Fleet(1, tmp_path / "fleet", load=False) as fleet, gateway_for(fleet, tmp_path / "gateway") as gateway:
-        wait_until(lambda: "starting: no wallet is loaded" in readiness(gateway)[1], "it says so")
+        wait_until(lambda: "starting, no wallet is loaded" in readiness(gateway)[1], "it says so")
         assert readiness(gateway)[0] == 503
         found = gateway.call("getbalance", wait=0.3).error
         assert (found["code"], found["data"]["executed"]) == (-32003, "no")
@@ -58,7 +58,7 @@ def test_a_wallet_that_is_not_loaded_is_told_and_its_loading_seen(tmp_path: Path
         wait_until(lambda: readiness(gateway) == (200, "", ""), "it is ready")
         assert gateway.call("getbalance").result == fleet.rpc(0, "getbalance")
         fleet.control(0, "unload")
-        wait_until(lambda: "adrift: no wallet is loaded" in readiness(gateway)[1], "it noticed")
+        wait_until(lambda: "adrift, no wallet is loaded" in readiness(gateway)[1], "it noticed")
         assert [row for row in fleet.journal(0) if row["method"] == "getbalance" and "error" in row] == []
 
 
@@ -67,7 +67,7 @@ def test_a_lost_chain_is_told_and_the_last_daemon_serves_on(tmp_path: Path) -> N
     with Fleet(1, tmp_path / "fleet") as fleet, gateway_for(fleet, tmp_path / "gateway") as gateway:
         gateway.wait_all_well()
         fleet.control(0, "lose_chain")
-        wait_until(lambda: "adrift: its wallet is not synced" in readiness(gateway)[2], "it says so")
+        wait_until(lambda: "adrift, its wallet is not synced" in readiness(gateway)[2], "it says so")
         assert readiness(gateway)[0] == 200
         assert gateway.call("getbalance").result == fleet.rpc(0, "getbalance")
         fleet.control(0, "heal")
@@ -80,7 +80,7 @@ def test_a_daemon_that_never_had_its_chain_is_not_ready(tmp_path: Path) -> None:
         fleet.control(0, "lose_chain")
         fleet.rpc(0, "load_wallet")
         with gateway_for(fleet, tmp_path / "gateway") as gateway:
-            wait_until(lambda: "starting: its wallet is not synced" in readiness(gateway)[1], "it says so")
+            wait_until(lambda: "starting, its wallet is not synced" in readiness(gateway)[1], "it says so")
             assert readiness(gateway)[0] == 503
             fleet.control(0, "heal")
             wait_until(lambda: readiness(gateway) == (200, "", ""), "it is ready")
@@ -93,7 +93,7 @@ def test_a_daemon_behind_the_others_is_adrift(gateway: Gateway, fleet: Fleet) ->
     wait_until(lambda: gateway.backend("ec-2")["phase"] == "EJECTED", "ec-2 is ejected")
     status, why, ailing = readiness(gateway)
     assert (status, why) == (200, "")
-    assert ailing == "ec-2: adrift: behind the height of the others"
+    assert ailing == "ec-2: adrift, behind the height of the others"
     before = len(fleet.journal(1))
     for _ in range(20):
         assert gateway.call("getinfo").result["blockchain_height"] == fleet.rpc(0, "getinfo")["blockchain_height"]
@@ -111,7 +111,7 @@ def test_all_dead_is_said_at_once_and_over_when_one_is_back(tmp_path: Path) -> N
             gateway.wait_all_well()
             fleet.kill(0)
             fleet.kill(1)
-            wait_until(lambda: readiness(gateway)[1].count("dead: refuses connections") == 2, "both are dead")
+            wait_until(lambda: readiness(gateway)[1].count("dead, refuses connections") == 2, "both are dead")
             answer = gateway.call("getbalance", user="web")
             _check_no_backend(answer)
             fleet.start(1)

@@ -6,9 +6,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.base.effects import Effect
-from gateway.rules.retry import EMPTY_LIMIT, QUERY_OF_DEATH, GiveUp, Sent, Tried, TryAgain, decide, is_repeatable
+from gateway.rules.retry import (
+    EMPTY_LIMIT,
+    QUERY_OF_DEATH,
+    SAME_AGAIN,
+    GiveUp,
+    Sent,
+    Tried,
+    TryAgain,
+    decide,
+    is_repeatable,
+)
 
-tried = st.builds(Tried, st.sampled_from(Sent), st.sampled_from(["empty", "reset", "half", "timeout", "refused"]))
+tried = st.builds(
+    Tried, st.sampled_from(Sent), st.sampled_from(["empty", "reset", "half", "timeout", "refused", "oversized"])
+)
 several = st.lists(tried, min_size=1, max_size=6)
 
 
@@ -96,3 +108,10 @@ def test_reads_and_the_same_bytes_may_be_repeated() -> None:
     assert {effect for effect in Effect if is_repeatable(effect)} == {
         Effect.READ, Effect.WALLET_READ, Effect.LOCAL_READ, Effect.PUBLISH,
     }  # fmt: skip
+
+
+@given(st.sampled_from(Effect), several, st.integers(1, 10))
+def test_an_answer_that_is_too_large_is_not_asked_for_again(effect: Effect, attempts: list[Tried], most: int) -> None:
+    """Another daemon on the same seed would send as much."""
+    if any(one.sent is Sent.UNKNOWN and one.reason in SAME_AGAIN for one in attempts):
+        assert isinstance(decide(effect, attempts, most), GiveUp)

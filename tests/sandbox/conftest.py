@@ -1,6 +1,7 @@
 """Fleets for the tests of the sandbox."""
 
 import time
+import urllib.error
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +16,9 @@ MakeFleet = Callable[..., Fleet]
 COIN = 100_000_000
 NEVER = 3600.0
 """A sync delay that no test outlives: what only a sync would save stays unsaved."""
+
+PATIENCE = 0.4
+"""How long a caller waits before it takes the daemon for wedged; a sound one answers in a few milliseconds."""
 
 
 @pytest.fixture
@@ -68,3 +72,23 @@ def eventually(question: Callable[[], bool], limit: float = 20.0) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+def is_wedged(fleet: Fleet) -> bool:
+    """Whether a call gets no answer."""
+    try:
+        fleet.rpc(0, "ping", timeout=PATIENCE)
+    except TimeoutError:
+        return True
+    except urllib.error.URLError as error:
+        if isinstance(error.reason, TimeoutError):
+            return True
+        raise
+    return False
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """One daemon for tests that leave it as they found it."""
+    with Fleet(1, tmp_path_factory.mktemp("shop"), sync_delay=NEVER) as fleet:
+        yield fleet

@@ -9,7 +9,7 @@ from tests.sandbox.conftest import MakeFleet, eventually, fund, receiving
 
 pytestmark = pytest.mark.integration
 
-ENDS = ["kill", "term", "int", "hup", "stop"]
+ENDS = ["kill", "term", "stop"]
 
 
 def end(fleet: Fleet, how: str) -> int:
@@ -17,8 +17,7 @@ def end(fleet: Fleet, how: str) -> int:
     if how == "stop":
         assert fleet.rpc(0, "stop") == "Daemon stopped"
     else:
-        number = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "int": signal.SIGINT, "hup": signal.SIGHUP}[how]
-        fleet.kill(0, number)
+        fleet.kill(0, {"kill": signal.SIGKILL, "term": signal.SIGTERM}[how])
     code = fleet.wait_end(0)
     fleet.start(0)
     return code
@@ -26,7 +25,7 @@ def end(fleet: Fleet, how: str) -> int:
 
 @pytest.mark.parametrize("how", ENDS)
 def test_only_stop_keeps_everything(one: Fleet, how: str) -> None:
-    """An address, a label and two kinds of frozen coins are lost with every signal, and kept by the RPC stop."""
+    """An address, a label and two kinds of frozen coins are lost with each signal, and kept by the RPC stop."""
     txid = fund(one, receiving(one)[0])
     assert one.rpc(0, "stop") == "Daemon stopped"
     one.wait_end(0)
@@ -37,7 +36,7 @@ def test_only_stop_keeps_everything(one: Fleet, how: str) -> None:
     given = one.rpc(0, "createnewaddress")
     code = end(one, how)
     kept = how == "stop"
-    assert code == {"kill": -9, "term": -15, "int": -2, "hup": -1, "stop": 0}[how]
+    assert code == {"kill": -9, "term": -15, "stop": 0}[how]
     assert (one.rpc(0, "createnewaddress") == given) is not kept
     assert one.rpc(0, "listaddresses", frozen=True) == [receiving(one)[5]] * kept
     assert one.rpc(0, "history")[0]["label"] == "name" * kept
@@ -53,14 +52,14 @@ def test_an_invoice_survives_every_end(one: Fleet, how: str) -> None:
     assert one.rpc(0, "listaddresses", labels=True)[0] == [asked["address"], repr("memo" if how == "stop" else "")]
 
 
-@pytest.mark.parametrize("flush", ["addrequest", "rmrequest", "clearrequests", "close_wallet"])
+@pytest.mark.parametrize("flush", ["addrequest", "clearrequests", "close_wallet"])
 def test_what_was_not_saved_is_saved_by_the_next_call_that_saves(one: Fleet, flush: str) -> None:
     """Any write of the file takes along what createnewaddress and freeze had only in memory."""
     first = receiving(one)[0]
     one.rpc(0, "addrequest", "0.1")
     given = one.rpc(0, "createnewaddress")
     one.rpc(0, "freeze", first)
-    one.rpc(0, flush, *{"addrequest": ["0.1"], "rmrequest": [first]}.get(flush, []))
+    one.rpc(0, flush, *["0.1"] * (flush == "addrequest"))
     one.kill(0)
     one.start(0)
     assert one.rpc(0, "createnewaddress") != given
@@ -84,8 +83,7 @@ def test_a_new_address_is_saved_once_the_server_knows_it(make_fleet: MakeFleet) 
     fleet = make_fleet(1, sync_delay=0.01)
     saved = fleet.directory / "wallet-0" / "regtest" / "wallets" / "default_wallet"
     given = fleet.rpc(0, "createnewaddress")
-    before = saved.stat().st_mtime_ns
-    assert eventually(lambda: '"receiving": 21' in saved.read_text()), before
+    assert eventually(lambda: '"receiving": 21' in saved.read_text())
     fleet.kill(0)
     fleet.start(0)
     assert fleet.rpc(0, "createnewaddress") != given
@@ -139,7 +137,7 @@ def test_a_wallet_must_be_loaded_again_after_each_start(make_fleet: MakeFleet) -
         assert fleet.rpc(0, "list_wallets") == []
         assert fleet.rpc(0, "getinfo")["wallets"] == {}
         for method in ("getbalance", "is_synchronized", "createnewaddress", "listrequests"):
-            with pytest.raises(RpcError, match="BaseException: Wallet not loaded. Use 'electron-cash daemon load"):
+            with pytest.raises(RpcError, match=r"BaseException: Wallet not loaded. Use 'electron-cash daemon load"):
                 fleet.rpc(0, method)
         assert fleet.rpc(0, "load_wallet") is True
         assert fleet.rpc(0, "load_wallet") is True

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.base.events import Event
 from gateway.fleet.backend import Backend
-from gateway.supervision.mirror import AT_ONCE, PERIOD
+from gateway.supervision.mirror import AT_ONCE, GUESSED, PERIOD
 from tests.fakes import FakeDaemon
 from tests.simulation.world import World
 from tests.virtual_time import run_virtual
@@ -322,3 +322,64 @@ def test_upkeep_shows_no_address_in_its_events() -> None:
     world = scenario(nothing, before=shorten(3))
     told = json.dumps([one.fields for one in world.recorder.events if isinstance(one, Event)], default=str)
     assert "address-" not in told
+
+
+def test_a_standby_that_lists_more_brings_the_primary_past_its_addresses() -> None:
+    """The primary may have given them out and forgotten them, before this process began."""
+
+    def prepare(world: World) -> None:
+        world.daemons[1].wallet.addresses.extend(f"address-{i}" for i in range(20, 25))
+
+    async def play(world: World) -> None:
+        await world.ask("createnewaddress")
+
+    world = scenario(play, before=prepare)
+    assert world.told[0].reply["result"] == "address-25"
+    assert len(events(world, "mirror.primary_behind")) == 1
+    assert derived(world.daemons[0]) == 5 + 1
+
+
+@pytest.mark.parametrize("result", [b'"net:address-22"', b'{"address": "address-22", "amount": 1}'])
+def test_an_address_that_a_client_was_told_is_derived_past(result: bytes) -> None:
+    """As bare text with a prefix, and inside an invoice."""
+
+    async def play(world: World) -> None:
+        pool = world.plant.pool
+        pool.on_told(result)
+        pool.wrote(changes_addresses=True)
+        await asyncio.sleep(0.5)
+        assert world.plant.pool.is_aligned(standby(world))
+
+    world = scenario(play)
+    assert "address-22" in addresses(world)[0]
+    assert addresses(world)[1] == addresses(world)[0]
+
+
+@pytest.mark.parametrize("result", [b"7", b"[1]", b'{"no": "address"}', b'"'])
+def test_an_answer_that_tells_no_address_is_nothing_to_remember(result: bytes) -> None:
+    """Nothing is derived for it."""
+
+    async def play(world: World) -> None:
+        world.plant.pool.on_told(result)
+        world.plant.pool.wrote(changes_addresses=True)
+        await asyncio.sleep(0.5)
+
+    assert derived(scenario(play).daemons[0]) == 0
+
+
+def test_a_told_address_that_is_not_to_be_found_is_searched_for_once() -> None:
+    """A bounded number of addresses is derived for it, one event says so, and money goes on."""
+
+    async def play(world: World) -> None:
+        pool = world.plant.pool
+        for _ in range(3):
+            pool.on_told(b'"nowhere"')
+            pool.wrote(changes_addresses=True)
+            await asyncio.sleep(1.0)
+        await world.ask("createnewaddress")
+
+    world = scenario(play)
+    assert "result" in world.told[0].reply
+    [event] = events(world, "mirror.address_lost")
+    assert (event.backend, event.level) == ("ec-1", "error")
+    assert derived(world.daemons[0]) <= GUESSED + 2 + 1

@@ -1,0 +1,184 @@
+"""The composition root: doors, signals, and reloads that are all or nothing."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import gateway.app
+from gateway.app import App, StartError
+from gateway.base.events import Event
+from gateway.base.loader import load
+
+NOWHERE = "http://127.0.0.1:1"
+
+
+def plain(**changes: Any) -> dict[str, Any]:
+    """Settings as a file holds them; nobody listens at the backends."""
+    return {
+        "listen": {"port": 0},
+        "admin": {"port": 0},
+        "clients": [{"name": "shop", "username": "shop", "password": "secret-of-the-shop"}],
+        "wallets": {"main": {"backends": [{"name": "ec-1", "url": NOWHERE}, {"name": "ec-2", "url": NOWHERE}]}},
+        "drain_timeout": 0.1,
+        **changes,
+    }
+
+
+class Rig:
+    """An app on a file, and the events that it told."""
+
+    def __init__(self, path: Path) -> None:
+        """Build it; nothing is started."""
+        self.path = path
+        self.write(plain())
+        self.app = App(load([path], {}), [path])
+        self.told: list[Event] = []
+        self.app.emit = self._hear
+        self._heard: dict[str, asyncio.Event] = {}
+
+    def write(self, settings: dict[str, Any]) -> None:
+        """Write the file anew."""
+        self.path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+
+    def _hear(self, event: Event) -> None:
+        self.told.append(event)
+        self._heard.setdefault(event.name, asyncio.Event()).set()
+
+    async def hears(self, name: str) -> None:
+        """Wait for the first event of a name."""
+        await self._heard.setdefault(name, asyncio.Event()).wait()
+
+    def names(self) -> list[str]:
+        """Names of the events."""
+        return [event.name for event in self.told]
+
+
+@pytest.fixture
+async def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
+    """An app that does not watch its files."""
+
+    async def never(*_args: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(gateway.app, "watch", never)
+    one = Rig(tmp_path / "gateway.yaml")
+    yield one
+    await one.app.stop()
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"listen": {"port": 0, "max_batch": 7, "nonsense": 1}},
+        {"listen": {"port": 0, "tls": {"certificate": "/no/cert.pem", "key": "/no/key.pem"}}},
+        {"wallets": {"new": {"backends": [{"name": "ec-1", "url": "https://x", "tls": {"ca_file": "/no/ca.pem"}}]}},
+         "clients": [{"name": "shop", "username": "shop", "password": "x", "wallets": ["new"]}]},
+        {"wallets": {"main": {"profile": "unheard-of", "backends": [{"name": "ec-9", "url": NOWHERE}]}}},
+        {"clients": []},
+    ],
+    ids=["a key", "a certificate", "an authority", "a profile", "nobody"],
+)  # fmt: skip
+async def test_a_reload_that_cannot_be_used_changes_nothing(broken: dict[str, Any], rig: Rig) -> None:
+    """Not even what is good in it."""
+    before, plants, caps = rig.app.settings, dict(rig.app.plants), rig.app.rpc.listen
+    rig.write(plain(**broken))
+    rig.app.reload()
+    assert set(rig.names()) == {"config.refused"}
+    assert rig.app.settings is before
+    assert rig.app.plants == plants
+    assert rig.app.rpc.listen is caps
+    assert all(event.level == "error" for event in rig.told)
+
+
+async def test_a_reload_without_a_change_says_nothing(rig: Rig) -> None:
+    """A touched file is no news."""
+    rig.app.reload()
+    assert rig.told == []
+
+
+async def test_wallets_come_and_go(rig: Rig) -> None:
+    """The door knows the new one at once and the old one no more; what is kept is kept."""
+    main = rig.app.plants["main"]
+    cold = {"backends": [{"name": "ec-1", "url": NOWHERE}]}
+    rig.write(plain(wallets={**plain()["wallets"], "cold": cold}))
+    rig.app.reload()
+    assert set(rig.app.rpc.wallets()) == {"main", "cold"}
+    assert rig.app.plants["main"] is main
+    rig.write(plain())
+    rig.app.reload()
+    assert set(rig.app.rpc.wallets()) == {"main"}
+    assert set(rig.app.why_not_ready()) == set(rig.app.what_ails()) == {"main"}
+    assert rig.names().count("config.reloaded") == 2
+
+
+async def test_what_needs_a_restart_is_named(rig: Rig) -> None:
+    """And only that; secrets are named, never shown."""
+    clients = [{"name": "shop", "username": "shop", "password": "another-secret"}]
+    rig.write(plain(listen={"port": 1, "max_batch": 3}, clients=clients))
+    rig.app.reload()
+    fields = rig.told[-1].fields
+    assert fields["need_a_restart"] == ["listen.port"]
+    assert rig.app.rpc.listen.max_batch == 3
+    assert "clients.shop.password" in str(fields["changes"])
+    assert "secret-of" not in str(fields)
+    assert "another-secret" not in str(fields)
+
+
+@pytest.mark.parametrize("door", ["listen", "admin"])
+async def test_a_taken_port_is_told_by_its_door(door: str, rig: Rig) -> None:
+    """Which key, which address, why, and what to do; the other door is closed again."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        rig.write(plain(**{door: {"port": port}}))
+        app = App(load([rig.path], {}), [rig.path])
+        with pytest.raises(StartError, match=f"{door}: 127.0.0.1:{port} cannot be listened on .*{door}.port"):
+            await app.serve()
+    _put_signals_back()
+    assert app.admin._runner is None
+
+
+async def test_signals_reload_drain_and_hurry(rig: Rig) -> None:
+    """SIGHUP takes new settings, the first SIGTERM drains, the second does not wait."""
+    serving = asyncio.ensure_future(rig.app.serve())
+    async with asyncio.timeout(5):
+        await rig.hears("gateway.started")
+        rig.write(plain(drain_timeout=300))
+        os.kill(os.getpid(), signal.SIGHUP)
+        await rig.hears("config.reloaded")
+        os.kill(os.getpid(), signal.SIGTERM)
+        await rig.hears("gateway.draining")
+        assert rig.app.is_draining
+        os.kill(os.getpid(), signal.SIGINT)
+        await serving
+    _put_signals_back()
+    assert rig.names()[-1] == "gateway.stopped"
+
+
+def _put_signals_back() -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.remove_signal_handler(number)
+
+
+async def test_the_doors_tell_one_story(rig: Rig) -> None:
+    """The status of a wallet, readiness and figures agree on a wallet that is not there yet."""
+    await rig.app.start()
+    status = rig.app.status("main")
+    assert status["wallet"] == "main"
+    assert status["draining"] is False
+    async with asyncio.timeout(5):
+        for backend in rig.app.plants["main"].pool.backends:
+            while backend.refused_since is None:  # noqa: ASYNC110 - a probe to a closed port, a moment away
+                await asyncio.sleep(0.01)
+    assert rig.app.why_not_ready()["main"] == [f"ec-{n}: starting, refuses connections, expected back" for n in (1, 2)]
+    assert rig.app.what_ails() == rig.app.why_not_ready()
+    figures = {(name, labels.get("backend")): value for name, labels, value in rig.app._gauges()}
+    assert figures["backend_up", "ec-1"] == 0.0
+    assert figures["backends_serving", None] == 0.0

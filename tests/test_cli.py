@@ -1,0 +1,141 @@
+"""The command line: mistakes are told in lines with a remedy and an exit code."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway import __version__, app, demo
+from gateway.cli import main
+
+GOOD = """
+clients:
+  - {name: shop, username: shop, password: "${SHOP_PASSWORD:-secret-of-the-shop}"}
+wallets:
+  main:
+    backends:
+      - {name: ec-1, url: "http://127.0.0.1:17771", username: user, password: secret-of-the-daemon}
+      - {name: ec-2, url: "http://127.0.0.1:17772", username: user, password: secret-of-the-daemon}
+"""
+
+
+def ec_gateway(*words: str | Path) -> Result:
+    """Run the command line."""
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    """A file that can be used."""
+    path = tmp_path / "gateway.yaml"
+    path.write_text(GOOD, encoding="utf-8")
+    return path
+
+
+def test_a_good_file_is_told_back(good: Path) -> None:
+    """Its wallets, backends and primaries, and no secret."""
+    done = ec_gateway("check", good)
+    assert done.exit_code == 0
+    assert done.stdout == "wallet main (electron-cash): ec-1, ec-2; primary ec-1\nok\n"
+    assert "secret-of" not in done.output
+
+
+def test_files_merge_and_later_ones_win(good: Path, tmp_path: Path) -> None:
+    """As they do for run."""
+    later = tmp_path / "production.yaml"
+    later.write_text("wallets: {main: {primary: ec-2}}\nlisten: {host: 0.0.0.0}\n", encoding="utf-8")
+    done = ec_gateway("check", good, later)
+    assert done.exit_code == 0
+    assert "primary ec-2" in done.stdout
+    assert "warning: listen.host 0.0.0.0 takes passwords without TLS" in done.stderr
+
+
+def test_every_mistake_is_told_in_one_run(good: Path) -> None:
+    """With file, line, key and what would be right; code 1."""
+    text = GOOD.replace("ec-2, url", "ec-1, url") + "listen: {port: 70000, hots: x}\nhealth: {probe_interval: 0}\n"
+    good.write_text(text, encoding="utf-8")
+    done = ec_gateway("check", good)
+    assert done.exit_code == 1
+    told = done.stderr.splitlines()
+    assert told[-1] == f"{len(told) - 1} problems"
+    for key in ("listen.port", "listen.hots", "health.probe_interval", "wallets.main.backends[1].name"):
+        assert any(f": {key}: " in line and line.startswith(f"{good}:") for line in told), key
+    assert "did you mean host" in done.stderr
+    assert "secret-of" not in done.output
+    assert not done.stdout
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ("listen: {tls: {certificate: /no/cert.pem, key: /no/key.pem}}", ("listen.tls", "PEM")),
+        ("", ("nofile.yaml",)),
+    ],
+    ids=["a certificate", "a file"],
+)
+def test_files_that_are_not_there_are_told(extra: str, words: tuple[str, ...], good: Path) -> None:
+    """Before the gateway is restarted with them."""
+    good.write_text(GOOD + extra, encoding="utf-8")
+    done = ec_gateway("check", good) if extra else ec_gateway("check", good.with_name("nofile.yaml"))
+    assert done.exit_code == 1
+    assert all(word in done.stderr for word in words)
+    assert "Traceback" not in done.output
+
+
+def test_a_certificate_authority_that_is_not_there_is_told(good: Path) -> None:
+    """By the backend that needs it."""
+    good.write_text(
+        GOOD.replace('{name: ec-2, url: "http:', '{name: ec-2, tls: {ca_file: /no/ca.pem}, url: "https:'),
+        encoding="utf-8",
+    )
+    done = ec_gateway("check", good)
+    assert done.exit_code == 1
+    assert "wallets.main.backends.ec-2.tls.ca_file" in done.stderr
+
+
+def test_the_schema_is_for_editors() -> None:
+    """JSON, and it names the keys."""
+    done = ec_gateway("check", "--schema")
+    assert done.exit_code == 0
+    assert {"listen", "wallets", "clients"} <= set(json.loads(done.stdout)["properties"])
+
+
+def test_a_wrong_command_line_is_told_with_code_2() -> None:
+    """What is missing is named."""
+    done = ec_gateway("run")
+    assert done.exit_code == 2
+    assert "'-c'" in done.stderr
+    done = ec_gateway("check")
+    assert done.exit_code == 2
+    assert "--schema" in done.stderr
+    assert ec_gateway("sandbox", "--wallets", "0").exit_code == 2
+    assert ec_gateway("nonsense").exit_code == 2
+
+
+def test_the_version_is_told() -> None:
+    """For bug reports."""
+    assert __version__ in ec_gateway("--version").stdout
+
+
+def test_run_tells_mistakes_as_check_does(good: Path) -> None:
+    """Code 1, and nothing was started."""
+    good.write_text("wallets: {main: {backends: []}}", encoding="utf-8")
+    done = ec_gateway("run", "-c", good)
+    assert done.exit_code == 1
+    assert f"{good}:1: wallets.main.backends: " in done.stderr
+
+
+def test_what_keeps_it_from_starting_is_told(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By run and by sandbox, each with its own way out."""
+
+    def fail(*_args: object, **_more: object) -> int:
+        raise app.StartError("listen: taken")
+
+    monkeypatch.setattr(app, "run", fail)
+    monkeypatch.setattr(demo, "run", fail)
+    done = ec_gateway("run", "-c", good)
+    assert (done.exit_code, done.stderr) == (1, "listen: taken\n")
+    done = ec_gateway("sandbox")
+    assert done.exit_code == 1
+    assert "--port" in done.stderr
