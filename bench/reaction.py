@@ -96,7 +96,9 @@ class Sandbox:
         """Give their wallet some history."""
         self.fleet = fleet
         self.freeze, self.thaw, self.wedge = fleet.freeze, fleet.thaw, fleet.wedge
-        self.kill, self.start = fleet.kill, fleet.start
+        self.kill = fleet.kill
+        for index in range(len(fleet)):
+            common.lift(fleet.pid(index))
         for sats in (5_000_000, 7_000_000, 9_000_000):
             fleet.chain("fund", address=self.address(), sats=sats)
         fleet.chain("mine", blocks=1)
@@ -104,6 +106,11 @@ class Sandbox:
     def __len__(self) -> int:
         """How many there are."""
         return len(self.fleet)
+
+    def start(self, index: int) -> None:
+        """Start it again on the same port."""
+        self.fleet.start(index)
+        common.lift(self.fleet.pid(index))
 
     def settings(self) -> list[Settings]:
         """Return them as the configuration names them."""
@@ -156,8 +163,10 @@ class Foreign:
             yield idle
 
     def kill(self, index: int) -> None:
-        """End one."""
-        os.kill(self.pids[index], signal.SIGKILL)
+        """End one, and wait until its connections are gone with it."""
+        pid = self.pids[index]
+        os.kill(pid, signal.SIGKILL)
+        common.wait_until(lambda: common.has_ended(pid), f"process {pid} ends", 5)
 
     def start(self, index: int) -> None:
         """Refuse: whoever started it knows how."""

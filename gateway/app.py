@@ -8,7 +8,6 @@ import asyncio
 import os
 import random
 import signal
-import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -402,17 +401,4 @@ def run_settings(
     except StartError as error:
         logs.event_sink(Event("gateway.failed", fields={"error": str(error)}, level="error"))
         raise
-    finally:
-        _let_go_of_output()
     return 0
-
-
-def _let_go_of_output() -> None:
-    """Let nothing that standard output did not take change the exit code: Python would try once more at its end."""
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        with suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, sys.stdout.fileno())
-            os.close(nowhere)

@@ -15,6 +15,7 @@ import gateway.app
 from gateway.app import App, StartError
 from gateway.base.events import Event
 from gateway.base.loader import load
+from gateway.profiles import path_of
 
 NOWHERE = "http://127.0.0.1:1"
 
@@ -116,6 +117,25 @@ async def test_wallets_come_and_go(rig: Rig) -> None:
     assert set(rig.app.rpc.wallets()) == {"main"}
     assert set(rig.app.why_not_ready()) == set(rig.app.what_ails()) == {"main"}
     assert rig.names().count("config.reloaded") == 2
+
+
+async def test_an_edited_profile_is_taken_over_though_no_setting_changed(rig: Rig) -> None:
+    """What it refuses from now on is refused; the backends go on as they were."""
+    profile = rig.path.with_name("own.yaml")
+    text = path_of("electron-cash").read_text(encoding="utf-8")
+    profile.write_text(text, encoding="utf-8")
+    wallets = {"main": {**plain()["wallets"]["main"], "profile": str(profile)}}
+    rig.write(plain(wallets=wallets))
+    rig.app.reload()
+    plant = rig.app.plants["main"]
+    backends = list(plant.pool.backends)
+    assert "setlabel" in plant.runner.profile.methods
+    edited = [line for line in text.splitlines() if not line.startswith("  setlabel:")]
+    profile.write_text("\n".join(edited), encoding="utf-8")
+    rig.app.reload()
+    assert "setlabel" not in plant.runner.profile.methods
+    assert plant.pool.backends == backends
+    assert rig.told[-1].fields["new_profile_of"] == ["main"]
 
 
 async def test_what_needs_a_restart_is_named(rig: Rig) -> None:

@@ -146,6 +146,8 @@ class Pool:
     def doubt_primary(self) -> None:
         """Let money wait until the mirror has looked at the primary again: it may have forgotten addresses."""
         self.is_primary_checked = not self.mirror
+        if self.mirror:
+            self.on_compare()
 
     def mark_primary_checked(self, primary: Backend) -> None:
         """Hear from the mirror that the primary lists every address that is known to be given out."""
@@ -332,6 +334,8 @@ class Pool:
             changed |= self._heal(backend, now)
         elif found.is_sick and backend.phase is not Phase.EJECTED:
             changed |= self._sicken(backend, found, now)
+        elif found.kind is Kind.ADRIFT and self._is_all_there_is(backend):
+            changed |= self._enter(backend, Signal.HEALED, now, f"{found.reason}, but nobody else serves")
         elif found.kind is Kind.STARTING and backend.phase is not Phase.STARTING:
             changed |= self._enter(backend, Signal.RETURNED, now, found.reason)
         if changed or before.kind is not found.kind:
@@ -348,6 +352,17 @@ class Pool:
             backend.grace_until = 0.0
             return self._enter(backend, Signal.HEALED, now, "semantic probe answered")
         return False
+
+    def _is_all_there_is(self, backend: Backend) -> bool:
+        """Whether an adrift primary must serve because nobody else does: as it would if it had been in service."""
+        others = sum(other.may_serve for other in self.backends if other is not backend)
+        has_wallet = backend.level >= Level.LOADED
+        return (
+            backend is self.primary
+            and not backend.phase.is_serving
+            and not backend.is_suspect
+            and not may_eject(Kind.ADRIFT, others, has_wallet=has_wallet)
+        )
 
     def _is_proved_well(self, backend: Backend) -> bool:
         return backend.level >= backend.top and not backend.is_suspect

@@ -544,3 +544,34 @@ def test_an_error_answer_has_the_daemon_probed_at_once() -> None:
     world = scenario(play)
     assert "error" in world.told[0].reply
     assert world.told[1].reply["result"]["by"] != "ec-1"  # type: ignore[index]  # a dict
+
+
+def test_a_lone_daemon_without_its_chain_server_serves_whether_or_not_the_gateway_was_restarted() -> None:
+    """Never READY and adrift: after its grace it is all there is, as one would be that drifted in service."""
+
+    async def live() -> World:
+        world = World(1, 1)
+        world.daemons[0].wallet.connected = False
+        world.start()
+        await asyncio.sleep(70.0)
+        await world.ask("createnewaddress")
+        await world.ask("getbalance")
+        await world.stop()
+        return world
+
+    assert all("result" in told.reply for told in run_virtual(live()).told)
+
+
+def test_money_flows_again_at_once_after_a_primary_was_only_suspected() -> None:
+    """It froze for a moment with a money call in its hands: the mirror looks at it as soon as it answers."""
+
+    async def play(world: World) -> None:
+        world.daemons[0].freeze()
+        await world.ask("createnewaddress", 0.4)
+        world.daemons[0].thaw()
+        await asyncio.sleep(0.05)
+        await world.ask("createnewaddress")
+
+    world = scenario(play)
+    assert "result" in world.told[1].reply
+    assert took(world.told[1]) < 0.1

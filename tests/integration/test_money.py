@@ -12,6 +12,9 @@ import pytest
 from gateway.sandbox.fleet import Fleet
 from tests.integration.gateway_process import Answer, Gateway, backends, settings_for, wait_until
 
+OPEN = frozenset({"01", "08"})
+"""ESTABLISHED, and CLOSE_WAIT: the daemon has closed and we have not."""
+
 TURNS = 5
 """How often a daemon is frozen until a call of ours is caught in it: a probe or the mirror may hold the slot."""
 
@@ -210,19 +213,21 @@ def test_no_connection_to_a_daemon_is_ever_idle(gateway: Gateway, fleet: Fleet) 
     for _ in range(30):
         gateway.call("getbalance")
     ports = {fleet.port(n) for n in range(len(fleet))}
-    seen = established(ports)
+    seen = open_to(ports)
     for _ in range(3):
         time.sleep(0.7)
-        now = established(ports)
+        now = open_to(ports)
         assert not seen & now, "a connection to a daemon was there at two moments"
         seen = now
+    with fleet.wedge(1):
+        assert len(open_to({fleet.port(1)})) >= 1, "one that is idle would have been seen"
 
 
-def established(ports: set[int]) -> set[tuple[str, str]]:
-    """Both ends of every established connection to one of these ports, as the kernel lists them."""
+def open_to(ports: set[int]) -> set[tuple[str, str]]:
+    """Both ends of every connection to one of these ports that our side has not closed, as the kernel lists them."""
     found = set()
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         _, local, remote, state, *_ = line.split()
-        if state == "01" and int(remote.rpartition(":")[2], 16) in ports:
+        if state in OPEN and int(remote.rpartition(":")[2], 16) in ports:
             found.add((local, remote))
     return found

@@ -2,11 +2,14 @@
 
 import json
 import socket
+from asyncio import StreamWriter
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
 from gateway.sandbox.addresses import Address
+from gateway.sandbox.chain import Chain, ChainServer
 from gateway.sandbox.fleet import Fleet
 from tests.sandbox.conftest import COIN, fund, receiving
 
@@ -85,6 +88,30 @@ def test_a_subscriber_hears_the_past_and_then_the_news(chain: Fleet) -> None:
         fund(chain, OWNER.text, 5)
         assert "tx" in json.loads(events.readline())
         assert "block" in json.loads(events.readline())
+
+
+def test_news_are_written_before_the_answer() -> None:
+    """The order in which the lines leave: a daemon asked after the answer finds the news in its socket."""
+    written: list[str] = []
+
+    class Writer:
+        """Remembers who was written to."""
+
+        def __init__(self, name: str) -> None:
+            """Hold the name."""
+            self.name = name
+
+        def write(self, data: bytes) -> None:
+            """Take a line."""
+            if data:
+                written.append(self.name)
+
+    door = ChainServer(Chain())
+    subscriber, caller = (cast("StreamWriter", Writer(name)) for name in ("subscriber", "caller"))
+    door._answer(b'{"cmd": "subscribe"}', subscriber)
+    written.clear()
+    door._answer(b'{"cmd": "mine"}', caller)
+    assert written == ["subscriber", "caller"]
 
 
 @pytest.mark.integration

@@ -126,7 +126,7 @@ def test_a_daemon_process_refuses_options_it_cannot_use() -> None:
         assert text in done.stderr
 
 
-def test_the_money_of_the_readme_is_there(one: Fleet) -> None:
+def test_the_example_of_the_documentation_works(one: Fleet) -> None:
     """Fund, see it, pay it on: the shortest use of a fleet, as the documentation shows it."""
     first, *_ = receiving(one)
     fund(one, first, 5_000)

@@ -77,14 +77,16 @@ def test_an_invoice_expires_unless_it_is_paid(one: Fleet) -> None:
 
 
 def test_a_memo_labels_its_address_and_the_receipt(one: Fleet) -> None:
-    """The memo is the label of the address, and of a payment to it; it goes with the invoice unless it was paid."""
-    paid = one.rpc(0, "addrequest", "1", "two\nlines")["address"]
-    free = one.rpc(0, "addrequest", "1", "memo")["address"]
+    """The memo is the label of the address, and of a payment to it; it goes with the invoice if neither changed."""
+    paid = one.rpc(0, "addrequest", "1", "paid")["address"]
+    free = one.rpc(0, "addrequest", "1", "free")["address"]
+    renamed = one.rpc(0, "addrequest", "1", "memo")["address"]
+    one.rpc(0, "setlabel", one.rpc(0, "addressconvert", renamed)["legacy"], "two\nlines")
     fund(one, paid)
-    assert one.rpc(0, "history")[0]["label"] == "two lines"
+    assert one.rpc(0, "history")[0]["label"] == "paid"
     one.rpc(0, "clearrequests")
     labels = dict(one.rpc(0, "listaddresses", labels=True))
-    assert (labels[paid], labels[free]) == ("'two lines'", "''")
+    assert [labels[address] for address in (paid, free, renamed)] == ["'paid'", "''", "'two lines'"]
 
 
 def test_setlabel_reaches_an_address_only_by_its_older_form(one: Fleet) -> None:

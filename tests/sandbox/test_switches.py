@@ -84,6 +84,7 @@ def test_slow_makes_each_call_take_longer(one: Fleet) -> None:
     begun = time.monotonic()
     one.rpc(0, "ping")
     one.rpc(0, "ping")
+    # A lower bound holds on any machine.
     assert time.monotonic() - begun >= 0.4
     one.control(0, "heal")
     assert not is_wedged(one)

@@ -2,10 +2,16 @@
 
 import json
 import socket
+import time
+from pathlib import Path
 
 import pytest
 
 from gateway.sandbox.fleet import Fleet
+from gateway.sandbox.link import ChainLink
+from gateway.sandbox.node import Node
+from gateway.sandbox.server import BAD_PASSWORD_PAUSE, DeniedError, WalletServer
+from gateway.sandbox.storage import Journal
 from tests.sandbox.conftest import PATIENCE, eventually, is_wedged, receiving
 from tests.sandbox.http_cases import Ask, call
 
@@ -78,8 +84,24 @@ def test_six_wait_and_the_seventh_does_not_get_in(one: Fleet) -> None:
     assert eventually(lambda: not is_wedged(one))
 
 
-def test_a_wrong_password_costs_everybody_a_pause(shop: Fleet) -> None:
-    """The refusal comes from inside the one thread, after a sleep; the next call is served all the same."""
+def test_a_wrong_password_costs_everybody_a_pause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one thread sleeps before it refuses; missing credentials cost nothing."""
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    node = Node("", tmp_path, ChainLink("127.0.0.1", 1))
+    server = WalletServer(0, node, Journal(tmp_path / "journal"), "user", "pw")
+    with pytest.raises(DeniedError, match="missing credentials"):
+        server.authenticate(None)
+    assert slept == []
+    with pytest.raises(DeniedError, match="bad credentials"):
+        server.authenticate(Ask(0, "wrong").credentials())
+    assert slept == [BAD_PASSWORD_PAUSE]
+    server.authenticate(Ask(0, "pw").credentials())
+    server.server_close()
+
+
+def test_a_wrong_password_is_refused_and_the_next_call_is_served(shop: Fleet) -> None:
+    """A status line of its own, and the connection is closed."""
     refused, closed = Ask(shop.port(0), "wrong").post(call("ping"))
     assert refused.startswith(b"HTTP/1.0 401 Authentication failed (bad credentials)")
     assert closed

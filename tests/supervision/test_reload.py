@@ -182,6 +182,25 @@ async def test_paths_are_asked_for_anew_after_each_change(tmp_path: Path) -> Non
         await watched.change()
 
 
+async def test_a_file_saved_again_while_it_is_read_is_one_more_change(tmp_path: Path) -> None:
+    """The second text must not wait for a third."""
+    path = tmp_path / "gateway.yaml"
+    path.write_text("a: 1", encoding="utf-8")
+    read: list[str] = []
+
+    def react() -> None:
+        read.append(path.read_text(encoding="utf-8"))
+        if len(read) == 1:
+            path.write_text("a: 333", encoding="utf-8")
+
+    async with watching(path) as watched:
+        watched.react = react
+        path.write_text("a: 22", encoding="utf-8")
+        await watched.change()
+        await watched.change()
+    assert read == ["a: 22", "a: 333"]
+
+
 async def test_relative_paths_are_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The gateway may be started with `-c gateway.yaml`."""
     (tmp_path / "gateway.yaml").write_text("a: 1")
