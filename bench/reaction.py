@@ -4,8 +4,9 @@ A gateway with its default numbers, three daemons, and a client of its own proce
 (validateaddress, getbalance, history, listaddresses by turns), each over a new connection; then six a minute.
 Each case has a window without a fault before it, of the same length: what is slow there is the machine's noise.
 
-    felt for   from the fault's begin to the end of the last read slower than 20 ms before half a second
-               without any; if more slow ones follow than the calm window explains, to the very last one
+    felt for   from the fault's begin (or from the first slow read, where none met it within 100 ms) to the end
+               of the last read slower than 20 ms before half a second without any; if more slow ones follow
+               than the calm window explains, to the very last one
     noise      a case that missed while its calm window had slow reads too, or the client itself was kept
                waiting by the machine, is run again
 
@@ -270,17 +271,19 @@ def _ended(sample: Sample) -> float:
 
 
 def felt_for(fault: Window, fault_at: float, calm_slow: int) -> float:
-    """Return the seconds from a fault's begin until reads were normal again."""
-    normal_at = fault_at
+    """Return the seconds from a fault's begin (or from the first read that met it) until reads were normal again."""
+    slow = fault.slow
+    begin = slow[0].began if slow and slow[0].began - fault_at > LIMIT else fault_at
+    normal_at = begin
     late = []
-    for one in fault.slow:
+    for one in slow:
         if one.began - normal_at > QUIET:
             late.append(one)
         elif not late:
             normal_at = max(normal_at, one.ended)
     if len(late) > 2 * calm_slow + 3:
         normal_at = late[-1].ended
-    return max(0.0, normal_at - fault_at)
+    return max(0.0, normal_at - begin)
 
 
 @dataclass(frozen=True)

@@ -392,7 +392,7 @@ class Pool:
         }
         if backend is self.primary:
             fields["primary"] = True
-        level = "warning" if phase is Phase.EJECTED else "info"
+        level = "warning" if phase is Phase.EJECTED or (before.is_serving and not phase.is_serving) else "info"
         if phase.is_serving and not before.is_serving:
             if backend is self.primary:
                 self.doubt_primary()

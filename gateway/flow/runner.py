@@ -422,7 +422,8 @@ class Runner:
         if len(errand.live) + len(errand.tried) >= self.settings.retry.max_attempts:
             return
         is_late = now - errand.live[0].started_at >= errand.bound
-        if not is_late and not self.budget.has_token(now):
+        if not is_late and (len(errand.live) > 1 or not self.budget.has_token(now)):
+            # a third backend only for a call past its bound: one that is merely heavy must not hold the whole wallet
             return
         if self._try_now(errand, is_hedge=True):
             self.budget.spend(now)

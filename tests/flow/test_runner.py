@@ -575,3 +575,31 @@ def test_money_flows_again_at_once_after_a_primary_was_only_suspected() -> None:
     world = scenario(play)
     assert "result" in world.told[1].reply
     assert took(world.told[1]) < 0.1
+
+
+def test_a_read_that_is_merely_heavy_holds_two_daemons_and_not_the_whole_wallet() -> None:
+    """The third one is asked only when the call is past its bound; until then the others are served."""
+
+    async def play(world: World) -> None:
+        for daemon in world.daemons:
+            daemon.service = lambda method: 0.8 if method == "validateaddress" else 0.0003
+        heavy = world.ask("validateaddress")
+        await asyncio.sleep(0.4)
+        await world.ask("getbalance", 0.3)
+        await heavy
+        await asyncio.sleep(1.0)
+
+    world = scenario(play)
+    assert all("result" in told.reply for told in world.told)
+    assert sum(ran(world, daemon.name, "validateaddress") for daemon in world.daemons) == 2
+
+
+def test_a_read_finds_the_third_daemon_when_two_freeze_at_once() -> None:
+    """It takes as long as the bound of its class, and is answered."""
+
+    async def play(world: World) -> None:
+        world.daemons[0].freeze()
+        world.daemons[1].freeze()
+        await world.ask("getbalance")
+
+    assert "result" in scenario(play).told[0].reply
