@@ -3,46 +3,19 @@
 Rule: a connection is never idle, spare or shared while a daemon is serial; whether any byte was handed to the
 socket is known exactly, and said of every end.
 
-How an exchange ends (`Outcome.reason`):
-
-    fate       reason            when
-    ANSWERED   ""                a complete HTTP response, whatever its status
-    NOT_SENT   resolve           the host name is not known
-               refused           nobody listens
-               unreachable       no way to the host
-               connect_timeout   no connection in time (a full accept queue, a dead host)
-               tls               the TLS handshake failed
-               local             this machine is out of file descriptors or ports
-               closed            the daemon closed between connect and write
-               timeout           the whole time ran out before a byte was written
-               aborted           we gave up before a byte was written
-    UNKNOWN    empty             closed without a byte of answer
-               reset             reset by the daemon's side without a byte of answer
-               lost              the network gave the connection up (host vanished, no way there any more)
-               half              the answer broke off
-               not_http          what came is not HTTP
-               oversized         head or body beyond its cap
-               write_timeout     the daemon does not read
-               timeout           no complete answer in time
-               aborted           we gave up after a byte was written
+`outcome.py` has the table of all ends, `connection.py` what comes over a connection.
 
 Deadlines are looked after by one coarse sweep over the living exchanges: a timer per call would cost more
-than everything else here.  When a connection ends, the cycle between parser and protocol is broken by hand;
-left to the collector it shows up as pauses of ten milliseconds.
+than everything else here.
 """
 
 import asyncio
 import errno
 import select
-import socket
 import ssl
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
-from typing import Any
 
-import httptools
-
+from gateway.upstream.connection import Connection
+from gateway.upstream.outcome import Fate, OnEnd, Outcome
 from gateway.upstream.resolver import Lookup, Resolver, system_lookup
 from gateway.upstream.target import Target
 
@@ -64,35 +37,6 @@ LOCAL = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN, errno.EADDRNOTAVAIL, errno.EADDRINUSE}
 )
 """Errors of connecting that are this machine's; EADDRNOTAVAIL is what Linux says when no port is left."""
-
-KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4))
-"""TCP keep-alive, so that a connection whose host vanished ends at last; a frozen process keeps its kernel."""
-
-
-class Fate(Enum):
-    """What an exchange came to."""
-
-    ANSWERED = "answered"
-    NOT_SENT = "not_sent"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The end of an exchange; times are loop times, 0.0 where a step was not reached."""
-
-    fate: Fate
-    reason: str
-    status: int
-    body: bytes
-    reused: bool
-    connected_at: float
-    sent_at: float
-    first_byte_at: float
-    ended_at: float
-
-
-OnEnd = Callable[[Outcome], None]
 
 
 class Exchange:
@@ -120,7 +64,7 @@ class Exchange:
         self.expires_at = min(self.whole_at, now + wire.connect)
         self._request = request
         self._task: asyncio.Task[None] | None = None
-        self._protocol: _Connection | None = None
+        self._protocol: Connection | None = None
 
     def __repr__(self) -> str:
         """Status line."""
@@ -133,7 +77,7 @@ class Exchange:
         if not self.sent:
             self._request = b""
 
-    def write_to(self, connection: "_Connection", now: float) -> None:
+    def write_to(self, connection: "Connection", now: float) -> None:
         """Hand the whole request to a connection in one write."""
         if self.is_over:
             connection.drop()
@@ -192,187 +136,6 @@ class Exchange:
             wire.loop.call_exception_handler({"message": "on_end of an exchange failed", "exception": error})
 
 
-class _Connection(asyncio.Protocol):
-    """One TCP connection and the parser of what comes over it."""
-
-    def __init__(self, wire: "Wire", target: Target, *, keep: bool) -> None:
-        self.wire = wire
-        self.target = target
-        self.transport: asyncio.Transport | None = None
-        self.exchange: Exchange | None = None
-        self.wants_to_keep = keep
-        self.is_writing = False
-        self.idle_since = 0.0
-        self._reset()
-
-    def _reset(self) -> None:
-        self.parser: Any = httptools.HttpResponseParser(self)
-        self.body: list[bytes] = []
-        self.size = 0
-        self.head_size = 0
-        self.headers_size = 0
-        self.status = 0
-        self.first_byte_at = 0.0
-        self.has_head = False
-        self.is_complete = False
-        self.is_interim = False
-        self.has_length = False
-        self.may_be_kept = False
-
-    # -- transport ----------------------------------------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport; keep-alive of TCP watches over connections that wait long."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio gives nothing else for TCP
-        self.transport = transport
-        sock = transport.get_extra_info("socket")
-        if sock is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            for name, value in KEEPALIVE:
-                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-        self.wire.opened += 1
-        transport.set_write_buffer_limits(high=0)
-
-    def pause_writing(self) -> None:
-        """Nothing: the write deadline is set where the write is."""
-
-    def resume_writing(self) -> None:
-        """The whole request is with the kernel: from now on the answer's time runs."""
-        self.is_writing = False
-        if self.exchange is not None:
-            self.exchange.expires_at = self.exchange.whole_at
-
-    def data_received(self, data: bytes) -> None:
-        """Feed the parser; bytes that nobody asked for end the connection."""
-        exchange = self.exchange
-        if exchange is None:
-            self.drop()
-            return
-        if not self.first_byte_at:
-            self.first_byte_at = self.wire.loop.time()
-        if not self.has_head:
-            self.head_size += len(data)
-        try:
-            self.parser.feed_data(data)
-        except _TooLarge:
-            exchange.end(Fate.UNKNOWN, "oversized")
-            return
-        except httptools.HttpParserUpgrade:
-            exchange.end(Fate.UNKNOWN, "not_http")
-            return
-        except httptools.HttpParserError as error:
-            if isinstance(error.__context__, _TooLarge):
-                exchange.end(Fate.UNKNOWN, "oversized")
-            elif self.is_complete:
-                # bytes after a complete answer: the answer counts, the connection is not used again
-                self.wants_to_keep = False
-                self._answered(exchange)
-            else:
-                exchange.end(Fate.UNKNOWN, "not_http")
-            return
-        if self.is_complete:
-            self._answered(exchange)
-        elif not self.has_head and self.head_size > self.wire.max_head:
-            exchange.end(Fate.UNKNOWN, "oversized")
-
-    def eof_received(self) -> bool:
-        """The daemon has said all it will; a body without a length is complete now."""
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Say what a connection that ended early means for its call."""
-        exchange, self.exchange = self.exchange, None
-        self.transport = None
-        self.wire.forget(self)
-        if exchange is not None and not exchange.is_over:
-            if self.has_head and not self.has_length and exc is None and not self.is_interim:
-                self._answered(exchange)
-            elif exc is not None and not isinstance(exc, ConnectionError):
-                # not the daemon's doing: it may be alive behind a broken way, and may still run the call
-                exchange.end(Fate.UNKNOWN, "lost")
-            elif self.first_byte_at:
-                exchange.end(Fate.UNKNOWN, "half")
-            else:
-                exchange.end(Fate.UNKNOWN, "empty" if exc is None else "reset")
-        self.parser = None
-
-    # -- parser -------------------------------------------------------------------------------------------
-
-    def on_message_begin(self) -> None:
-        """Begin a response; a second one in the same breath is not ours."""
-        if self.is_complete:
-            self.wants_to_keep = False
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Note how the body's end will be told; a head beyond its cap is one also when it comes in one piece."""
-        if self.is_complete:
-            return
-        self.headers_size += len(name) + len(value) + 4
-        if self.headers_size > self.wire.max_head:
-            raise _TooLarge
-        if name.lower() in (b"content-length", b"transfer-encoding"):
-            self.has_length = True
-
-    def on_headers_complete(self) -> None:
-        """Note that the head is whole; 1xx heads are passed over, and so is whatever follows a whole answer."""
-        if self.is_complete:
-            return
-        self.status = self.parser.get_status_code()
-        self.is_interim = 100 <= self.status < 200
-        self.has_head = not self.is_interim
-
-    def on_body(self, data: bytes) -> None:
-        """Gather the body up to its cap."""
-        if self.is_complete:
-            return
-        self.size += len(data)
-        if self.size > self.wire.max_body:
-            raise _TooLarge
-        self.body.append(data)
-
-    def on_message_complete(self) -> None:
-        """Note that the answer is whole, unless it was an interim one."""
-        if self.is_complete:
-            return
-        if self.is_interim:
-            self.has_length = False
-            return
-        self.is_complete = True
-        # asked here, because the parser has forgotten the headers when the next bytes may come
-        self.may_be_kept = self.has_length and self.parser.should_keep_alive()
-
-    def _answered(self, exchange: Exchange) -> None:
-        body = self.body[0] if len(self.body) == 1 else b"".join(self.body)
-        exchange.end(Fate.ANSWERED, "", self.status, body, self.first_byte_at)
-
-    # -- keeping and closing ------------------------------------------------------------------------------
-
-    def release(self, *, keep: bool) -> None:
-        """Let go of the exchange: back among the idle ones where that is allowed, else closed at once."""
-        self.exchange = None
-        may_keep = (
-            keep
-            and self.wants_to_keep
-            and self.may_be_kept
-            and self.transport is not None
-            and not self.transport.is_closing()
-        )
-        if may_keep and self.wire.keep(self):
-            self._reset()
-            return
-        self.drop()
-
-    def drop(self) -> None:
-        """Close, without waiting for anything that was not written yet."""
-        if self.transport is not None:
-            self.transport.abort()
-        self.parser = None
-
-
-class _TooLarge(Exception):  # noqa: N818 - thrown through the parser, never seen outside
-    """A cap was passed."""
-
-
 class Wire:
     """Opens connections to backends.
 
@@ -404,7 +167,7 @@ class Wire:
         self.live: set[Exchange] = set()
         self.opened = 0
         self.reused = 0
-        self._idle: dict[Target, list[_Connection]] = {}
+        self._idle: dict[Target, list[Connection]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = False
 
@@ -468,7 +231,7 @@ class Wire:
             return
         try:
             _, connection = await self.loop.create_connection(
-                lambda: _Connection(self, target, keep=keep),
+                lambda: Connection(self, target, keep=keep),
                 host,
                 target.port,
                 ssl=target.tls,
@@ -491,7 +254,7 @@ class Wire:
 
     # -- kept connections ---------------------------------------------------------------------------------
 
-    def _take_idle(self, target: Target, now: float) -> _Connection | None:
+    def _take_idle(self, target: Target, now: float) -> Connection | None:
         connections = self._idle.get(target)
         while connections:
             connection = connections.pop()
@@ -503,7 +266,7 @@ class Wire:
             return connection
         return None
 
-    def keep(self, connection: _Connection) -> bool:
+    def keep(self, connection: Connection) -> bool:
         """Keep a connection for the next read; False when there are enough."""
         if self._is_closed:
             return False
@@ -515,7 +278,7 @@ class Wire:
         self._sweep_within(LOOK, now)
         return True
 
-    def forget(self, connection: _Connection) -> None:
+    def forget(self, connection: Connection) -> None:
         """Hear that a connection ended."""
         connections = self._idle.get(connection.target)
         if connections and connection in connections:

@@ -9,6 +9,7 @@ import socket
 import pytest
 
 from gateway.upstream import wire as wire_module
+from gateway.upstream.connection import Connection
 from gateway.upstream.target import Target
 from gateway.upstream.wire import SWEEP, Exchange, Fate, Outcome, Wire
 from tests.upstream.conftest import (
@@ -487,7 +488,7 @@ async def test_a_connection_that_closed_before_the_write_was_not_used(wire: Wire
 
     ends: list[Outcome] = []
     target = dead_target()
-    connection = wire_module._Connection(wire, target, keep=False)
+    connection = Connection(wire, target, keep=False)
     transport = Closing()
     connection.transport = transport  # type: ignore[assignment]  # as much of one as is needed
     exchange = Exchange(wire, target, b"request", LONG, ends.append, wire.loop.time())
