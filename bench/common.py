@@ -38,6 +38,8 @@ PASSWORD_VARIABLE = "BENCH_PASSWORD"  # noqa: S105 - the name of a variable
 PATIENCE = 30.0
 """Seconds after which something that should happen counts as never happening."""
 
+MEMORY = Path("/dev/shm")  # noqa: S108 - the folder in it gets a random name and is ours alone
+
 BUSY = 0.3
 """Cores; more than that, taken by others, spoils what is measured."""
 
@@ -119,6 +121,14 @@ def lift(pid: int | str) -> None:
             Path(f"/proc/{pid}/autogroup").write_text(str(nice), encoding="ascii")
 
 
+def waited_for_core(pid: int) -> float:
+    """Return the seconds that a process has been ready to run while others had the core; 0.0 where it is not told."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
+
+
 def has_ended(pid: int) -> bool:
     """Whether a process has ended, though its parent may not have asked for its exit code."""
     try:
@@ -143,8 +153,13 @@ def busy_cores(seconds: float) -> float:
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder that is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="ec-gateway-bench-") as folder:
+    """A folder that is gone afterwards, in memory where that can be.
+
+    The sandbox daemons write each call to a journal and wait for the disk; a disk that others keep busy stops all
+    of them at once, for a tenth of a second and more, and no gateway can step around that.
+    """
+    where = str(MEMORY) if MEMORY.is_dir() and os.access(MEMORY, os.W_OK | os.X_OK) else None
+    with tempfile.TemporaryDirectory(prefix="ec-gateway-bench-", dir=where) as folder:
         yield Path(folder)
 
 

@@ -7,8 +7,8 @@ Each case has a window without a fault before it, of the same length: what is sl
     felt for   from the fault's begin (or from the first slow read, where none met it within 100 ms) to the end
                of the last read slower than 20 ms before half a second without any; if more slow ones follow
                than the calm window explains, to the very last one
-    noise      a case that missed while its calm window had slow reads too, or the client itself was kept
-               waiting by the machine, is run again
+    noise      a case that missed while its calm window had slow reads too, or while the client, the gateway
+               or a daemon was kept waiting for a core (10 ms in a tenth of a second), is run again
 
 With --backends the same is measured in front of daemons that run already, such as real ones: freezing needs
 their pids, killing needs --allow-kill, and what was killed is not started again.  Note that the gateway's mirror
@@ -66,6 +66,9 @@ class Herd(Protocol):
     def __len__(self) -> int:
         """How many there are."""
 
+    def processes(self) -> Sequence[int]:
+        """Return their pids as far as they are known."""
+
     def settings(self) -> list[Settings]:
         """Return them as the configuration names them."""
 
@@ -108,6 +111,10 @@ class Sandbox:
         """How many there are."""
         return len(self.fleet)
 
+    def processes(self) -> Sequence[int]:
+        """Return their pids."""
+        return [self.fleet.pid(index) for index in range(len(self))]
+
     def start(self, index: int) -> None:
         """Start it again on the same port."""
         self.fleet.start(index)
@@ -138,6 +145,10 @@ class Foreign:
     def __len__(self) -> int:
         """How many there are."""
         return len(self.urls)
+
+    def processes(self) -> Sequence[int]:
+        """Return their pids as far as they were told."""
+        return self.pids
 
     def settings(self) -> list[Settings]:
         """Return them as the configuration names them; the password stays in the environment."""
@@ -227,6 +238,37 @@ CASES = (
 QUICK = (CASES[0], CASES[3], CASES[4])
 
 
+class Noise:
+    """Watches how long gateway and daemons wait for a core that somebody else has; none of that is the gateway's."""
+
+    def __init__(self, pids: Callable[[], Sequence[int]]) -> None:
+        """Watch these processes, asked for anew each time."""
+        self._pids = pids
+        self._over = threading.Event()
+        self._waited: list[float] = []
+        self._thread = threading.Thread(target=self._run, name="noise", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    @property
+    def worst(self) -> float:
+        """Seconds of waiting in the worst tenth of a second."""
+        return max((sum(self._waited[n : n + 5]) for n in range(len(self._waited))), default=0.0)
+
+    def _run(self) -> None:
+        before: dict[int, float] = {}
+        while not self._over.wait(0.02):
+            now = {pid: common.waited_for_core(pid) for pid in self._pids()}
+            self._waited.append(max((now[pid] - before.get(pid, now[pid]) for pid in now), default=0.0))
+            before = now
+
+
 # -- what the client saw --------------------------------------------------------------------------------------
 
 
@@ -310,6 +352,8 @@ class Finding:
     fault_at: float
     felt: float
     lateness: float
+    waited: float
+    """For a core, by gateway or daemons."""
 
     @property
     def is_met(self) -> bool:
@@ -319,8 +363,8 @@ class Finding:
 
     @property
     def is_noisy(self) -> bool:
-        """Whether the machine alone was slow: the calm window, or the client's own clockwork."""
-        return self.calm.slowest > LIMIT / 2 or bool(self.calm.slow) or self.lateness > SLOW / 2
+        """Whether the machine alone was slow: in the calm window, for the client's clockwork, or for us."""
+        return bool(self.calm.slow) or max(self.lateness, self.waited) > SLOW / 2
 
 
 class Bench:
@@ -355,7 +399,10 @@ class Bench:
     def run(self, case: Case, times: Times) -> Finding:
         """Run one case."""
         self.wait_well()
-        with self.reading(RATE, times.whole) as (client, first):
+        with (
+            Noise(lambda: [self.gateway.pid, *self.herd.processes()]) as noise,
+            self.reading(RATE, times.whole) as (client, first),
+        ):
             _sleep_until(first + times.calm)
             fault_at = time.monotonic()
             with case.fault(self.herd, case.which):
@@ -366,7 +413,7 @@ class Bench:
         for one in samples:
             window = calm if one.ended < fault_at else fault if one.ended < healed_at else after
             window.samples.append(one)
-        return Finding(calm, fault, after, fault_at, felt_for(fault, fault_at, len(calm.slow)), lateness)
+        return Finding(calm, fault, after, fault_at, felt_for(fault, fault_at, len(calm.slow)), lateness, noise.worst)
 
     def run_until_clear(self, case: Case, times: Times) -> Finding:
         """Run one case, again where noise hides what was measured."""
@@ -414,6 +461,7 @@ def steady(bench: Bench, cases: Sequence[Case], times: Times) -> None:
             case.name, len(found.fault.samples), errors, found.calm.slowest * 1000, found.fault.slowest * 1000,
             found.felt * 1000, found.after.slowest * 1000,
             f"{len(found.calm.slow)}/{len(found.fault.slow)}/{len(found.after.slow)}", found.lateness * 1000,
+            found.waited * 1000,
         ])  # fmt: skip
         report.require(f"{case.name}: reads that erred", errors, "==", 0)
         report.require(f"{case.name}: slowest read", slowest * 1000, "<=", LIMIT * 1000, "ms")
@@ -422,6 +470,7 @@ def steady(bench: Bench, cases: Sequence[Case], times: Times) -> None:
     columns = [
         "fault", "reads", "errors", "calm slowest ms", "fault slowest ms", "felt for ms", "healed slowest ms",
         "slow reads calm/fault/healed", "client late ms",
+        "waited for a core ms",
     ]  # fmt: skip
     report.table(title, columns, rows)
 

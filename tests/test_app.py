@@ -26,7 +26,9 @@ def plain(**changes: Any) -> dict[str, Any]:
         "listen": {"port": 0},
         "admin": {"port": 0},
         "clients": [{"name": "shop", "username": "shop", "password": "secret-of-the-shop"}],
-        "wallets": {"main": {"backends": [{"name": "ec-1", "url": NOWHERE}, {"name": "ec-2", "url": NOWHERE}]}},
+        "wallets": {
+            "main": {"backends": [{"name": "ec-1", "url": NOWHERE}, {"name": "ec-2", "url": "http://127.0.0.1:2"}]}
+        },
         "drain_timeout": 0.1,
         **changes,
     }
@@ -107,7 +109,7 @@ async def test_a_reload_without_a_change_says_nothing(rig: Rig) -> None:
 async def test_wallets_come_and_go(rig: Rig) -> None:
     """The door knows the new one at once and the old one no more; what is kept is kept."""
     main = rig.app.plants["main"]
-    cold = {"backends": [{"name": "ec-1", "url": NOWHERE}]}
+    cold = {"backends": [{"name": "ec-1", "url": "http://127.0.0.1:3"}]}
     rig.write(plain(wallets={**plain()["wallets"], "cold": cold}))
     rig.app.reload()
     assert set(rig.app.rpc.wallets()) == {"main", "cold"}
@@ -141,7 +143,7 @@ async def test_an_edited_profile_is_taken_over_though_no_setting_changed(rig: Ri
 async def test_what_needs_a_restart_is_named(rig: Rig) -> None:
     """And only that; secrets are named, never shown."""
     clients = [{"name": "shop", "username": "shop", "password": "another-secret"}]
-    rig.write(plain(listen={"port": 1, "max_batch": 3}, clients=clients))
+    rig.write(plain(listen={"port": 9, "max_batch": 3}, clients=clients))
     rig.app.reload()
     fields = rig.told[-1].fields
     assert fields["need_a_restart"] == ["listen.port"]

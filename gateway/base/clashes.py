@@ -6,6 +6,7 @@ these mistakes are told in the same run as all the others.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 Place = tuple[str | int, ...]
 
@@ -25,6 +26,7 @@ def clashes(settings: object) -> Iterator[Clash]:
     wallets = _mapping(top.get("wallets"))
     for name, wallet in wallets.items():
         yield from _of_wallet(("wallets", name), _mapping(wallet))
+    yield from _of_addresses(top, wallets)
     clients = _entries(top.get("clients"))
     yield from _twice(("clients",), clients, "name", "two clients are called {}", "give each its own name")
     yield from _twice(("clients",), clients, "username", "two clients sign in as {}", "give each its own user name")
@@ -48,6 +50,47 @@ def _of_wallet(place: Place, wallet: dict[str, object]) -> Iterator[Clash]:
     if names and isinstance(primary, str) and primary not in names:
         message = f"{primary} is not one of the backends"
         yield Clash((*place, "primary"), message, f"name one of {', '.join(names)}")
+
+
+def _of_addresses(top: dict[str, object], wallets: dict[str, object]) -> Iterator[Clash]:
+    """One address is one daemon or one door: listed twice it would get two calls of ours at once."""
+    taken: dict[tuple[str, int, str], str] = {}
+    for door, port in (("listen", 7777), ("admin", 7780)):
+        section = _mapping(top.get(door))
+        at = section.get("host", "127.0.0.1"), section.get("port", port)
+        if isinstance(at[0], str) and isinstance(at[1], int) and at[1]:
+            address = _same(at[0]), at[1], ""
+            if address in taken:
+                yield Clash((door, "port"), f"{at[1]} is the port of {taken[address]} too", "give each door its own")
+            taken[address] = f"the door `{door}`"
+    for name, wallet in wallets.items():
+        for index, backend in _entries(_mapping(wallet).get("backends")):
+            found = _address(backend.get("url"))
+            if found is None:
+                continue
+            place: Place = ("wallets", name, "backends", index, "url")
+            if found in taken:
+                remedy = "one daemon is one backend of one wallet; take one of the two out"
+                yield Clash(place, f"is the address of {taken[found]} too", remedy)
+            taken[found] = f"backend {backend.get('name', index)} of {name}"
+
+
+def _address(url: object) -> tuple[str, int, str] | None:
+    """Return where a URL leads, None for one that is wrong in itself; the paths of a daemon all lead to it."""
+    try:
+        parts = urlsplit(url) if isinstance(url, str) else None
+        port = parts.port if parts is not None else None
+    except ValueError:
+        return None
+    if parts is None or not parts.hostname:
+        return None
+    path = "" if parts.path in ("", "/", "/RPC2") else parts.path
+    return _same(parts.hostname), port or (443 if parts.scheme == "https" else 80), path
+
+
+def _same(host: str) -> str:
+    """Return one name for all the ways to write this machine."""
+    return "127.0.0.1" if host.lower() in ("localhost", "::1", "0.0.0.0", "::") else host.lower()
 
 
 def _twice(

@@ -255,7 +255,7 @@ class Health(Section):
 class LogFile(Section):
     """A rotating file, where nobody collects standard output."""
 
-    path: str
+    path: Annotated[str, Field(min_length=1)]
     max_bytes: Bytes = 50 * 1024 * 1024
     keep: Count = 5
     max_age: Annotated[float, Field(gt=0)] = 14 * 86_400.0

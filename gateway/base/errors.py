@@ -76,6 +76,7 @@ class Failure:
         message: one sentence for a person, ending in what would be right.
         safe_to_repeat: whether the client may send the same call again without harm.
         wallet, backend: names, "" where none applies.
+        request: the id that the last attempt had at the daemon, to find it in the gateway's log.
         next_step: what the client should do now, "" where the message says it.
         retry_after: seconds until asking again may help, for the Retry-After header.
     """
@@ -85,6 +86,7 @@ class Failure:
     safe_to_repeat: bool
     wallet: str = ""
     backend: str = ""
+    request: str = ""
     next_step: str = ""
     retry_after: float = 1.0
 
@@ -95,7 +97,12 @@ class Failure:
             "executed": self.kind.executed.value,
             "safe_to_repeat": self.safe_to_repeat,
         }
-        places = {"wallet": self.wallet, "backend": self.backend, "next_step": self.next_step}
+        places = {
+            "wallet": self.wallet,
+            "backend": self.backend,
+            "request": self.request,
+            "next_step": self.next_step,
+        }
         return data | {key: value for key, value in places.items() if value}
 
 

@@ -39,14 +39,19 @@ class TokenBucket:
         self._stamp = now
 
     def take(self, now: float, calls: int = 1) -> float:
-        """Take `calls` tokens and return 0.0, or take none and return the seconds until that may succeed."""
+        """Take `calls` tokens and return 0.0, or take none and return the seconds until that may succeed.
+
+        A batch larger than the burst passes when the bucket is full and leaves it in debt: what follows waits
+        until the whole batch is paid.
+        """
         earned = max(0.0, now - self._stamp) * self.limit.per_second
         self._tokens = min(float(self.limit.burst), self._tokens + earned)
         self._stamp = now
-        if self._tokens >= calls:
+        needed = min(calls, self.limit.burst)
+        if self._tokens >= needed:
             self._tokens -= calls
             return 0.0
-        return (min(calls, self.limit.burst) - self._tokens) / self.limit.per_second
+        return (needed - self._tokens) / self.limit.per_second
 
 
 @dataclass(slots=True)

@@ -41,6 +41,9 @@ LINGER = 1.0
 """Seconds for which a refused body is read on, so that its sender sees the refusal and not a reset; aiohttp would
 take ten, and somebody who sends no more could hold his connection all that time."""
 
+MAX_LINE = 8190
+"""Bytes of one line of a request's head."""
+
 MAX_KEY = 255
 """Characters of an Idempotency-Key."""
 
@@ -119,8 +122,8 @@ class RpcDoor:
             access_log=None,
             auto_decompress=False,
             keepalive_timeout=listen.keepalive_timeout,
-            max_line_size=8190,
-            max_field_size=8190,
+            max_line_size=MAX_LINE,
+            max_field_size=MAX_LINE,
             lingering_time=LINGER,
         )
         self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=0.05)
@@ -209,7 +212,7 @@ class RpcDoor:
         calls = parsed if isinstance(parsed, list) else [parsed]
         wait = self._spend(caller, len(calls))
         if wait:
-            return self._limited(wait, caller.client, calls)
+            return self._limited(wait, caller.client, parsed)
         if isinstance(parsed, list):
             return await self._batch(parsed, wallet, caller.client, deadline, key)
         if isinstance(parsed, Malformed):
@@ -326,12 +329,16 @@ class RpcDoor:
 
     # -- refusals -------------------------------------------------------------------------------------------
 
-    def _limited(self, wait: float, client: Client, calls: list[Call | Malformed]) -> web.Response:
+    def _limited(self, wait: float, client: Client, parsed: Call | Malformed | list[Call | Malformed]) -> web.Response:
+        """Refuse a call or a batch in its own shape; nothing is said to notifications."""
         self.counters.rate_limited += 1
         message = f"overloaded: client {client.name} calls faster than its rate_limit; wait {wait:.2f} s"
         failure = Failure(OVERLOADED, message, safe_to_repeat=True, retry_after=wait)
+        calls = parsed if isinstance(parsed, list) else [parsed]
         replies = [error_reply(call.id, call.v1, failure_error(failure)) for call in calls if call.id is not None]
-        body = replies[0] if len(calls) == 1 and replies else b"[%b]" % b", ".join(replies)
+        body = b", ".join(replies)
+        if replies and isinstance(parsed, list):
+            body = b"[%b]" % body
         return _response(Reply(body, OVERLOADED.status, wait), client)
 
     def _malformed(self, bad: Malformed, client: Client) -> web.Response:
@@ -343,9 +350,14 @@ class RpcDoor:
         return self._refusal(Failure(kind, f"{kind.name}: {message}", safe_to_repeat=False), status)
 
     def _not_http(self, status: int) -> web.Response:
-        message = "the request is not valid HTTP/1.1 (one head, one length); send it as any HTTP library does"
+        message = (
+            f"the request is not valid HTTP/1.1 (one head of lines up to {MAX_LINE} bytes, one length); "
+            "send it as any HTTP library does"
+        )
         response = self._refuse(message, status)
         response.headers["Server"] = "ec-gateway"
+        if self.sandbox:
+            response.headers["X-Sandbox"] = SANDBOX
         return response
 
     def _refusal(self, failure: Failure, status: int) -> web.Response:

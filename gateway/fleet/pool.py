@@ -89,8 +89,8 @@ class Pool:
         """Called when only a probe can tell how a backend is; the prober listens."""
         self.serving: list[Backend] = []
         self.slow: list[Backend] = []
-        """Those of them that take reads which ask the chain server.  When that falls silent each such read holds
-        its daemon for half a minute; so the primary, or else one other, is kept free of them."""
+        """Those of them that take what asks the chain server: such reads, and broadcasts.  When that falls silent
+        each such call holds its daemon for half a minute; so the primary, or else one other, is kept free of them."""
         self.slots = 0
         """Slots of all backends that serve."""
         self.aligned: list[Backend] = []
@@ -216,7 +216,7 @@ class Pool:
                 return [self.primary] if self.primary.takes_calls else []
             case Lane.WALLET:
                 return self.aligned
-            case Lane.SLOW:
+            case Lane.SLOW | Lane.PUBLISH:
                 return self.slow
             case _:
                 return self.serving
@@ -265,7 +265,7 @@ class Pool:
         return pick(free, price, chance) if free else None
 
     def has_no_slow_left(self, tried: Collection[Backend]) -> bool:
-        """Whether a read that asks the chain server has no backend left but the one that is kept free."""
+        """Whether a call that asks the chain server has no backend left but the one that is kept free."""
         return all(backend in tried for backend in self.slow)
 
     def may_take(self, backend: Backend, lane: Lane, *, overflow: bool) -> bool:
@@ -279,7 +279,7 @@ class Pool:
                 if backend is self.primary:
                     return backend.takes_calls
                 return backend.takes_wallet_reads and (overflow or not self.keeps_wallet_reads())
-            case Lane.SLOW:
+            case Lane.SLOW | Lane.PUBLISH:
                 return backend.takes_calls and backend in self.slow
             case _:
                 return backend.takes_calls
@@ -334,8 +334,8 @@ class Pool:
             changed |= self._heal(backend, now)
         elif found.is_sick and backend.phase is not Phase.EJECTED:
             changed |= self._sicken(backend, found, now)
-        elif found.kind is Kind.ADRIFT and self._is_all_there_is(backend):
-            changed |= self._enter(backend, Signal.HEALED, now, f"{found.reason}, but nobody else serves")
+        elif found.kind is Kind.ADRIFT and self._must_serve(backend):
+            changed |= self._enter(backend, Signal.HEALED, now, f"{found.reason}, but nobody better serves")
         elif found.kind is Kind.STARTING and backend.phase is not Phase.STARTING:
             changed |= self._enter(backend, Signal.RETURNED, now, found.reason)
         if changed or before.kind is not found.kind:
@@ -353,24 +353,31 @@ class Pool:
             return self._enter(backend, Signal.HEALED, now, "semantic probe answered")
         return False
 
-    def _is_all_there_is(self, backend: Backend) -> bool:
-        """Whether an adrift primary must serve because nobody else does: as it would if it had been in service."""
-        others = sum(other.may_serve for other in self.backends if other is not backend)
-        has_wallet = backend.level >= Level.LOADED
+    def _must_serve(self, backend: Backend) -> bool:
+        """Whether an adrift backend must serve because nobody better does.
+
+        When all drift together the cause is elsewhere, and it would be chance which of them was ejected last.
+        """
         return (
-            backend is self.primary
-            and not backend.phase.is_serving
+            not backend.phase.is_serving
             and not backend.is_suspect
-            and not may_eject(Kind.ADRIFT, others, has_wallet=has_wallet)
+            and not may_eject(Kind.ADRIFT, self._better(backend), has_wallet=backend.level >= Level.LOADED)
+        )
+
+    def _better(self, backend: Backend) -> int:
+        """Return how many other backends take calls and are not adrift themselves."""
+        return sum(
+            other.may_serve and other.diagnosis.kind is not Kind.ADRIFT
+            for other in self.backends
+            if other is not backend
         )
 
     def _is_proved_well(self, backend: Backend) -> bool:
         return backend.level >= backend.top and not backend.is_suspect
 
     def _sicken(self, backend: Backend, found: Diagnosis, now: float) -> bool:
-        others = sum(other.may_serve for other in self.backends if other is not backend)
         has_wallet = backend.level >= Level.LOADED
-        if not may_eject(found.kind, others, has_wallet=has_wallet) and backend.phase.is_serving:
+        if not may_eject(found.kind, self._better(backend), has_wallet=has_wallet) and backend.phase.is_serving:
             return False
         backend.latency.reset()
         backend.is_stalled = False

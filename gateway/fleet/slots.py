@@ -22,7 +22,7 @@ class Lane(IntEnum):
     MONEY = 1
     """The primary alone: allocate, write, sign."""
     PUBLISH = 2
-    """Any backend; before all reads."""
+    """Any backend but the one that is kept free; before all reads."""
     LOCAL = 3
     """The primary alone, reads of its own file."""
     WALLET = 4
@@ -111,13 +111,16 @@ class SlotQueue(Generic[W]):
     """The waiting calls of one wallet.
 
     Args:
-        max_waiting: the bound; `push` refuses beyond it.
+        max_waiting: the bound, for reads and for all others apart: money that waits for a sick primary must not
+            keep out the reads that the standbys could answer.  `push` refuses beyond it.
     """
 
     def __init__(self, max_waiting: int) -> None:
         """Begin empty."""
         self.max_waiting = max_waiting
         self.waiting = 0
+        self.reads = 0
+        """How many of them are reads."""
         self._lanes: dict[Lane, FairLine[W]] = {lane: FairLine() for lane in Lane}
 
     def __repr__(self) -> str:
@@ -126,10 +129,12 @@ class SlotQueue(Generic[W]):
 
     def push(self, call: W, *, first: bool = False) -> bool:
         """Let a call wait; False when the queue is full.  A call that was already let in once goes `first`."""
-        if self.waiting >= self.max_waiting and not first and call.lane is not Lane.OWN:
+        alike = self.reads if call.lane.is_read else self.waiting - self.reads
+        if alike >= self.max_waiting and not first and call.lane is not Lane.OWN:
             return False
         call.is_waiting = True
         self.waiting += 1
+        self.reads += call.lane.is_read
         self._lanes[call.lane].push(call, first=first)
         return True
 
@@ -138,6 +143,7 @@ class SlotQueue(Generic[W]):
         if call.is_waiting:
             call.is_waiting = False
             self.waiting -= 1
+            self.reads -= call.lane.is_read
 
     def next(self, lanes: tuple[Lane, ...], may: Callable[[W], bool]) -> W | None:
         """Take out the call that a free slot goes to: upkeep and money first, reads in order of arrival.

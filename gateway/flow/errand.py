@@ -56,9 +56,9 @@ class Errand:
     """
 
     __slots__ = (
-        "arrived_at", "bound", "client", "deadline", "effect", "hedge_at", "is_done", "is_waiting", "key", "lane",
-        "last_backend", "left_out", "live", "members", "method", "overflow", "own", "params", "soonest", "tried",
-        "wallet",
+        "arrived_at", "asks_server", "bound", "client", "deadline", "effect", "hedge_at", "is_done", "is_waiting",
+        "key", "lane", "last_backend", "left_out", "live", "members", "method", "overflow", "own", "params",
+        "request", "soonest", "tried", "wallet",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +75,7 @@ class Errand:
         self.arrived_at = now
         self.own = own
         self.lane = Lane.OWN if own is not None else LANES[effect]
+        self.asks_server = asks_server
         if asks_server and self.lane is Lane.ANY:
             self.lane = Lane.SLOW
         self.deadline = 0.0
@@ -91,6 +92,8 @@ class Errand:
         self.left_out: list[Backend] = []
         """Backends that must not see it again."""
         self.last_backend = ""
+        self.request = ""
+        """The id of its last attempt, as the daemon was given it and the log names it."""
         self.key: object = None
         """Its place among the flights."""
 
@@ -173,6 +176,7 @@ class Errand:
             safe_to_repeat=safe,
             wallet=self.wallet,
             backend=self.last_backend,
+            request=self.request if kind is OUTCOME_UNKNOWN else "",
             next_step=_next_step(self.effect, safe=safe),
         )
 

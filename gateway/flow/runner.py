@@ -11,7 +11,7 @@ from typing import Protocol
 
 from gateway.base.config import Settings
 from gateway.base.effects import Bound, Effect
-from gateway.base.errors import OUTCOME_UNKNOWN, OVERLOADED
+from gateway.base.errors import OUTCOME_UNKNOWN, OVERLOADED, Failure
 from gateway.base.events import Event
 from gateway.base.jsonrpc import Answer
 from gateway.fleet.averages import Quantile
@@ -178,7 +178,8 @@ class Runner:
             return
         if errand.own is not None:
             self.wake()
-        elif len(self.attempts) < self.pool.slots:
+        else:
+            # others wait, perhaps for a backend that this call does not need: the free slots are looked at anyway
             backend = self.pool.choose(errand.lane, errand.left_out, now, self.chance, overflow=errand.overflow)
             if backend is not None:
                 self.offer(backend)
@@ -193,7 +194,7 @@ class Runner:
         if not serving or errand.lane in (Lane.MONEY, Lane.PUBLISH):
             return False
         slots = self.pool.slots if errand.lane is not Lane.LOCAL else serving[0].slots
-        return self.queue.waiting * (self.service.value() or 0.0) / slots > errand.deadline - now
+        return self.queue.reads * (self.service.value() or 0.0) / slots > errand.deadline - now
 
     def _finish(self, errand: Errand, result: Result) -> None:
         """End an errand; attempts still on the wire go on without it until their slots are settled."""
@@ -201,6 +202,8 @@ class Runner:
         self.flights.drop(errand)
         self.errands.discard(errand)
         errand.end(result)
+        if isinstance(result, Failure) and result.kind is OUTCOME_UNKNOWN and not errand.effect.is_read:
+            self._tell_unknown(errand, result)
         if errand.effect in WRITES and errand.own is None and errand.last_backend:
             # an address that nobody was told needs no standby to know it: an unknown outcome must not
             # take the standbys out of service in the very moment in which the primary is silent
@@ -208,6 +211,28 @@ class Runner:
             if errand.effect is Effect.ALLOCATE and isinstance(result, Answer) and result.result is not None:
                 self.pool.on_told(result.result)
             self.pool.wrote(changes_addresses=was_told and errand.effect is not Effect.PUBLISH)
+
+    def _tell_unknown(self, errand: Errand, failure: Failure) -> None:
+        """Leave a line for whoever must look whether it happened."""
+        fields: dict[str, object] = {
+            "client": errand.client,
+            "method": errand.method.name,
+            "request": errand.request,
+            "reason": failure.message,
+        }
+        self.pool.emit(Event("call.outcome_unknown", self.pool.name, errand.last_backend, fields, "warning"))
+
+    def _tell_late(self, errand: Errand, attempt: Attempt, result: Answer | Tried) -> None:
+        """Say that a call whose client was told "unknown" was answered after all."""
+        if errand.effect.is_read or not isinstance(result, Answer):
+            return
+        fields: dict[str, object] = {
+            "client": errand.client,
+            "method": errand.method.name,
+            "request": attempt.our_id,
+            "answer": "error" if result.result is None else "result",
+        }
+        self.pool.emit(Event("call.answered_late", self.pool.name, attempt.backend.name, fields, "warning"))
 
     # -- attempts -------------------------------------------------------------------------------------------
 
@@ -234,7 +259,7 @@ class Runner:
         occupant = backend.occupy(now, errand.bound, is_money=errand.effect.is_money)
         attempt = Attempt(errand, backend, permit, occupant, f"g{next(self._ids)}", self._ended, now, is_hedge=is_hedge)
         errand.live.append(attempt)
-        errand.last_backend = backend.name
+        errand.last_backend, errand.request = backend.name, attempt.our_id
         errand.hedge_at = now + self._hedge_delay(errand)
         if not errand.effect.is_read and errand.own is None:
             self.pool.generation += 1
@@ -257,12 +282,13 @@ class Runner:
         self._free_slot(attempt, outcome)
         self._record(attempt, outcome, result, now)
         self.watcher.attempt_ended(attempt, outcome, result, now)
-        if not errand.is_done:
-            if isinstance(result, Answer):
-                errand.last_backend = backend.name
-                self._finish(errand, result)
-            else:
-                self._went_wrong(errand, backend, result, outcome)
+        if errand.is_done:
+            self._tell_late(errand, attempt, result)
+        elif isinstance(result, Answer):
+            errand.last_backend = backend.name
+            self._finish(errand, result)
+        else:
+            self._went_wrong(errand, backend, result, outcome)
         if backend.has_free_slot:
             self.offer(backend)
 
@@ -329,7 +355,7 @@ class Runner:
                     return
                 self.watcher.count("retries", self.pool.name)
                 errand.overflow = True
-                if errand.lane is Lane.SLOW and self.pool.has_no_slow_left(errand.left_out):
+                if errand.lane in (Lane.SLOW, Lane.PUBLISH) and self.pool.has_no_slow_left(errand.left_out):
                     errand.lane = Lane.ANY
                 if not self._try_now(errand):
                     self._wait(errand)
@@ -418,6 +444,9 @@ class Runner:
                 attempt.backend.is_stalled = True
                 self.wake()
         if not self.settings.hedge.enabled or not is_hedgeable(errand.effect) or errand.own is not None:
+            return
+        if errand.asks_server and errand.lane is Lane.WALLET:
+            # it would take the standbys as well for as long as the server is silent
             return
         if len(errand.live) + len(errand.tried) >= self.settings.retry.max_attempts:
             return

@@ -101,7 +101,8 @@ def diagnose(facts: Facts, limits: Limits, now: float) -> Diagnosis:
         reason = (facts.level is Level.ACCEPTS and facts.remark) or _MISSING[facts.level]
         if excused:
             return Diagnosis(Kind.STARTING, reason, is_sick=False, may_return=True)
-        return Diagnosis(Kind.ADRIFT, reason, is_sick=True, may_return=True)
+        # whoever refuses our password or is no wallet at all does not come round by itself
+        return Diagnosis(Kind.ADRIFT, reason, is_sick=True, may_return=facts.level > Level.ACCEPTS)
     if facts.behind_since is not None and now - facts.behind_since >= limits.lag_grace:
         return Diagnosis(Kind.ADRIFT, "behind the height of the others", is_sick=True, may_return=True)
     return Diagnosis(Kind.OK, "", is_sick=False, may_return=True)

@@ -90,3 +90,36 @@ def test_the_loader_tells_them_beside_other_mistakes(folder: Folder, good: str) 
         ("0.yaml", 9, "wallets.main.backends[0].url"),
         ("0.yaml", 10, "wallets.main.backends[1].name"),
     ]
+
+
+def url(address: str) -> dict[str, Any]:
+    """One backend at an address."""
+    return {"name": "a", "url": address}
+
+
+def test_one_daemon_is_one_backend_of_one_wallet() -> None:
+    """However its address is written: two slots for a serial daemon would be two calls of ours in it."""
+    settings = {
+        "anonymous": True,
+        "wallets": {
+            "main": {"backends": [url("http://127.0.0.1:17771"), url("http://LOCALHOST:17771/RPC2")]},
+            "cold": {"backends": [url("http://[::1]:17771/"), url("http://127.0.0.1:17771/other")]},
+            "web": {
+                "backends": [url("https://wallet"), url("https://wallet:443"), url("http://wallet:443x"), url("?")]
+            },
+        },
+    }
+    assert [place for place in found(settings) if place[-1] == "url"] == [
+        ("wallets", "main", "backends", 1, "url"),
+        ("wallets", "cold", "backends", 0, "url"),
+        ("wallets", "web", "backends", 1, "url"),
+    ]
+
+
+def test_a_door_is_no_backend_and_has_its_own_port() -> None:
+    """A gateway that calls itself would do so for ever; port 0 is any free one."""
+    wallets = {"main": {"backends": [url("http://127.0.0.1:7777")]}}
+    settings = {"anonymous": True, "wallets": wallets, "listen": {"host": "0.0.0.0"}, "admin": {"port": 7777}}
+    assert found(settings) == [("admin", "port"), ("wallets", "main", "backends", 0, "url")]
+    free = {"anonymous": True, "wallets": {}, "listen": {"port": 0}, "admin": {"port": 0}}
+    assert found(free) == []

@@ -288,9 +288,9 @@ def test_settings_can_be_shown_without_their_secrets(folder: Folder, good: str) 
 
 def test_the_path_of_a_profile_starts_where_it_is_named(folder: Folder, good: str) -> None:
     """A name stays a name; a file is found wherever the gateway was started."""
-    more = good + "  two:\n    profile: profiles/mine.yaml\n    backends: [{name: a, url: http://h:1}]\n"
+    more = good + "  two:\n    profile: profiles/mine.yaml\n    backends: [{name: a, url: http://h:3}]\n"
     path = folder.write(
-        "etc/gateway.yaml", more + "  three: {profile: electrum, backends: [{name: a, url: http://h:1}]}\n"
+        "etc/gateway.yaml", more + "  three: {profile: electrum, backends: [{name: a, url: http://h:2}]}\n"
     )
     wallets = load([path], {}).wallets
     assert wallets["main"].profile == "electron-cash"

@@ -239,6 +239,22 @@ async def test_errors_come_as_the_client_wants_them(knock: Knock) -> None:
     assert status(await knock.post(b"{bad", user="web")) == 400
 
 
+async def test_a_refusal_for_its_rate_has_the_shape_of_what_was_sent(knock: Knock) -> None:
+    """A batch is answered by a list, notifications by nothing; and a batch is no way around the rate."""
+    await knock.post(b'[{"id":1,"method":"a"},{"id":2,"method":"a"}]', user="slow")
+    assert len(knock.dispatcher.asked) == 2
+    for sent, wanted in (
+        (b'[{"id":1,"method":"a"}]', [1]),
+        (b'[{"id":1,"method":"a"},{"method":"a"},{"id":3,"method":"a"}]', [1, 3]),
+    ):
+        replies = json.loads(body(await knock.post(sent, user="slow")))
+        assert [reply["id"] for reply in replies] == wanted
+        assert all(reply["error"]["code"] == -32002 for reply in replies)
+    for sent in (b'{"method":"a"}', b'[{"method":"a"}]'):
+        assert body(await knock.post(sent, user="slow")) == b""
+    assert len(knock.dispatcher.asked) == 2
+
+
 async def test_a_client_beyond_its_rate_is_told_to_wait(knock: Knock) -> None:
     """overloaded, executed no."""
     assert "result" in json.loads(body(await knock.post(PING, user="slow")))

@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import pytest
+
+from gateway.base.events import Event
 from tests.simulation.world import Told, World
 from tests.virtual_time import run_virtual
 
@@ -603,3 +606,88 @@ def test_a_read_finds_the_third_daemon_when_two_freeze_at_once() -> None:
         await world.ask("getbalance")
 
     assert "result" in scenario(play).told[0].reply
+
+
+@pytest.mark.parametrize("backends", [2, 3])
+def test_reads_do_not_stall_behind_money_that_waits_for_a_frozen_primary(backends: int) -> None:
+    """One money call is stuck in it, one waits for it: a free standby answers reads at once all the same."""
+
+    async def play(world: World) -> None:
+        world.daemons[0].freeze()
+        money = [world.ask("createnewaddress"), world.ask("createnewaddress")]
+        for _ in range(30):
+            await world.ask("validateaddress")
+            await world.ask("getbalance")
+            await asyncio.sleep(0.1)
+        await asyncio.gather(*money)
+
+    world = scenario(play, backends=backends)
+    assert all("result" in told.reply for told in world.told[2:])
+    assert max(took(told) for told in world.told[2:]) < 0.1
+
+
+def test_money_that_waits_for_a_sick_primary_does_not_fill_the_queue_for_reads() -> None:
+    """Each kind has its own bound."""
+
+    async def play(world: World) -> None:
+        world.daemons[0].freeze()
+        money = [world.ask("createnewaddress", 2.0) for _ in range(12)]
+        await asyncio.sleep(0.1)
+        await world.ask("validateaddress")
+        await world.ask("getbalance")
+        await asyncio.gather(*money)
+
+    world = scenario(play, queue={"max_waiting": 5})
+    assert all("result" in told.reply for told in world.told[12:])
+    assert [error(told)["code"] for told in world.told[:12]].count(-32002) >= 5
+
+
+def test_broadcasts_to_a_silent_chain_server_leave_one_daemon_free() -> None:
+    """Whatever else is asked is answered, money too."""
+
+    async def play(world: World) -> None:
+        for daemon in world.daemons:
+            daemon.service = lambda method: 30.0 if method == "broadcast" else 0.0003
+        stuck = [world.ask("broadcast", 2.0) for _ in range(4)]
+        await asyncio.sleep(0.5)
+        for method in ("getbalance", "validateaddress", "createnewaddress"):
+            await world.ask(method, 1.0)
+        await asyncio.gather(*stuck)
+
+    world = scenario(play)
+    assert all("result" in told.reply for told in world.told[4:])
+
+
+def test_when_all_drift_together_the_primary_goes_on_serving() -> None:
+    """The cause is elsewhere, and it would be chance which of them was ejected last."""
+
+    async def play(world: World) -> None:
+        for daemon in world.daemons:
+            daemon.wallet.connected = False
+        await asyncio.sleep(8.0)
+        for _ in range(5):
+            await world.ask("createnewaddress", 1.0)
+            await asyncio.sleep(1.0)
+        for daemon in world.daemons[1:]:
+            daemon.wallet.connected = True
+        await asyncio.sleep(3.0)
+        assert not world.plant.pool.by_name["ec-1"].phase.is_serving
+
+    world = scenario(play)
+    assert all("result" in told.reply for told in world.told)
+
+
+def test_an_unknown_money_call_leaves_a_line_and_so_does_its_late_answer() -> None:
+    """With the client, the method and the id that the daemon was given, which the client is told as well."""
+
+    async def play(world: World) -> None:
+        world.daemons[0].service = lambda method: 2.0 if method == "payto" else 0.0003
+        await world.ask("payto", 1.0)
+        await asyncio.sleep(3.0)
+
+    world = scenario(play)
+    lines = [one for one in world.recorder.events if isinstance(one, Event) and one.name.startswith("call.")]
+    assert [line.name for line in lines] == ["call.outcome_unknown", "call.answered_late"]
+    asked = next(call_id for call_id, method, _ in world.daemons[0].journal if method == "payto")
+    assert {line.fields["request"] for line in lines} == {asked} == {error(world.told[0])["data"]["request"]}
+    assert {(line.fields["client"], line.backend) for line in lines} == {("shop", "ec-1")}
