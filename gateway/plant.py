@@ -59,6 +59,7 @@ class Plant:
 
     def give_up(self) -> None:
         """Answer everybody who still waits with what is known of his call; what was not sent never will be."""
+        self.runner.is_closing = True
         for errand in list(self.runner.errands):
             self.runner.queue.remove(errand)
             for attempt in errand.live:

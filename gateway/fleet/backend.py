@@ -37,7 +37,7 @@ class Occupant:
 class Backend:
     """Live state of one daemon.  Changes of phase are the pool's; everything here is bookkeeping."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0915 - one line a fact
         self,
         name: str,
         wallet: str,
@@ -71,6 +71,8 @@ class Backend:
         """How the attempt ended that made it suspect."""
         self.is_stalled = False
         """A call there takes unusually long right now."""
+        self.is_stranger = False
+        """A primary that lists other addresses than are known."""
         self.is_drained = False
         self.takes_calls = False
         """Whether the pool routes calls there, made anew by `Pool.refresh`."""
@@ -134,6 +136,8 @@ class Backend:
             return f"{self.diagnosis.kind}, {self.diagnosis.reason}"
         if self.is_drained:
             return "drained"
+        if self.is_stranger:
+            return "lists other addresses than before, as with another seed"
         if self.is_suspect:
             return f"suspected ({self.suspected_of}), waits for a probe"
         if not self.breaker.is_closed:

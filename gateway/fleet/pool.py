@@ -85,6 +85,8 @@ class Pool:
         """Called when standbys must be compared: after a write, and when one comes into service; the mirror listens."""
         self.on_told: Callable[[bytes], None] = lambda _result: None
         """Called with the raw result of each allocation that a client is told; the mirror remembers it."""
+        self.is_repeated: Callable[[bytes], bool] = lambda _result: False
+        """Asks the mirror whether a new address is none."""
         self.on_doubt: Callable[[Backend], None] = lambda _backend: None
         """Called when only a probe can tell how a backend is; the prober listens."""
         self.serving: list[Backend] = []
@@ -141,7 +143,18 @@ class Pool:
 
     def is_aligned(self, backend: Backend) -> bool:
         """Whether a backend is known to list every address that the primary listed after the last write."""
-        return backend is self.primary or not self.mirror or backend.aligned_to == self.written
+        if not self.mirror:
+            return True
+        return not backend.is_stranger if backend is self.primary else backend.aligned_to == self.written
+
+    def mark_stranger(self, backend: Backend, *, is_stranger: bool) -> None:
+        """Hear from the mirror whether a primary lists other addresses than are known: it gets no wallet reads."""
+        if backend.is_stranger is not is_stranger:
+            backend.is_stranger = is_stranger
+            if is_stranger:
+                self.is_primary_checked = not self.mirror
+            self.refresh()
+            self.on_change()
 
     def doubt_primary(self) -> None:
         """Let money wait until the mirror has looked at the primary again: it may have forgotten addresses."""
@@ -213,7 +226,7 @@ class Pool:
             case Lane.MONEY:
                 return [self.primary] if self.primary.may_serve and self.is_primary_checked else []
             case Lane.LOCAL:
-                return [self.primary] if self.primary.takes_calls else []
+                return [self.primary] if self.primary.takes_calls and not self.primary.is_stranger else []
             case Lane.WALLET:
                 return self.aligned
             case Lane.SLOW | Lane.PUBLISH:
@@ -224,7 +237,7 @@ class Pool:
     def keeps_wallet_reads(self) -> bool:
         """Whether wallet reads belong to the primary now."""
         primary = self.primary
-        return primary.takes_calls and prefers_primary(
+        return primary.takes_wallet_reads and prefers_primary(
             is_settled_in=primary.phase is Phase.READY,
             is_stalled=primary.is_stalled or primary.probe_is_late,
             score=primary.score,
@@ -274,10 +287,10 @@ class Pool:
             case Lane.MONEY:
                 return backend is self.primary and backend.may_serve and self.is_primary_checked
             case Lane.LOCAL:
-                return backend is self.primary and backend.takes_calls
+                return backend is self.primary and backend.takes_calls and not backend.is_stranger
             case Lane.WALLET:
                 if backend is self.primary:
-                    return backend.takes_calls
+                    return backend.takes_wallet_reads
                 return backend.takes_wallet_reads and (overflow or not self.keeps_wallet_reads())
             case Lane.SLOW | Lane.PUBLISH:
                 return backend.takes_calls and backend in self.slow

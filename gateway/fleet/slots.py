@@ -7,7 +7,7 @@ The lanes say where a call may go.  Within a lane each client has its own line a
 served in turn, so that one client's thousand calls do not stand before another's one.
 """
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
 from enum import IntEnum
 from itertools import islice
@@ -37,6 +37,9 @@ class Lane(IntEnum):
         """Whether it is served in order of arrival with the other reads."""
         return self >= Lane.LOCAL
 
+
+LEFT_TO_OTHERS = 0.75
+"""The share of the queue beyond which a client that holds most of it gets no more, where there are several."""
 
 LOOK_AHEAD = 16
 """Calls of one client that are looked at for one slot.  Those that may go where others may not (tried before,
@@ -122,6 +125,11 @@ class SlotQueue(Generic[W]):
         self.reads = 0
         """How many of them are reads."""
         self._lanes: dict[Lane, FairLine[W]] = {lane: FairLine() for lane in Lane}
+        self._own: Counter[str] = Counter()
+        """Waiting calls of each client that ever waited; clients are as many as the configuration names."""
+        self._served: dict[str, int] = {}
+        """When each client was served last, in turns, so that the lanes together are fair between clients."""
+        self._turns = 0
 
     def __repr__(self) -> str:
         """Status line."""
@@ -130,23 +138,36 @@ class SlotQueue(Generic[W]):
     def push(self, call: W, *, first: bool = False) -> bool:
         """Let a call wait; False when the queue is full.  A call that was already let in once goes `first`."""
         alike = self.reads if call.lane.is_read else self.waiting - self.reads
-        if alike >= self.max_waiting and not first and call.lane is not Lane.OWN:
+        if not first and call.lane is not Lane.OWN and (alike >= self.max_waiting or self._is_greedy(call, alike)):
             return False
+        if call.lane is not Lane.OWN:
+            self._own[call.client] += 1
         call.is_waiting = True
         self.waiting += 1
         self.reads += call.lane.is_read
         self._lanes[call.lane].push(call, first=first)
         return True
 
+    def _is_greedy(self, call: W, alike: int) -> bool:
+        """Whether a client that holds most of a nearly full queue wants the rest of it, which is left to others."""
+        if len(self._own) < 2:
+            return False
+        return alike >= self.max_waiting * LEFT_TO_OTHERS and self._own[call.client] * 2 >= self.waiting
+
+    def _turn(self, call: W) -> tuple[int, float]:
+        return self._served.get(call.client, 0), call.arrived_at
+
     def remove(self, call: W) -> None:
         """Take out a call that waits no more; it leaves its line when its turn comes."""
         if call.is_waiting:
             call.is_waiting = False
             self.waiting -= 1
+            if call.lane is not Lane.OWN:
+                self._own[call.client] -= 1
             self.reads -= call.lane.is_read
 
     def next(self, lanes: tuple[Lane, ...], may: Callable[[W], bool]) -> W | None:
-        """Take out the call that a free slot goes to: upkeep and money first, reads in order of arrival.
+        """Take out the call that a free slot goes to: upkeep and money first, then reads, by turns of the clients.
 
         Args:
             lanes: the lanes that the backend with the free slot serves, in their order.
@@ -160,10 +181,12 @@ class SlotQueue(Generic[W]):
             if not lane.is_read:
                 best = call
                 break
-            if best is None or call.arrived_at < best.arrived_at:
+            if best is None or self._turn(call) < self._turn(best):
                 best = call
         if best is None:
             return None
+        self._turns += 1
+        self._served[best.client] = self._turns
         self._lanes[best.lane].take(best)
         self.remove(best)
         return best

@@ -7,6 +7,8 @@ wire reports; whether a byte was handed to the socket decides what may be said o
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from gateway.base.jsonrpc import Answer, BadAnswer, read_answer, request
 from gateway.fleet.backend import Backend, Occupant
 from gateway.fleet.breaker import Permit
@@ -79,8 +81,46 @@ def classify(outcome: Outcome, our_id: str) -> Answer | Tried:
     try:
         return read_answer(outcome.body, our_id)
     except BadAnswer as bad:
+        unread = _unread(outcome.body) if bad.reason == "foreign_id" else None
+        if unread is not None:
+            return Answer(None, unread)
         if outcome.status in REFUSED_BEFORE_WORK:
             return Tried(Sent.NO, f"status_{outcome.status}")
         if outcome.status != 200:
             return Tried(Sent.UNKNOWN, f"status_{outcome.status}")
         return Tried(Sent.UNKNOWN, bad.reason)
+
+
+UNREAD = frozenset({-32700, -32600})
+"""Codes of JSON-RPC for a request that the daemon could not read; it cannot know its id then."""
+
+
+class _Code(msgspec.Struct):
+    code: int = 0
+
+
+class _Unread(msgspec.Struct):
+    error: _Code
+    id: None = None
+
+
+class _Error(msgspec.Struct):
+    error: msgspec.Raw
+
+
+_decode_unread = msgspec.json.Decoder(_Unread).decode
+_decode_error = msgspec.json.Decoder(_Error).decode
+
+
+def _unread(body: bytes) -> bytes | None:
+    """Return the error of a daemon that could not read our request, None for anything else.
+
+    It came over the connection of that request, so it is about no other; the call was not run, and nothing is
+    wrong with the daemon.
+    """
+    try:
+        if _decode_unread(body).error.code in UNREAD:
+            return bytes(_decode_error(body).error)
+    except msgspec.MsgspecError:
+        pass
+    return None

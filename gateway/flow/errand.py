@@ -58,7 +58,7 @@ class Errand:
     __slots__ = (
         "arrived_at", "asks_server", "bound", "client", "deadline", "effect", "hedge_at", "is_done", "is_waiting",
         "key", "lane", "last_backend", "left_out", "live", "members", "method", "overflow", "own", "params",
-        "request", "soonest", "tried", "wallet",
+        "repeats", "request", "soonest", "tried", "wallet",
     )  # fmt: skip
 
     def __init__(
@@ -92,6 +92,8 @@ class Errand:
         self.left_out: list[Backend] = []
         """Backends that must not see it again."""
         self.last_backend = ""
+        self.repeats = 0
+        """Answers withheld because they held an address that was given out before."""
         self.request = ""
         """The id of its last attempt, as the daemon was given it and the log names it."""
         self.key: object = None
@@ -119,14 +121,21 @@ class Errand:
         return not self.members
 
     def expire(self, now: float, why: str) -> None:
-        """Answer the members whose deadline has come; `why` says how the backends are."""
+        """Answer the members whose deadline has come while others go on waiting; `why` says how the backends are."""
         late = [member for member in self.members if member.deadline <= now]
         for member in late:
             self.members.remove(member)
             if not member.future.done():
-                member.future.set_result(self.failure_now(why))
+                member.future.set_result(self._failure_of_leaver(why))
         if late:
             self._measure()
+
+    def _failure_of_leaver(self, why: str) -> Failure:
+        """Return the error for a member whose flight goes on without it: it may still be sent, for the others."""
+        failure = self.failure_now(why)
+        if failure.kind is OUTCOME_UNKNOWN or self.effect.is_read:
+            return failure
+        return self.failure(OUTCOME_UNKNOWN, "the same call goes on for another caller")
 
     def end(self, result: Result) -> None:
         """Answer everybody who still waits."""
@@ -137,7 +146,8 @@ class Errand:
                 member.future.set_result(result)
 
     def _measure(self) -> None:
-        self.soonest = min((member.deadline for member in self.members), default=float("inf"))
+        # one that everybody left ends at its deadline all the same: it must not be sent long after
+        self.soonest = min((member.deadline for member in self.members), default=self.deadline)
         self.deadline = max((member.deadline for member in self.members), default=self.deadline)
 
     # -- the error its worst attempt decides ----------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from gateway.base.config import Settings
 from gateway.base.effects import Bound, Effect
-from gateway.base.errors import OUTCOME_UNKNOWN, OVERLOADED, Failure
+from gateway.base.errors import NO_BACKEND, OUTCOME_UNKNOWN, OVERLOADED, RESULT_WITHHELD, Failure
 from gateway.base.events import Event
 from gateway.base.jsonrpc import Answer
 from gateway.fleet.averages import Quantile
@@ -37,6 +37,9 @@ WRITES = frozenset({Effect.WRITE, Effect.ALLOCATE, Effect.PUBLISH})
 
 BLAMELESS = frozenset({"aborted", "local", "oversized"})
 """Ends that say nothing against the backend: we gave up, or the call itself asked for too much."""
+
+MOST_REPEATS = 2
+"""How often an allocation is asked for anew because its address was no new one."""
 
 DOUBTS_EVERY = 0.1
 """Seconds; a daemon's error answer has it probed, no more often than this, whatever clients ask for."""
@@ -88,6 +91,8 @@ class Runner:
         self.errands: set[Errand] = set()
         self.attempts: set[Attempt] = set()
         """Every attempt on the wire, also those nobody waits for any more."""
+        self.is_closing = False
+        """Set on the way out: nothing is begun any more."""
         self.service = Quantile(0.5, size=50)
         """What a call usually takes.  A median: one call that waited for a silent chain server must not make
         the queue refuse those behind it for minutes."""
@@ -127,6 +132,9 @@ class Runner:
     def begin(self, errand: Errand) -> None:
         """Set an errand on its way; it must have at least one member."""
         self.errands.add(errand)
+        if self.is_closing:
+            self._finish(errand, errand.failure(NO_BACKEND, "the gateway is stopping; nothing was sent"))
+            return
         self.budget.earn()
         if self._sweep_handle is None:
             self._sweep_handle = self.loop.call_later(SWEEP, self._sweep)
@@ -212,6 +220,27 @@ class Runner:
                 self.pool.on_told(result.result)
             self.pool.wrote(changes_addresses=was_told and errand.effect is not Effect.PUBLISH)
 
+    def _is_repeated(self, errand: Errand, answer: Answer) -> bool:
+        """Whether a client that wants a new address would get one that was given out before."""
+        return (
+            errand.method.name == self.profile.allocate
+            and errand.own is None
+            and answer.result is not None
+            and self.pool.is_repeated(answer.result)
+        )
+
+    def _ask_anew(self, errand: Errand, backend: Backend) -> None:
+        """Withhold an address that is no new one, let the mirror bring the primary past it, and ask once more."""
+        errand.repeats += 1
+        fields: dict[str, object] = {"client": errand.client, "method": errand.method.name, "request": errand.request}
+        self.pool.emit(Event("address.repeated", self.pool.name, backend.name, fields, "error"))
+        self.pool.doubt_primary()
+        if errand.repeats > MOST_REPEATS:
+            message = "the daemon answered with an address that was given out before; it was withheld"
+            self._finish(errand, errand.failure(RESULT_WITHHELD, message))
+        else:
+            self._wait(errand)
+
     def _tell_unknown(self, errand: Errand, failure: Failure) -> None:
         """Leave a line for whoever must look whether it happened."""
         fields: dict[str, object] = {
@@ -284,11 +313,13 @@ class Runner:
         self.watcher.attempt_ended(attempt, outcome, result, now)
         if errand.is_done:
             self._tell_late(errand, attempt, result)
-        elif isinstance(result, Answer):
+        elif not isinstance(result, Answer):
+            self._went_wrong(errand, backend, result, outcome)
+        elif self._is_repeated(errand, result):
+            self._ask_anew(errand, backend)
+        else:
             errand.last_backend = backend.name
             self._finish(errand, result)
-        else:
-            self._went_wrong(errand, backend, result, outcome)
         if backend.has_free_slot:
             self.offer(backend)
 

@@ -52,6 +52,7 @@ class _Invoice(msgspec.Struct):
     address: str
 
 
+_decode_text = msgspec.json.Decoder(str).decode
 _decode_told = msgspec.json.Decoder(str | _Invoice).decode
 
 
@@ -93,12 +94,15 @@ class Mirror:
         self._wake = asyncio.Event()
         self._known: list[str] = []
         """The longest list seen: what is in it may have been given out."""
+        self._known_bare: set[str] = set()
+        self._given: set[str] = set()
+        """Every address that a client was told since the gateway's start, without the prefix of the network."""
         self._told: set[str] = set()
         """Addresses that clients were told and that no list has shown yet, without the prefix of the network."""
         self._listens = True
         self._blind = False
         self._under_way: dict[Backend, asyncio.Task[None]] = {}
-        pool.on_told = self.told
+        pool.on_told, pool.is_repeated = self.told, self.is_repeated
         self._strangers: set[str] = set()
         pool.on_compare = self._wake.set
 
@@ -163,23 +167,38 @@ class Mirror:
         told, self._told = self._told, set()
         try:
             listed = await self._list(primary)
-            if not _is_prefix(listed, self._known):
-                self._tell_stranger(primary, listed, self._known)
-                self._known, told = listed, set()
+            self._judge_primary(primary, listed)
             listed = await self._bring_past(primary, listed, told)
+            told = set()
         except CannotList as error:
             # nothing to compare with; refusing money for ever would help nobody
             self._tell_blind(primary, str(error))
             self.pool.mark_primary_checked(primary)
             raise
-        except NotNow:
+        finally:
             self._told |= told
-            raise
         self._blind = False
-        self._strangers.discard(primary.name)
-        self._known = listed
+        self._know(listed)
         self.pool.mark_primary_checked(primary)
         return listed
+
+    def _judge_primary(self, primary: Backend, listed: list[str]) -> None:
+        """Raise NotNow for a primary that contradicts what is known: another seed, or another daemon on its port.
+
+        What is known is not forgotten for it.  It gets neither money nor wallet reads until it lists the known
+        addresses again; whoever means the change restarts the gateway.
+        """
+        is_stranger = not _is_prefix(listed, self._known)
+        self.pool.mark_stranger(primary, is_stranger=is_stranger)
+        if is_stranger:
+            self._tell_stranger(primary, listed, self._known)
+            raise NotNow(f"{primary.name} lists other addresses than before")
+        self._strangers.discard(primary.name)
+
+    def _know(self, listed: list[str]) -> None:
+        if len(listed) != len(self._known):
+            self._known_bare = _bare(listed)
+        self._known = listed
 
     async def _bring_past(self, primary: Backend, listed: list[str], told: set[str]) -> list[str]:
         """Make the primary derive until it lists what is known and what was told, and return its list then.
@@ -204,9 +223,21 @@ class Mirror:
         """Remember an address that a client was told: a bare text, or the `address` of an invoice."""
         with suppress(msgspec.MsgspecError):
             told = _decode_told(result)
-            address = told.address if isinstance(told, _Invoice) else told
-            if self._listens:
-                self._told.add(_bare_one(address))
+            address = _bare_one(told.address if isinstance(told, _Invoice) else told)
+            self._given.add(address)
+            if self._listens and address not in self._known_bare:
+                self._told.add(address)
+
+    def is_repeated(self, result: bytes) -> bool:
+        """Whether a daemon that was asked for a new address answered with one that is known or was told already.
+
+        It was restarted between two probes, forgot what it had not saved, and would give it to a second customer.
+        """
+        try:
+            address = _bare_one(_decode_text(result))
+        except msgspec.MsgspecError:
+            return False
+        return address in self._given or address in self._known_bare
 
     def _begin(self, standby: Backend, wanted: list[str], written: int) -> "asyncio.Task[None]":
         """Begin to bring one standby up."""
@@ -242,7 +273,7 @@ class Mirror:
     def _remember(self, standby: Backend, held: list[str]) -> None:
         """Take over what a standby lists beyond the primary, which may have given it out and forgotten it."""
         if len(held) > len(self._known) and _is_prefix(held, self._known):
-            self._known = held
+            self._know(held)
             self.pool.doubt_primary()
             self._wake.set()
             self.pool.emit(Event("mirror.primary_behind", self.pool.name, standby.name, {"listed": len(held)}))

@@ -27,6 +27,9 @@ from gateway.upstream.wire import Exchange, Fate, Outcome, Target, Wire
 TICK = 0.05
 """Seconds between two looks at whose probe is due."""
 
+STOOD_STILL = 0.15
+"""Seconds by which a tick is late when the machine or this process was stopped for a while."""
+
 POSTPONED_AT_MOST = 5
 """Probe intervals for which real answers may stand in for a probe."""
 
@@ -87,6 +90,7 @@ class Prober:
         self._next_at: dict[Backend, float] = {}
         self._handle: asyncio.TimerHandle | None = None
         self._is_running = False
+        self._tick_at = loop.time()
         pool.on_doubt = self.hurry
 
     def start(self) -> None:
@@ -110,14 +114,25 @@ class Prober:
 
     def hurry(self, backend: Backend) -> None:
         """Probe a backend as soon as its slot or its last probe allows: only a probe can lift a suspicion."""
+        if backend not in self.pool.backends:
+            # taken out by a reload; its call goes on without us
+            return
         self._next_at[backend] = 0.0
         if self._is_running:
             self.loop.call_soon(self._consider, backend)
 
     def _tick(self) -> None:
-        """Look at every backend: is its probe due, and what do the facts say now."""
+        """Look at every backend: is its probe due, and what do the facts say now.
+
+        A tick that comes late says that this process stood still, and with it the clock of every answer: it judges
+        nobody, and the answers that lie in the sockets are read before the next one.
+        """
         now = self.loop.time()
+        stood_still = now - self._tick_at > STOOD_STILL
+        self._tick_at = now + TICK
         for backend in self.pool.backends:
+            if stood_still:
+                break
             self._consider(backend)
             backend.settle_old(now, self.timeouts.server)
             pending = self._pending.get(backend)
@@ -229,6 +244,9 @@ class Prober:
             backend.unanswered_since = None
             backend.level = Level.ACCEPTS if outcome.fate is Fate.UNKNOWN else Level.NOTHING
             self.pool.lose_alignment(backend, outcome.reason)
+            if backend is self.pool.primary:
+                # it ended in the middle of a probe, and may be another process at the next one
+                self.pool.doubt_primary()
             self.pool.review(backend, now)
 
     def _tell_level(self, backend: Backend, said: Probe, before: Level) -> None:

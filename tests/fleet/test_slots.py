@@ -1,4 +1,4 @@
-"""The queue: bounded, fair between clients, money before reads, reads by arrival."""
+"""The queue: bounded, fair between clients, money before reads, reads by turns and arrival."""
 
 from dataclasses import dataclass
 
@@ -52,6 +52,34 @@ def test_reads_of_different_lanes_go_by_arrival() -> None:
     queue.push(late)
     queue.push(early)
     assert drain(queue) == [early, late]
+
+
+def test_clients_take_turns_over_all_read_lanes_together() -> None:
+    """Fifty calls of one in its lane do not stand before the one call of another in another lane."""
+    queue: SlotQueue[Call] = SlotQueue(100)
+    for number in range(50):
+        queue.push(Call("greedy", Lane.WALLET, arrived_at=number))
+    queue.push(Call("modest", Lane.ANY, arrived_at=60.0))
+    assert "modest" in [call.client for call in drain(queue)[:2]]
+
+
+def test_who_fills_most_of_the_queue_leaves_the_rest_to_others() -> None:
+    """Where there are several clients; a single one may have it all."""
+    queue: SlotQueue[Call] = SlotQueue(20)
+    queue.push(Call("modest"))
+    drain(queue)
+    taken = [queue.push(Call("greedy")) for _ in range(30)]
+    assert taken.count(True) == 15
+    assert all(queue.push(Call("modest", lane)) for lane in (Lane.ANY, Lane.MONEY))
+    alone: SlotQueue[Call] = SlotQueue(20)
+    assert [alone.push(Call("only")) for _ in range(30)].count(True) == 20
+
+
+def test_money_and_reads_have_a_bound_each() -> None:
+    """Money that waits for a sick primary keeps no read out."""
+    queue: SlotQueue[Call] = SlotQueue(2)
+    assert [queue.push(Call("a", Lane.MONEY)) for _ in range(3)] == [True, True, False]
+    assert [queue.push(Call("a", Lane.ANY)) for _ in range(3)] == [True, True, False]
 
 
 def test_the_queue_is_bounded_but_lets_in_what_was_in_before() -> None:

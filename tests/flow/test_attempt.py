@@ -73,7 +73,8 @@ def test_an_answer_to_our_own_id_is_one_with_whatever_status(status: int, body: 
         (b'{"id": "g7"}', "not_jsonrpc"),
         (b'{"id": "g8", "result": 1}', "foreign_id"),
         (b'{"id": 7, "result": 1}', "foreign_id"),
-        (b'{"id": null, "error": {"code": -32700}}', "foreign_id"),
+        (b'{"id": null, "error": {"code": -32603}}', "foreign_id"),
+        (b'{"id": null, "error": {"code": "x"}}', "foreign_id"),
     ],
 )
 def test_what_is_no_answer_to_our_call_is_unknown(body: bytes, reason: str) -> None:

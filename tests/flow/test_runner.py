@@ -691,3 +691,110 @@ def test_an_unknown_money_call_leaves_a_line_and_so_does_its_late_answer() -> No
     asked = next(call_id for call_id, method, _ in world.daemons[0].journal if method == "payto")
     assert {line.fields["request"] for line in lines} == {asked} == {error(world.told[0])["data"]["request"]}
     assert {(line.fields["client"], line.backend) for line in lines} == {("shop", "ec-1")}
+
+
+@pytest.mark.parametrize("backends", [1, 2])
+def test_a_primary_that_was_restarted_unseen_gives_no_address_twice(backends: int) -> None:
+    """Between two probes it died, came back and forgot: its answer is compared with what was told before."""
+
+    async def play(world: World) -> None:
+        for _ in range(5):
+            await world.ask("createnewaddress")
+            await asyncio.sleep(0.3)
+            world.daemons[0].kill()
+            world.daemons[0].start()
+
+    world = scenario(play, backends=backends)
+    addresses = [str(told.reply["result"]) for told in world.told]
+    assert len(set(addresses)) == 5
+    assert "address.repeated" in world.recorder.names()
+
+
+def test_a_daemon_with_another_seed_in_the_primary_s_place_gets_neither_money_nor_wallet_reads() -> None:
+    """And when the right one is back, nothing that it gave before is given again."""
+
+    async def play(world: World) -> None:
+        await world.ask("createnewaddress")
+        await asyncio.sleep(0.5)
+        daemon, own = world.daemons[0], world.daemons[0].wallet.addresses
+        daemon.kill()
+        await asyncio.sleep(1.5)
+        daemon.wallet.addresses = [f"stranger-{number}" for number in range(20)]
+        daemon.start()
+        await asyncio.sleep(3.0)
+        await world.ask("createnewaddress", 1.0)
+        await world.ask("getbalance", 1.0)
+        daemon.kill()
+        await asyncio.sleep(1.5)
+        daemon.wallet.addresses = own[:20]
+        daemon.start()
+        await asyncio.sleep(3.0)
+        await world.ask("createnewaddress", 1.0)
+
+    world = scenario(play)
+    first, amid, read, last = world.told
+    assert "lists other addresses than before" in error(amid)["message"]
+    assert read.reply["result"]["by"] != "ec-1"  # type: ignore[index]  # a dict
+    assert str(last.reply["result"]).startswith("address-")
+    assert last.reply["result"] != first.reply["result"]
+
+
+def test_a_money_call_that_everybody_left_is_not_sent_after_its_deadline() -> None:
+    """It waits no longer than its client would have."""
+
+    async def play(world: World) -> None:
+        world.daemons[0].freeze()
+        stuck = world.ask("setlabel", 1.0)
+        gone = world.ask("setlabel", 1.0, tag="gone")
+        await asyncio.sleep(0.1)
+        gone.cancel()
+        await asyncio.sleep(2.0)
+        assert not [errand for errand in world.plant.runner.errands if errand.own is None]
+        world.daemons[0].thaw()
+        await asyncio.sleep(2.0)
+        await stuck
+
+    world = scenario(play)
+    assert ["gone", "gone"] not in [params for _, _, params in world.daemons[0].journal]
+
+
+def test_a_request_that_the_daemon_could_not_read_is_its_own_error_and_nobody_s_fault() -> None:
+    """Its answer has no id, came over this very connection, and the daemon is well."""
+
+    async def play(world: World) -> None:
+        for daemon in world.daemons:
+            daemon.mangle = lambda method: "unread" if method == "validateaddress" else None
+        for _ in range(4):
+            await world.ask("validateaddress")
+
+    world = scenario(play)
+    assert [error(told)["code"] for told in world.told] == [-32700] * 4
+    assert "backend.suspected" not in world.recorder.names()
+    assert sum(ran(world, daemon.name, "validateaddress") for daemon in world.daemons) == 4
+
+
+def test_who_leaves_a_broadcast_that_goes_on_is_not_told_that_nothing_was_sent() -> None:
+    """The same bytes are sent for the one that waits longer."""
+
+    async def play(world: World) -> None:
+        world.daemons[0].service = lambda method: 2.0 if method == "payto" else 0.0003
+        slow = world.ask("payto")
+        await asyncio.sleep(0.1)
+        await asyncio.gather(world.ask("broadcast", 0.5, tag="tx"), world.ask("broadcast", 8.0, tag="tx"), slow)
+
+    world = scenario(play, backends=1)
+    assert error(world.told[1])["code"] == -32004
+    assert error(world.told[1])["data"]["safe_to_repeat"] is True
+    assert "result" in world.told[2].reply
+
+
+def test_nothing_is_begun_once_the_gateway_gives_up() -> None:
+    """The rest of a batch gets its answer at once."""
+
+    async def play(world: World) -> None:
+        world.plant.give_up()
+        await world.ask("createnewaddress")
+
+    world = scenario(play)
+    assert error(world.told[0])["code"] == -32001
+    assert ran(world, "ec-1", "createnewaddress") == 0
