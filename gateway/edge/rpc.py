@@ -29,6 +29,7 @@ from gateway.base.errors import (
 from gateway.base.jsonrpc import Call, Malformed, Reply, error_reply, failure_error, parse
 from gateway.edge.auth import CHALLENGE, Authenticator, Caller, TokenBucket
 from gateway.edge.connections import Guard
+from gateway.edge.descriptors import Descriptors
 from gateway.observe import logs
 
 JSON = "application/json"
@@ -82,6 +83,7 @@ class RpcDoor:
         wallets: the names there are now.
         sandbox: whether every answer says that the coins are not real.
         counters: where it counts.
+        descriptors: how many connections fit into this process.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class RpcDoor:
         *,
         sandbox: bool,
         counters: DoorCounters,
+        descriptors: Descriptors = Descriptors(),  # noqa: B008 - frozen
     ) -> None:
         """Begin closed."""
         self.listen = listen
@@ -101,6 +104,7 @@ class RpcDoor:
         self.wallets = wallets
         self.sandbox = sandbox
         self.counters = counters
+        self.descriptors = descriptors
         self.port = 0
         self.is_draining = False
         self._loop = asyncio.get_running_loop()
@@ -116,7 +120,7 @@ class RpcDoor:
         server = Guard(
             self._handle,
             counters=self.counters,
-            max_connections=lambda: self.listen.max_connections,
+            max_connections=lambda: self.descriptors.clients(self.listen.max_connections),
             head_timeout=lambda: self.listen.head_timeout,
             refuse=self._not_http,
             access_log=None,
@@ -129,7 +133,8 @@ class RpcDoor:
         self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=0.05)
         await self._runner.setup()
         context = None if listen.tls is None else server_context(listen.tls)
-        site = _Site(self._runner, listen.host, listen.port, ssl_context=context, backlog=1024)
+        backlog = self.descriptors.backlog
+        site = _Site(self._runner, listen.host, listen.port, ssl_context=context, backlog=backlog)
         site.handshake_timeout = listen.head_timeout
         await site.start()
         self.port = self._runner.addresses[0][1]
@@ -288,7 +293,7 @@ class RpcDoor:
             response = self._refuse(f"the body has {length} bytes; at most {most} are taken", 413)
             response.force_close()
             return response
-        if length is not None and request.content.is_eof() is False and request.content.total_bytes >= length > 0:
+        if length is not None and request.content.is_eof():
             # the usual case: all of it came with the head, so no timer is needed
             return request.content.read_nowait(-1)
         if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= HttpVersion11:

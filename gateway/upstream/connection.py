@@ -27,8 +27,9 @@ class Connection(asyncio.Protocol):
     The wire owns it; `exchange` is the call that it carries, None while it is idle.
     """
 
-    def __init__(self, wire: "Wire", target: Target, *, keep: bool) -> None:
-        """Begin unconnected; `keep` says whether it may carry more than one call."""
+    def __init__(self, wire: "Wire", target: Target, *, keep: bool, first: "Exchange | None" = None) -> None:
+        """Begin unconnected; `keep` says whether it may carry more than one call, `first` is the one it is made for."""
+        self.first = first
         self.wire = wire
         self.target = target
         self.transport: asyncio.Transport | None = None
@@ -36,6 +37,7 @@ class Connection(asyncio.Protocol):
         self.wants_to_keep = keep
         self.is_writing = False
         self.idle_since = 0.0
+        self.is_watched = False
         self._reset()
 
     def _reset(self) -> None:
@@ -55,16 +57,25 @@ class Connection(asyncio.Protocol):
     # -- transport ----------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport; keep-alive of TCP watches over connections that wait long."""
+        """Take the transport and hand it the request that the connection was made for, in the same turn."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio gives nothing else for TCP
         self.transport = transport
-        sock = transport.get_extra_info("socket")
+        self.wire.opened += 1
+        transport.set_write_buffer_limits(high=0)
+        first, self.first = self.first, None
+        if first is not None:
+            first.write_to(self, self.wire.loop.time())
+
+    def watch_over(self) -> None:
+        """Let the kernel ask now and then whether the other host is there; only calls that take long need it."""
+        if self.is_watched or self.transport is None:
+            return
+        self.is_watched = True
+        sock = self.transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for name, value in KEEPALIVE:
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-        self.wire.opened += 1
-        transport.set_write_buffer_limits(high=0)
 
     def pause_writing(self) -> None:
         """Nothing: the write deadline is set where the write is."""

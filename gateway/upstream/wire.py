@@ -11,7 +11,9 @@ than everything else here.
 
 import asyncio
 import errno
+import os
 import select
+import socket
 import ssl
 
 from gateway.upstream.connection import Connection
@@ -230,10 +232,9 @@ class Wire:
             exchange.end(Fate.NOT_SENT, "resolve")
             return
         try:
-            _, connection = await self.loop.create_connection(
-                lambda: Connection(self, target, keep=keep),
-                host,
-                target.port,
+            await self.loop.create_connection(
+                lambda: Connection(self, target, keep=keep, first=exchange),
+                sock=await self._dial(host, target.port),
                 ssl=target.tls,
                 server_hostname=target.host if target.tls is not None else None,
             )
@@ -245,7 +246,24 @@ class Wire:
             exchange.end(Fate.NOT_SENT, reason)
             return
         exchange._task = None  # noqa: SLF001 - one unit, two classes
-        exchange.write_to(connection, self.loop.time())
+
+    async def _dial(self, host: str, port: int) -> socket.socket:
+        """Return a connected socket; where the kernel connects at once, as on loopback, the loop is not waited for.
+
+        Raises OSError.
+        """
+        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)  # noqa: FBT003 - the socket module takes it so
+            code = sock.connect_ex((host, port))
+            if code == errno.EINPROGRESS:
+                await self.loop.sock_connect(sock, (host, port))
+            elif code:
+                raise OSError(code, os.strerror(code))  # noqa: TRY301 - closed by the same handler as every other end
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
     async def _address(self, target: Target) -> str:
         if not target.is_name:
@@ -299,8 +317,11 @@ class Wire:
         """End what is late, close what was idle too long."""
         self._timer = None
         now = self.loop.time()
-        for exchange in [one for one in self.live if one.expires_at <= now]:
-            exchange.expire()
+        for exchange in list(self.live):
+            if exchange.expires_at <= now:
+                exchange.expire()
+            elif exchange.sent_at and now - exchange.sent_at >= LOOK and exchange._protocol is not None:  # noqa: SLF001 - one unit
+                exchange._protocol.watch_over()  # noqa: SLF001 - the same
         for connections in self._idle.values():
             for connection in [one for one in connections if now - one.idle_since >= IDLE_FOR]:
                 connection.drop()
