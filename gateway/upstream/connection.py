@@ -7,7 +7,7 @@ pauses of ten milliseconds.
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 
@@ -58,7 +58,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport and hand it the request that the connection was made for, in the same turn."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio gives nothing else for TCP
+        transport = cast("asyncio.Transport", transport)
         self.transport = transport
         self.wire.opened += 1
         transport.set_write_buffer_limits(high=0)

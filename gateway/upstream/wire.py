@@ -125,8 +125,8 @@ class Exchange:
             self._task.cancel()
             self._task = None
         connection, self._protocol = self._protocol, None
-        if connection is not None:
-            connection.release(keep=fate is Fate.ANSWERED)
+        if connection is not None and fate is not Fate.ANSWERED:
+            connection.release(keep=False)
         self._request = b""
         now = wire.loop.time()
         outcome = Outcome(
@@ -136,6 +136,9 @@ class Exchange:
             self.on_end(outcome)
         except Exception as error:  # noqa: BLE001 - one listener's fault must not reach the others
             wire.loop.call_exception_handler({"message": "on_end of an exchange failed", "exception": error})
+        if connection is not None and fate is Fate.ANSWERED:
+            # closing costs as much as answering: whoever waits for the answer goes first
+            connection.release(keep=True)
 
 
 class Wire:
@@ -252,9 +255,9 @@ class Wire:
 
         Raises OSError.
         """
-        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
-            sock.setblocking(False)  # noqa: FBT003 - the socket module takes it so
             code = sock.connect_ex((host, port))
             if code == errno.EINPROGRESS:
                 await self.loop.sock_connect(sock, (host, port))
