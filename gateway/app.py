@@ -8,6 +8,7 @@ import asyncio
 import os
 import random
 import signal
+import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ from gateway.base.events import Event
 from gateway.base.loader import load, secret_files, warnings
 from gateway.edge.admin import AdminDoor
 from gateway.edge.auth import Authenticator
+from gateway.edge.descriptors import Descriptors, raise_limit
 from gateway.edge.rpc import DoorCounters, RpcDoor, server_context
 from gateway.flow.dispatch import Dispatcher
 from gateway.observe import logs
@@ -52,9 +54,15 @@ class App:
     Args:
         settings: already checked.
         paths: the files they came from; empty where they were built in memory.
+        descriptors: how many connections fit into this process.
     """
 
-    def __init__(self, settings: Settings, paths: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        paths: Sequence[Path] = (),
+        descriptors: Descriptors = Descriptors(),  # noqa: B008 - frozen
+    ) -> None:
         """Build the rooms; must run on the loop that will serve."""
         self.settings = settings
         self.paths = list(paths)
@@ -86,6 +94,7 @@ class App:
             self.runners.keys,
             sandbox=settings.sandbox,
             counters=self.counters,
+            descriptors=descriptors,
         )
         self.admin = AdminDoor(
             settings.admin,
@@ -93,6 +102,7 @@ class App:
             ailing=self.what_ails,
             draining=lambda: self.is_draining,
             registry=self.metrics.registry,
+            descriptors=descriptors,
         )
         self._stopping: asyncio.Event = asyncio.Event()
         self._hurry: asyncio.Event = asyncio.Event()
@@ -161,8 +171,9 @@ class App:
         )
         self.rpc.drain()
         await self._or_hurry(asyncio.sleep(READY_FIRST))
+        deadline = self.loop.time() + self.settings.drain_timeout
         await self._or_hurry(self.rpc.finish(self.settings.drain_timeout))
-        await self._or_hurry(self._until_quiet())
+        await self._or_hurry(self._until_quiet(deadline))
 
     async def stop(self) -> None:
         """Close everything; calls still under way are given up, and who waits for one is told what is known of it."""
@@ -188,10 +199,10 @@ class App:
         hurry.cancel()
         await asyncio.gather(task, hurry, return_exceptions=True)
 
-    async def _until_quiet(self) -> None:
-        """Wait for calls whose client has gone, money calls above all, as long as draining may take."""
+    async def _until_quiet(self, deadline: float) -> None:
+        """Wait for calls whose client has gone, money calls above all, for what is left of the time to drain."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(self.settings.drain_timeout):
+            async with asyncio.timeout_at(deadline):
                 while self._in_flight():  # noqa: ASYNC110 - asked only on the way out; no call pays for an event
                     await asyncio.sleep(QUIET_POLL)
 
@@ -214,7 +225,7 @@ class App:
         if not self.paths:
             return
         try:
-            settings = load(self.paths, os.environ)
+            settings, bearable = self._read_again()
             check_profiles(settings)
             check_certificates(settings)
             targets = {name: _targets(name, settings.wallets[name]) for name in settings.wallets}
@@ -222,6 +233,9 @@ class App:
             for problem in error.problems:
                 self.emit(Event("config.refused", fields={"problem": str(problem)}, level="error"))
             return
+        for problem in bearable:
+            # the log goes where it went before, well or not; that is no reason to refuse the rest
+            self.emit(Event("config.risky", fields={"warning": str(problem)}, level="warning"))
         changes = difference(self.settings, settings)
         edited = [
             name
@@ -253,6 +267,14 @@ class App:
         if edited:
             fields["new_profile_of"] = edited
         self.emit(Event("config.reloaded", fields=fields))
+
+    def _read_again(self) -> tuple[Settings, list[Problem]]:
+        """Return what the files say now, and which mistakes in it stood there before.  Raises ConfigError."""
+        bearable: list[Problem] = []
+        settings = load(self.paths, os.environ, bearable)
+        if bearable and settings.log.file != self.settings.log.file:
+            raise ConfigError(bearable)
+        return settings, bearable
 
     async def _retire(self, plant: Plant) -> None:
         """Let a removed wallet finish what it has."""
@@ -375,13 +397,19 @@ def _targets(name: str, wallet: Wallet) -> dict[str, Target]:
 def run(paths: Sequence[Path]) -> int:
     """Run a gateway from its files until it is told to stop; return the exit code.
 
+    A log that cannot be written keeps nobody from paying: it is told on standard error, and the gateway runs.
+
     Raises:
         ConfigError: the files cannot be used.
         StartError: a door cannot be opened.
     """
-    settings = load(paths, os.environ)
+    bearable: list[Problem] = []
+    settings = load(paths, os.environ, bearable)
     check_profiles(settings)
     check_certificates(settings)
+    for problem in bearable:
+        with suppress(OSError, AttributeError):  # there may be no standard error, or nobody who reads it
+            sys.stderr.write(f"{problem}\n")
     return run_settings(settings, paths)
 
 
@@ -390,11 +418,12 @@ def run_settings(
 ) -> int:
     """Run a gateway from settings in hand; `started` is called once its doors are open.  Raises StartError."""
     logs.configure(settings.log, sandbox=settings.sandbox)
-    for warning in warnings(settings):
+    descriptors = raise_limit()
+    for warning in warnings(settings) + descriptors.warnings(settings.listen.max_connections):
         logs.event_sink(Event("config.risky", fields={"warning": warning}, level="warning"))
 
     async def main() -> None:
-        await App(settings, paths).serve(started)
+        await App(settings, paths, descriptors).serve(started)
 
     try:
         asyncio.run(main())

@@ -4,6 +4,8 @@ Rule: whatever it starts it also stops, and everything it shows says that the co
 """
 
 import secrets
+import shlex
+import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -57,11 +59,17 @@ def _settings(fleet: Fleet, inner: str, port: int, admin_port: int) -> Settings:
 
 
 def _welcome(fleet: Fleet, port: int, admin_port: int) -> str:
-    def curl(method: str) -> str:
+    def curl(method: str, more: str = "") -> str:
         body = f'{{"jsonrpc": "2.0", "id": 1, "method": "{method}", "params": []}}'
-        return f"curl -s -u {USER}:{PASSWORD} http://127.0.0.1:{port}/ -d '{body}'"
+        return f"curl -s{more} -u {USER}:{PASSWORD} http://127.0.0.1:{port}/ -d '{body}'"
 
-    rows = "\n".join(f"    ec-{n + 1}   pid {fleet.pid(n)}   {fleet.url(n)}" for n in range(len(fleet)))
+    def tell(number: int) -> str:
+        return f"{shlex.quote(sys.executable)} -m gateway.sandbox tell {fleet.control_port(number)}"
+
+    rows = "\n".join(
+        f"    ec-{n + 1}   pid {fleet.pid(n)}   {fleet.url(n)}   switches at port {fleet.control_port(n)}"
+        for n in range(len(fleet))
+    )
     first = fleet.pid(0)
     return f"""
 ==============================  SANDBOX  ==============================
@@ -72,8 +80,8 @@ def _welcome(fleet: Fleet, port: int, admin_port: int) -> str:
   wallets
 {rows}
 
-  try it:
-    {curl("getbalance")}
+  try it (X-Sandbox in the head of each answer says what this is):
+    {curl("getbalance", "i")}
     {curl("createnewaddress")}
 
   see how the gateway sees its wallets:
@@ -83,6 +91,11 @@ def _welcome(fleet: Fleet, port: int, admin_port: int) -> str:
     kill -STOP {first}
     {curl("getbalance")}
     kill -CONT {first}
+
+  other switches: slow value=SECONDS, behind value=BLOCKS, lose_chain, silent_chain, wrong_balance, unload, leak;
+  heal ends them (a wallet that unload took comes back by load_wallet); docs/sandbox.md says what each does:
+    {tell(0)} slow value=3
+    {tell(0)} heal
 
   Ctrl-C stops everything.
 =======================================================================

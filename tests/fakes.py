@@ -32,6 +32,8 @@ class FakeExchange:
     ended: bool = False
     timer: asyncio.TimerHandle | None = None
     connected_at: float = 0.0
+    was_cut: bool = False
+    """The network ended it: nobody but the daemon knows that it is still there."""
 
     def abort(self) -> None:
         """End it now; the daemon keeps what it was sent."""
@@ -94,6 +96,9 @@ class FakeWallet:
             case "createnewaddress":
                 self.addresses.append(f"address-{len(self.addresses)}")
                 return self.addresses[-1]
+            case "addrequest":
+                self.addresses.append(f"address-{len(self.addresses)}")
+                return {"address": self.addresses[-1], "id": params[0] if isinstance(params, list) and params else ""}
             case _:
                 return {"echo": params}
 
@@ -121,6 +126,8 @@ class FakeDaemon:
         self.is_frozen = False
         self.has_idle_guest = False
         """A foreign idle connection is being served: nothing else is."""
+        self.drops_syns = False
+        """Nobody answers a connect, and nobody refuses it."""
         self.queue: deque[FakeExchange] = deque()
         self.current: FakeExchange | None = None
         self.finish: asyncio.TimerHandle | None = None
@@ -141,7 +148,7 @@ class FakeDaemon:
         if not self.is_alive:
             exchange.end(Fate.NOT_SENT, "refused")
             return
-        if len(self.queue) >= BACKLOG:
+        if self.drops_syns or len(self.queue) >= BACKLOG:
             exchange.timer = self.loop.call_later(1.0, exchange.end, Fate.NOT_SENT, "connect_timeout")
             return
         exchange.connected_at = self.loop.time()
@@ -149,7 +156,8 @@ class FakeDaemon:
         self.queue.append(exchange)
         inside = [*self.queue, *([self.current] if self.current else [])]
         probes = sum(json.loads(one.body)["method"] == "getinfo" for one in inside)
-        self.most_probes = max(self.most_probes, probes)
+        cut = sum(one.was_cut and json.loads(one.body)["method"] == "getinfo" for one in inside)
+        self.most_probes = max(self.most_probes, probes - cut)
         self.most_calls = max(self.most_calls, len(inside) - probes)
         self.work()
 
@@ -170,6 +178,8 @@ class FakeDaemon:
         if exchange is not None:
             call = json.loads(exchange.body)
             result = self.wallet.answer(call["method"], call["params"])
+            if call["method"] == "addrequest":
+                self.save()
             if isinstance(result, dict) and "echo" in result:
                 result |= {"by": self.name, "addresses": len(self.wallet.addresses)}
             self.journal.append((call["id"], call["method"], call["params"]))
@@ -189,6 +199,10 @@ class FakeDaemon:
                 exchange.end(Fate.ANSWERED, "", body)
             case "garbage":
                 exchange.end(Fate.ANSWERED, "", b"<html>no</html>")
+            case "unread":
+                error = {"code": -32700, "message": "Request invalid"}
+                body = json.dumps({"jsonrpc": "2.0", "id": None, "error": error}).encode()
+                exchange.end(Fate.ANSWERED, "", body)
             case "foreign":
                 exchange.end(Fate.ANSWERED, "", json.dumps({"jsonrpc": "2.0", "id": "x1", "result": 1}).encode())
             case _:
@@ -222,8 +236,15 @@ class FakeDaemon:
         self.work()
 
     def save(self) -> None:
-        """Write the wallet file, as a real daemon does when its sync completes or at `stop`."""
+        """Write the wallet file, as a real daemon does when its sync completes, at addrequest and at `stop`."""
         self.saved = list(self.wallet.addresses)
+
+    def cut(self, *, probes: bool = True) -> None:
+        """Lose the connections on the way; what came in is run all the same, and nobody hears the answer."""
+        for exchange in [*([self.current] if self.current else []), *self.queue]:
+            if not exchange.ended and (probes or json.loads(exchange.body)["method"] != "getinfo"):
+                exchange.was_cut = True
+                exchange.end(Fate.UNKNOWN, "lost")
 
     def kill(self) -> None:
         """Die: nothing that waits is run, everybody connected sees a reset, unsaved addresses are lost."""
@@ -242,6 +263,14 @@ class FakeDaemon:
     def start(self) -> None:
         """Be started again, with the addresses that were saved."""
         self.is_alive = True
+
+    def is_prompt(self, soon: float) -> bool:
+        """Whether a call that came in now would be begun within `soon` seconds."""
+        if not self.is_alive or self.is_frozen or self.has_idle_guest or self.drops_syns:
+            return False
+        if self.current is None:
+            return True
+        return self.finish is not None and self.finish.when() - self.loop.time() <= soon
 
 
 class FakeWire:

@@ -1,9 +1,11 @@
 """The composition root: doors, signals, and reloads that are all or nothing."""
 
 import asyncio
+import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,13 @@ import pytest
 import yaml
 
 import gateway.app
-from gateway.app import App, StartError
+from gateway.app import App, StartError, run_settings
 from gateway.base.events import Event
 from gateway.base.loader import load
+from gateway.edge.descriptors import Descriptors
+from gateway.observe import logs
 from gateway.profiles import path_of
+from tests.virtual_time import run_virtual
 
 NOWHERE = "http://127.0.0.1:1"
 
@@ -204,3 +209,88 @@ async def test_the_doors_tell_one_story(rig: Rig) -> None:
     figures = {(name, labels.get("backend")): value for name, labels, value in rig.app._gauges()}
     assert figures["backend_up", "ec-1"] == 0.0
     assert figures["backends_serving", None] == 0.0
+
+
+async def test_a_new_log_that_can_never_be_written_is_refused_and_an_old_one_borne(rig: Rig) -> None:
+    """The first changes nothing; the second stands in the way of no other change."""
+    folder = str(rig.path.parent)
+    rig.write(plain(log={"file": {"path": folder}}))
+    rig.app.reload()
+    assert rig.names() == ["config.refused"]
+    assert "log.file.path" in str(rig.told[0].fields)
+    rig.app.settings = load([rig.path], {}, [])
+    rig.write(plain(log={"file": {"path": folder}}, drain_timeout=7))
+    rig.app.reload()
+    assert rig.names() == ["config.refused", "config.risky", "config.reloaded"]
+    assert "log.file.path" in str(rig.told[1].fields)
+    assert rig.app.settings.drain_timeout == 7
+
+
+def test_draining_has_one_deadline(tmp_path: Path) -> None:
+    """The door takes all of it; who hung up before its answer is then waited for no more."""
+    path = tmp_path / "gateway.yaml"
+    path.write_text(yaml.safe_dump(plain(drain_timeout=30)), encoding="utf-8")
+
+    async def drained_after() -> float:
+        app = App(load([path], {}), [path])
+        app.rpc.finish = asyncio.sleep  # type: ignore[assignment,method-assign]  # a door that is never quiet
+        app._in_flight = lambda: 1  # type: ignore[method-assign]  # and a call that never ends
+        begun = app.loop.time()
+        await app.drain()
+        return app.loop.time() - begun
+
+    assert run_virtual(drained_after()) == pytest.approx(gateway.app.READY_FIRST + 30)
+
+
+@pytest.mark.parametrize("limit", [64, 2**16])
+def test_as_many_connections_as_fit_are_taken(limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is raised before the doors open, both have their part of it, and one line names both numbers."""
+    path = tmp_path / "gateway.yaml"
+    path.write_text(yaml.safe_dump(plain()), encoding="utf-8")
+    settings = load([path], {})
+    told: list[Event] = []
+    apps: list[App] = []
+
+    async def serve(self: App, _started: object) -> None:
+        apps.append(self)
+
+    monkeypatch.setattr(gateway.app, "raise_limit", lambda: Descriptors(limit))
+    monkeypatch.setattr(logs, "configure", lambda *_args, **_more: None)
+    monkeypatch.setattr(logs, "event_sink", told.append)
+    monkeypatch.setattr(App, "serve", serve)
+    assert run_settings(settings) == 0
+    assert apps[0].rpc.descriptors == apps[0].admin.descriptors == Descriptors(limit)
+    said = [
+        str(event.fields) for event in told if event.name == "config.risky" and "max_connections" in str(event.fields)
+    ]
+    if limit == 64:
+        assert len(said) == 1
+        assert "4096" in said[0]
+        assert "64" in said[0]
+    else:
+        assert said == []
+
+
+def test_what_a_library_says_again_and_again_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line a second for each saying of each library, with the number of those that were not written."""
+    told: list[dict[str, Any]] = []
+    now = [100.0]
+    monkeypatch.setattr(logs, "tell", lambda _level, _name, fields: told.append(fields))
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    forward = logs._Forward()
+
+    def say(template: str, *args: object, logger: str = "asyncio") -> None:
+        forward.emit(logging.LogRecord(logger, logging.ERROR, "", 0, template, args, None))
+
+    for number in range(1000):
+        say("socket.accept() out of system resource\nsocket: %d", number)
+    say("socket.accept() out of system resource", logger="another")
+    say("something else")
+    assert len(told) == 3
+    now[0] += 1.0
+    say("socket.accept() out of system resource\nsocket: 5")
+    say("something else")
+    assert [fields.get("suppressed") for fields in told] == [None, None, None, 999, None]
+    for number in range(10 * logs.LIBRARY_SAYINGS):
+        say(f"made up anew {number}")
+    assert len(forward._said) == logs.LIBRARY_SAYINGS

@@ -91,7 +91,70 @@ def test_a_certificate_authority_that_is_not_there_is_told(good: Path) -> None:
     )
     done = ec_gateway("check", good)
     assert done.exit_code == 1
+    assert "wallets.main.backends[1].tls.ca_file: /no/ca.pem cannot be read" in done.stderr
+
+
+def test_a_certificate_that_is_none_is_told(good: Path) -> None:
+    """It can be read, and holds something else."""
+    good.with_name("x.pem").write_text("no certificate", encoding="utf-8")
+    tls = "listen: {tls: {certificate: x.pem, key: x.pem}}\n"
+    good.write_text(
+        GOOD.replace('{name: ec-2, url: "http:', '{name: ec-2, tls: {ca_file: x.pem}, url: "https:') + tls,
+        encoding="utf-8",
+    )
+    done = ec_gateway("check", good)
+    assert done.exit_code == 1
     assert "wallets.main.backends.ec-2.tls.ca_file" in done.stderr
+    assert "listen.tls: cannot be used" in done.stderr
+
+
+def test_a_log_that_can_never_be_written_is_told_by_check_and_borne_by_run(
+    good: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """File, line, key and remedy; run says that line on standard error and goes on."""
+    good.write_text(GOOD + f"log: {{file: {{path: {good.parent}}}}}\n", encoding="utf-8")
+    line = f"log.file.path: {good.parent} cannot be written (Is a directory); name a file in a folder"
+    done = ec_gateway("check", good)
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"{good}:{len(good.read_text().splitlines())}: {line}")
+    ran: list[object] = []
+
+    def serve(settings: object, _paths: object) -> int:
+        ran.append(settings)
+        return 0
+
+    monkeypatch.setattr(app, "run_settings", serve)
+    done = ec_gateway("run", "-c", good)
+    assert (done.exit_code, len(ran)) == (0, 1)
+    assert line in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_sandbox_shows_how_to_throw_its_switches() -> None:
+    """With the port of each wallet; and its first line shows the head in which SANDBOX stands."""
+
+    class TwoWallets:
+        def __len__(self) -> int:
+            return 2
+
+        def pid(self, index: int) -> int:
+            return 100 + index
+
+        def url(self, index: int) -> str:
+            return f"http://127.0.0.1:{200 + index}"
+
+        def control_port(self, index: int) -> int:
+            return 300 + index
+
+    text = demo._welcome(TwoWallets(), 7777, 7780)  # type: ignore[arg-type]  # it asks a fleet for these alone
+    lines = [line.strip() for line in text.splitlines()]
+    curls = [line for line in lines if line.startswith("curl ")]
+    assert curls[0].startswith("curl -si ")
+    tells = [line for line in lines if " -m gateway.sandbox tell 300 " in line]
+    assert [line.split(" tell 300 ")[1] for line in tells] == ["slow value=3", "heal"]
+    assert "switches at port 301" in text
+    for switch in ("behind", "lose_chain", "silent_chain", "wrong_balance", "unload", "leak"):
+        assert switch in text
 
 
 def test_the_schema_is_for_editors() -> None:

@@ -5,7 +5,9 @@ Rule: each mistake comes with its file, its line, its key and what would be righ
     files (later ones win) -> values with places -> ${ENV} and *_file filled in -> models
 """
 
+import os
 import re
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -23,8 +25,16 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}")
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-def load(paths: Sequence[Path], environ: Mapping[str, str]) -> Settings:
+PEM_FILES = frozenset({("listen", "tls", "certificate"), ("listen", "tls", "key")})
+"""Places that name files; the `tls.ca_file` of each backend is another."""
+
+
+def load(paths: Sequence[Path], environ: Mapping[str, str], bearable: list[Problem] | None = None) -> Settings:
     """Read files, merge them and check them.
+
+    Args:
+        paths, environ: what to read, and what ${NAME} means.
+        bearable: takes the mistakes that a gateway can run with; without it they count like all others.
 
     Raises:
         ConfigError: with every problem that was found.
@@ -42,6 +52,8 @@ def load(paths: Sequence[Path], environ: Mapping[str, str]) -> Settings:
     _substitute(tree, environ, problems)
     _read_secrets(tree, problems)
     _find_profiles(tree)
+    _find_pem_files(tree, problems)
+    _try_log(tree, problems if bearable is None else bearable)
     values = plain(tree)
     for clash in clashes(values):
         at = found(tree, clash.place)
@@ -150,6 +162,61 @@ def _find_profiles(tree: Located) -> None:
         is_profile = place[0:1] == ("wallets",) and place[2:] == ("profile",)
         if is_profile and isinstance(located.value, str) and located.value.endswith(".yaml"):
             located.value = str(_beside(located))
+
+
+def _find_pem_files(tree: Located, problems: list[Problem]) -> None:
+    """Let the paths of certificates and keys start where the file is that names them, and see that they can be read."""
+    for place, located in _everything(tree, ()):
+        is_authority = place[0:1] == ("wallets",) and place[2:3] == ("backends",) and place[4:] == ("tls", "ca_file")
+        if not (is_authority or place in PEM_FILES) or located.is_lost or not isinstance(located.value, str):
+            continue
+        path = _beside(located).absolute()
+        trouble = _unreadable(path) if located.value else "must be the path of a file"
+        if trouble:
+            remedy = "name a PEM file that this user can read, from the folder of this file or from /"
+            problems.append(Problem(located.file, located.line, join(place), trouble, remedy))
+        located.value = str(path)
+
+
+def _unreadable(path: Path) -> str:
+    """Return why a file cannot be read, nothing when it can."""
+    try:
+        with path.open("rb") as stream:
+            stream.read(1)
+    except (OSError, ValueError) as error:
+        return f"{path} cannot be read ({getattr(error, 'strerror', None) or 'it is no path'})"
+    return ""
+
+
+def _try_log(tree: Located, problems: list[Problem]) -> None:
+    """See whether the log's file can be opened."""
+    at = found(tree, ("log", "file", "path"))
+    if at.is_lost or not isinstance(at.value, str) or not at.value:
+        return
+    try:
+        _try_to_append(Path(at.value))
+    except (OSError, ValueError) as error:
+        message = f"{at.value} cannot be written ({getattr(error, 'strerror', None) or 'it is no path'})"
+        remedy = "name a file in a folder where this user may write"
+        problems.append(Problem(at.file, at.line, "log.file.path", message, remedy))
+
+
+def _try_to_append(path: Path) -> None:
+    """Open a file for lines to come; nothing is made, for whoever checks may be another user than the gateway's.
+
+    Raises:
+        OSError: it cannot be opened, or made.
+        ValueError: it is no path.
+    """
+    try:
+        # without waiting: a pipe that nobody reads would hold up whoever opens it
+        os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK))
+    except FileNotFoundError:
+        if path.is_symlink():
+            path = path.resolve()
+        folder = next(one for one in path.absolute().parents if one.exists())
+        # a file without a name, or with one for a moment
+        tempfile.TemporaryFile(dir=folder).close()
 
 
 def _everything(located: Located, place: Place) -> Iterator[tuple[Place, Located]]:

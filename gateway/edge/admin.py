@@ -3,7 +3,7 @@
 Rule: it tells and changes nothing; it stays open while the gateway drains, so that readiness can be seen to fail.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import msgspec
 from aiohttp import web
@@ -11,6 +11,10 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from gateway.base.config import Admin
+from gateway.edge.connections import Guard, Site
+from gateway.edge.descriptors import Descriptors
+from gateway.edge.rpc import DoorCounters
+from gateway.observe import logs
 
 HINT = "there is /livez, /readyz and /metrics here; calls go to the other port"
 SAFE_HEADERS = {
@@ -20,6 +24,8 @@ SAFE_HEADERS = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
 }
+HEAD_TIMEOUT = 10.0
+"""Seconds for the head of a request."""
 
 
 class AdminDoor:
@@ -31,6 +37,7 @@ class AdminDoor:
         ailing: for each wallet what is the matter with its backends, also where others stand in for them.
         draining: whether the gateway is on its way out.
         registry: what /metrics shows.
+        descriptors: how many connections fit into this process.
     """
 
     def __init__(
@@ -41,6 +48,7 @@ class AdminDoor:
         ailing: Callable[[], dict[str, list[str]]],
         draining: Callable[[], bool],
         registry: CollectorRegistry,
+        descriptors: Descriptors = Descriptors(),  # noqa: B008 - frozen
     ) -> None:
         """Begin closed."""
         self.admin = admin
@@ -48,20 +56,29 @@ class AdminDoor:
         self.ailing = ailing
         self.draining = draining
         self.registry = registry
+        self.descriptors = descriptors
         self.port = 0
-        self._runner: web.AppRunner | None = None
+        self._runner: web.ServerRunner | None = None
+        self._pages = {"/livez": self._livez, "/readyz": self._readyz, "/metrics": self._metrics}
+        self._log = logs.get_logger()
 
     async def start(self) -> None:
         """Bind and serve.  Raises OSError when the port is taken."""
-        app = web.Application(client_max_size=1024, middlewares=[_harden])
-        app.router.add_get("/livez", self._livez)
-        app.router.add_get("/readyz", self._readyz)
-        app.router.add_get("/metrics", self._metrics)
-        self._runner = web.AppRunner(
-            app, access_log=None, keepalive_timeout=30, shutdown_timeout=0.5, handle_signals=False
+        server = Guard(
+            self._handle,
+            counters=DoorCounters(),  # nobody reads these: /metrics counts the clients' door
+            max_connections=lambda: self.descriptors.operators,
+            head_timeout=lambda: HEAD_TIMEOUT,
+            refuse=_not_http,
+            access_log=None,
+            auto_decompress=False,
+            keepalive_timeout=30,
+            lingering_time=0,
         )
+        self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=0.5)
         await self._runner.setup()
-        await web.TCPSite(self._runner, self.admin.host, self.admin.port).start()
+        site = Site(self._runner, self.admin.host, self.admin.port, None, self.descriptors.operators_at_one_go)
+        await site.start()
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
@@ -70,11 +87,29 @@ class AdminDoor:
             await self._runner.cleanup()
             self._runner = None
 
-    async def _livez(self, _request: web.Request) -> web.Response:
+    async def _handle(self, request: web.BaseRequest) -> web.Response:
+        """Answer one HTTP request."""
+        try:
+            response = self._answer(request)
+        except Exception:  # noqa: BLE001 - the operator gets an answer whatever happens; the log gets the reason
+            self._log.exception("admin.failed", path=request.path[:100])
+            response = web.Response(text="the gateway failed; its log says why\n", status=500)
+        response.headers.update(SAFE_HEADERS)
+        return response
+
+    def _answer(self, request: web.BaseRequest) -> web.Response:
+        page = self._pages.get(request.path)
+        if page is None:
+            return web.Response(text=HINT + "\n", status=404)
+        if request.method not in ("GET", "HEAD"):
+            return web.Response(text="only GET and HEAD work here\n", status=405, headers={"Allow": "GET, HEAD"})
+        return page()
+
+    def _livez(self) -> web.Response:
         """Answer while the loop runs."""
         return web.Response(text="ok\n")
 
-    async def _readyz(self, _request: web.Request) -> web.Response:
+    def _readyz(self) -> web.Response:
         """Answer 200 only while every wallet can take calls and the gateway is not draining.
 
         What ails single backends is told beside it and fails nothing: taking a gateway out of service because one
@@ -88,21 +123,11 @@ class AdminDoor:
             body=msgspec.json.encode(body) + b"\n", status=200 if is_ready else 503, content_type="application/json"
         )
 
-    async def _metrics(self, _request: web.Request) -> web.Response:
+    def _metrics(self) -> web.Response:
         """Answer in the text format of Prometheus."""
         return web.Response(body=generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-@web.middleware
-async def _harden(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """Add the headers that keep browsers from guessing, and say what there is where something is not."""
-    try:
-        response = await handler(request)
-    except web.HTTPNotFound:
-        response = web.Response(text=HINT + "\n", status=404)
-    except web.HTTPMethodNotAllowed:
-        response = web.Response(text="only GET and HEAD work here\n", status=405, headers={"Allow": "GET, HEAD"})
-    response.headers.update(SAFE_HEADERS)
-    return response
+def _not_http(status: int) -> web.Response:
+    """Answer something that is not HTTP."""
+    return web.Response(text="the request is not valid HTTP/1.1\n", status=status, headers=SAFE_HEADERS)

@@ -5,6 +5,7 @@ as well; aiohttp itself counts neither.
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -12,6 +13,9 @@ from aiohttp import web
 
 SWEEP = 0.5
 """Seconds between two looks at slow heads."""
+
+BACKLOG = 128
+"""Connections that the kernel keeps until they are accepted; one more is made to try again a second later."""
 
 
 class Counts(Protocol):
@@ -144,3 +148,44 @@ class Guard(web.Server):
             one.force_close()
         if self.open:
             self._timer = self._loop_of_guard.call_later(SWEEP, self._sweep)
+
+
+class Site(web.TCPSite):
+    """A listening socket.
+
+    Its TLS handshakes have a time-out of ours, for asyncio's own is a minute.  What waits in the kernel costs no
+    descriptor, what was accepted does, and asyncio knows one number for both: this takes two.
+
+    Args:
+        runner, host, port, context: as aiohttp takes them.
+        at_one_go: connections that are accepted before anything is done with the first of them.
+        handshake_timeout: seconds.
+    """
+
+    __slots__ = ("_handshake_timeout",)
+
+    def __init__(
+        self,
+        runner: web.ServerRunner,
+        host: str,
+        port: int,
+        context: ssl.SSLContext | None,
+        at_one_go: int,
+        handshake_timeout: float | None = None,
+    ) -> None:
+        """Begin closed."""
+        super().__init__(runner, host, port, ssl_context=context, backlog=at_one_go)
+        self._handshake_timeout = handshake_timeout
+
+    async def start(self) -> None:
+        """Listen."""
+        await web.BaseSite.start(self)
+        loop, runner, context = asyncio.get_running_loop(), self._runner, self._ssl_context
+        assert runner.server is not None  # noqa: S101 - set up before its sites
+        self._server = server = await loop.create_server(
+            runner.server, self._host, self._port, ssl=context, backlog=self._backlog,
+            ssl_handshake_timeout=self._handshake_timeout if context is not None else None,
+        )  # fmt: skip
+        for sock in server.sockets:
+            with sock.dup() as same:
+                same.listen(BACKLOG)

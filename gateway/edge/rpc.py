@@ -28,7 +28,7 @@ from gateway.base.errors import (
 )
 from gateway.base.jsonrpc import Call, Malformed, Reply, error_reply, failure_error, parse
 from gateway.edge.auth import CHALLENGE, Authenticator, Caller, TokenBucket
-from gateway.edge.connections import Guard
+from gateway.edge.connections import Guard, Site
 from gateway.edge.descriptors import Descriptors
 from gateway.observe import logs
 
@@ -133,9 +133,7 @@ class RpcDoor:
         self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=0.05)
         await self._runner.setup()
         context = None if listen.tls is None else server_context(listen.tls)
-        backlog = self.descriptors.backlog
-        site = _Site(self._runner, listen.host, listen.port, ssl_context=context, backlog=backlog)
-        site.handshake_timeout = listen.head_timeout
+        site = Site(self._runner, listen.host, listen.port, context, self.descriptors.at_one_go, listen.head_timeout)
         await site.start()
         self.port = self._runner.addresses[0][1]
 
@@ -377,23 +375,6 @@ def server_context(tls: Tls) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(tls.certificate, tls.key)
     return context
-
-
-class _Site(web.TCPSite):
-    """A listening socket whose TLS handshakes have a time-out of ours; asyncio's own is a minute."""
-
-    __slots__ = ("handshake_timeout",)
-    handshake_timeout: float
-
-    async def start(self) -> None:
-        """Listen."""
-        await web.BaseSite.start(self)
-        loop, runner, context = asyncio.get_running_loop(), self._runner, self._ssl_context
-        assert runner.server is not None  # noqa: S101 - set up before its sites
-        self._server = await loop.create_server(
-            runner.server, self._host, self._port, ssl=context, backlog=self._backlog,
-            ssl_handshake_timeout=self.handshake_timeout if context is not None else None,
-        )  # fmt: skip
 
 
 class _TooLargeError(Exception):

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import MutableMapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,6 +32,12 @@ REOPEN_AFTER = 1.0
 
 PIECE = 4096
 """Bytes that a pipe which says it is writable takes without letting the writer wait (PIPE_BUF of Linux)."""
+
+LIBRARY_EVERY = 1.0
+"""Seconds between two lines in which a library says the same; asyncio alone can say thousands in a second."""
+
+LIBRARY_SAYINGS = 256
+"""Different sayings that are remembered; some are made up anew for each line."""
 
 
 class Sink:
@@ -195,18 +202,49 @@ def configure(log: Log, *, sandbox: bool) -> None:
 
 
 class _Forward(logging.Handler):
-    """Hands lines of the standard library's logging on."""
+    """Hands lines of the standard library's logging on; what is said again and again is counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, str, object], _Said] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one foreign line as an event of its own."""
+        """Write one foreign line as an event of its own, unless the same was said less than a second ago."""
+        suppressed = self._suppressed(record)
+        if suppressed is None:
+            return
         try:
             fields: dict[str, Any] = {"logger": record.name, "message": record.getMessage()}
         except Exception:  # noqa: BLE001 - a library's arguments do not fit its text
             fields = {"logger": record.name, "message": str(record.msg)}
+        if suppressed:
+            fields["suppressed"] = suppressed
         if record.exc_info:
             fields["exc_info"] = record.exc_info
         # libraries may have levels of their own between the usual ones
         tell("error" if record.levelno >= LEVELS["error"] else "warning", "library.said", fields)
+
+    def _suppressed(self, record: logging.LogRecord) -> int | None:
+        """Return how many like this one were not written since the last that was; None: this is another of them."""
+        # asyncio puts the details, which differ each time, on lines of their own
+        saying, now = str(record.msg).partition("\n")[0], time.monotonic()
+        key = (record.name, saying, record.exc_info[0] if record.exc_info else None)
+        said = self._said.get(key)
+        if said is not None and now - said.at < LIBRARY_EVERY:
+            said.suppressed += 1
+            return None
+        if said is None and len(self._said) >= LIBRARY_SAYINGS:
+            del self._said[min(self._said, key=lambda one: self._said[one].at)]
+        self._said[key] = _Said(now)
+        return said.suppressed if said is not None else 0
+
+
+@dataclass(slots=True)
+class _Said:
+    """When a library said something for the last time that was written, and how often it was not."""
+
+    at: float
+    suppressed: int = 0
 
 
 def redact(_logger: object, _name: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

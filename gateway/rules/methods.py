@@ -9,7 +9,10 @@ method.  So the most harmless read would start a program on the daemon's machine
 worth nothing.
 """
 
+import gc
 import json
+import math
+import re
 from collections import Counter
 from dataclasses import dataclass
 
@@ -17,11 +20,11 @@ import msgspec
 
 from gateway.base.effects import Bound, Effect
 from gateway.base.errors import INVALID_PARAMS, METHOD_REFUSED, Failure, Kind
+from gateway.base.jsonrpc import MAX_NAMES, count_names, outside_strings
 from gateway.profiles import REFUSED, Method, Profile
 
 HARMLESS = frozenset({b"false", b"null", b"0", b'""'})
 """Values of a forbidden parameter that the daemon takes for "no", as they are usually written."""
-
 
 NUMERIC = frozenset(b"%c" % first for first in b"-0123456789")
 """How a JSON number begins."""
@@ -31,6 +34,27 @@ MOST_SHOWN = 100
 
 RUNS_CODE = "__jsonclass__"
 """The member of a parameter that makes jsonrpclib-pelix build any object."""
+
+MAX_DIGITS = 4300
+"""Digits of an integer that Python reads; one more is an error, which the daemon answers without our id."""
+
+MAX_PAIRS = 10_000
+"""Pairs in a list of outputs; a transaction that the network passes on has room for a third of them."""
+
+MAX_EXPONENTS = 50_000
+"""Numbers with an exponent in a call of which one may be too large; no call has a thousandth of them."""
+
+# digits and exponents, told from everything else: nearly all calls have no number that is worth a second look
+_SHAPE = bytes({"+": 43, "e": 101, "E": 101}.get(chr(sign), 48 if chr(sign) in "0123456789" else 32)
+               for sign in range(256))  # fmt: skip
+_LARGE = (b"0e000", b"0e+000", b"0" * 200)
+"""Shapes without which no number is near 1e308, nor an integer as long as `MAX_DIGITS`."""
+
+_LONG = re.compile(rb"(?<![0-9.eE+])(?<![eE]-)[0-9]{%d,}+(?![.eE])" % (MAX_DIGITS + 1))
+_FLOATS = re.compile(
+    rb"(?<![0-9.eE+-])(-?(?:[0-9]++(?:\.[0-9]++)?[eE][-+]?[0-9]++|[0-9]{309,}+\.[0-9]++))"
+    rb"|[0-9]{50,}+"  # long runs are passed over at once, not digit by digit
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +106,7 @@ def judge(
     """
     try:
         row = _row(profile, method, effects, opened, client)
+        _look_at_numbers(params)
         if b"{" in params:
             _look_into_objects(params)
         if not row.has_rules or not params:
@@ -122,37 +147,72 @@ def _row(profile: Profile, method: str, effects: frozenset[Effect], opened: froz
     return row
 
 
+def _look_at_numbers(params: bytes) -> None:
+    """Refuse numbers, however deep, that the daemon cannot read or reads as infinity, which is no JSON to write."""
+    if not _may_be_large(params.translate(_SHAPE)):
+        return
+    plain = outside_strings(params)
+    shape = plain.translate(_SHAPE)
+    if not _may_be_large(shape):
+        return
+    if b"0" * MAX_DIGITS in shape and _LONG.search(plain):
+        raise _No(
+            INVALID_PARAMS, f"an integer has more than {MAX_DIGITS} digits, which no daemon reads; send it as text"
+        )
+    if shape.count(b"0e") > MAX_EXPONENTS:
+        raise _No(INVALID_PARAMS, f"more than {MAX_EXPONENTS} numbers have an exponent; send them as text")
+    if any(map(math.isinf, map(float, filter(None, _FLOATS.findall(plain))))):
+        raise _No(INVALID_PARAMS, "a number is too large, a daemon reads it as infinity; send it as text")
+
+
+def _may_be_large(shape: bytes) -> bool:
+    return any(signs in shape for signs in _LARGE)
+
+
 def _look_into_objects(params: bytes) -> None:
-    """Refuse objects in which a name is written twice or runs code, however deep it is and however it is escaped."""
+    """Refuse objects in which a name is written twice or runs code, however deep it is and however it is escaped.
+
+    Each object gives the names that it has, each once; there are as many colons as names that were written.
+    """
+    written = count_names(params)
+    if written > MAX_NAMES:
+        raise _No(INVALID_PARAMS, f"the parameters have more than {MAX_NAMES} names of members; send fewer")
+    names: list[str] = []
+    is_collecting = gc.isenabled()
+    gc.disable()  # nothing here is garbage, and to look for it again and again takes longer than the reading
     try:
-        json.loads(params, object_pairs_hook=_look_at_names, parse_int=_unread, parse_float=_unread)
+        # numbers are not read: a length is as good, and cheap
+        json.loads(params, object_hook=names.extend, parse_int=len, parse_float=len)
     except ValueError as error:
         # text that one reader takes and the other does not is not sent to a third
         raise _No(INVALID_PARAMS, f"the parameters are not JSON ({error})") from None
-
-
-def _unread(_digits: str) -> None:
-    """Leave a number alone; one of many digits costs its square to read, and Python refuses the longest."""
-
-
-def _look_at_names(pairs: list[tuple[str, object]]) -> None:
-    names = {name for name, _ in pairs}
+    finally:
+        (gc.enable if is_collecting else gc.disable)()
     if RUNS_CODE in names:
         why = "it lets the daemon build any Python object, and with that run any program"
         raise _No(METHOD_REFUSED, f"a parameter named {RUNS_CODE} is refused to every client, for {why}; leave it out")
-    if len(names) < len(pairs):
-        counts = Counter(name for name, _ in pairs)
-        twice = counts.most_common(1)[0][0]
-        raise _No(INVALID_PARAMS, f"the parameter {twice[:MOST_SHOWN]} is written twice; write it once")
+    if written > len(names):
+        raise _No(INVALID_PARAMS, f"the parameter {_twice(params)[:MOST_SHOWN]} is written twice; write it once")
+
+
+def _twice(params: bytes) -> str:
+    """Return a name that one of the objects has twice."""
+    found: list[str] = []
+
+    def look(pairs: list[tuple[str, object]]) -> None:
+        found.extend(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+
+    json.loads(params, object_pairs_hook=look, parse_int=len, parse_float=len)
+    return found[0]
 
 
 def _by_rules(row: Method, params: bytes) -> Granted:
     """Apply the rules about single parameters."""
     if params.startswith(b"["):
-        values = [bytes(raw) for raw in _decode_list(params)]
+        values = _decode_list(params)
         if len(values) > len(row.params):
             raise _No(INVALID_PARAMS, f"{row.name} takes at most {len(row.params)} parameters")
-        named = dict(zip(row.params, values, strict=False))
+        named = dict(zip(row.params, map(bytes, values), strict=False))
     else:
         named = {name: bytes(raw) for name, raw in _decode_object(params).items()}
     for name, why in row.forbidden.items():
@@ -189,13 +249,17 @@ def is_true(raw: bytes) -> bool:
 
 def _pairs_as_text(row: Method, name: str, place: int, raw: bytes) -> bytes:
     """Return a list of lists with the amount at `place` of each in quotes; the same bytes where all of them are."""
-    rows = [[bytes(item) for item in _decode_items(row, name, bytes(one))] for one in _decode_items(row, name, raw)]
+    pairs = _decode_items(row, name, raw)
+    if len(pairs) > MAX_PAIRS:
+        raise _No(INVALID_PARAMS, f"{name} of {row.name} has more than {MAX_PAIRS} pairs; make several payments of it")
+    rows = [_decode_items(row, name, bytes(pair)) for pair in pairs]
     did_change = False
     for entry in rows:
         if len(entry) > place:
-            text = _quoted(row, name, entry[place])
-            did_change |= text != entry[place]
-            entry[place] = text
+            amount = bytes(entry[place])
+            text = _quoted(row, name, amount)
+            did_change |= text != amount
+            entry[place] = msgspec.Raw(text)
     return b"[%b]" % b", ".join(b"[%b]" % b", ".join(entry) for entry in rows) if did_change else raw
 
 

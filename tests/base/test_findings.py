@@ -23,7 +23,7 @@ KNOWN = "is not a key that is known here"
         ("admin: {wat: 1}", "admin.wat", KNOWN, "take one of host, port"),
         ("listen: 7777", "listen", "must be a mapping", MAP),
         ("listen:", "listen", "must be a mapping", MAP),
-        ("listen: {tls: {key: k}}", "listen.tls.certificate", "is missing", "add `certificate: ...`"),
+        ("listen: {tls: {key: /dev/null}}", "listen.tls.certificate", "is missing", "add `certificate: ...`"),
         ("listen: {port: high}", PORT, "must be a whole number, got high", WHOLE),
         ("listen: {port: '80'}", PORT, "must be a whole number, got 80", WHOLE),
         ("listen: {port: true}", PORT, "must be a whole number, got true", WHOLE),

@@ -12,13 +12,16 @@ from gateway.base.errors import INVALID_REQUEST, NO_BACKEND, PARSE_ERROR, Failur
 from gateway.base.jsonrpc import (
     MAX_ID,
     MAX_METHOD,
+    MAX_NAMES,
     MEMBERS,
     Answer,
     BadAnswer,
     Call,
     Malformed,
+    count_names,
     error_reply,
     failure_error,
+    outside_strings,
     parse,
     read_answer,
     request,
@@ -184,6 +187,39 @@ def test_a_member_written_twice_is_refused_however_it_is_escaped(
     assert f"{name} is written twice" in found.failure.message
 
 
+@given(st.sampled_from(MEMBERS), written(containers), st.booleans(), st.booleans())
+def test_a_member_written_twice_is_found_whatever_stands_in_params(
+    name: str,
+    params: bytes,
+    first: bool,  # noqa: FBT001 - Hypothesis fills it in
+    escaped: bool,  # noqa: FBT001 - the same
+) -> None:
+    """Before the params and after them, beside a member that nobody knows."""
+    again = b'"%b": %b' % (
+        f"\\u{ord(name[0]):04X}{name[1:]}".encode() if escaped else name.encode(),
+        {"params": params, "id": b"2"}.get(name, b'"x"'),
+    )
+    rest = b'"x": %b, "jsonrpc": "2.0", "method": "m", "id": 1, "params": %b' % (params, params)
+    assert one(b"{%b}" % rest).params == params
+    found = refused(b"{%b}" % b", ".join([again, rest] if first else [rest, again]), max_depth=500)
+    assert f"{name} is written twice" in found.failure.message
+
+
+def test_more_names_than_anybody_looks_through_are_refused() -> None:
+    """Only where one of them may be written twice; a call that cannot be mistaken passes."""
+    names = b",".join(b'"a%d":0' % place for place in range(MAX_NAMES))
+    assert "more than 100000 names" in refused(b'{"method":"m","\\u0061":1,%b}' % names).failure.message
+    assert one(b'{"method":"m",%b}' % names).method == "m"
+
+
+@given(st.binary(max_size=9) | st.text('[]{}"\\:a0, ').map(str.encode), st.integers(0, 3))
+def test_what_is_left_without_strings_has_none_of_their_signs(text: bytes, times: int) -> None:
+    """Numbers and brackets stay in their order, and a string leaves nothing."""
+    inside = json.dumps(text.decode("latin-1") * times).encode()
+    assert outside_strings(b"[%b, 1, {%b:%b}]" % (inside, inside, inside)) == b"[, 1, {:}]"
+    assert count_names(b'[%b, {%b: 1, "a": 2}, "b:"]' % (inside, inside)) == 2
+
+
 @given(written(containers))
 def test_names_of_members_inside_of_params_are_no_duplicates(params: bytes) -> None:
     """Only the call's own members count, also where its parameters quote them."""
@@ -251,26 +287,39 @@ def test_a_batch_keeps_its_order_and_refuses_entries_one_by_one() -> None:
 
 
 def depth_of(body: bytes) -> int:
-    """Look at each character in turn: the slow and obvious way."""
+    """Look at each character in turn: the slow and obvious way; a backslash hides a quote also where none may be."""
     deepest = depth = 0
     is_text = is_escaped = False
     for sign in body.decode("latin-1"):
         if is_text:
-            is_text, is_escaped = is_escaped or sign != '"', sign == "\\" and not is_escaped
+            is_text = is_escaped or sign != '"'
         elif sign == '"':
-            is_text = True
+            is_text = not is_escaped
         elif sign in "[{":
             depth += 1
             deepest = max(deepest, depth)
         elif sign in "]}":
             depth -= 1
+        is_escaped = sign == "\\" and not is_escaped
     return deepest
 
 
-@given(st.text('[]{}"\\a,') | written().map(bytes.decode), st.integers(0, 6))
+mountains = st.lists(
+    st.builds(lambda up, down, times: ("[" * up + "}" * down) * times, *[st.integers(0, 9)] * 2, st.integers(0, 60))
+).map("".join)
+
+
+@given(st.text('[]{}"\\a,') | written().map(bytes.decode) | mountains, st.integers(0, 12))
 def test_the_cheap_look_at_depth_agrees_with_the_slow_one(body: str, most: int) -> None:
     """For good and for broken JSON alike, with strings that hold brackets, quotes and backslashes."""
     assert too_deep(body.encode(), most) == (depth_of(body.encode()) > most)
+
+
+@given(st.text('[]{}"\\:a0, '), st.integers(0, 6))
+def test_a_backslash_outside_of_strings_is_refused_whatever_was_counted(body: str, most: int) -> None:
+    """The one text in which a quote may be counted in another way; no reader takes it."""
+    found = refused(b"[\\%b" % body.encode(), max_depth=most)
+    assert found.failure.kind is PARSE_ERROR
 
 
 def bombs() -> Iterator[bytes]:

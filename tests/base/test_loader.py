@@ -1,12 +1,13 @@
 """Files into settings: everything that is wrong in one run, with its place, its remedy and no secret."""
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 
 from gateway.base.effects import OPEN_BY_DEFAULT, Effect
-from gateway.base.errors import ConfigError
+from gateway.base.errors import ConfigError, Problem
 from gateway.base.loader import load, secret_files, warnings
 
 from .conftest import Folder
@@ -283,6 +284,98 @@ def test_settings_can_be_shown_without_their_secrets(folder: Folder, good: str) 
     assert SECRET not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
 
 
+# -- certificates, and the log ------------------------------------------------------------------------------
+
+TLS = """\
+      - name: ec-3
+        url: https://127.0.0.1:17773
+        tls: {ca_file: %s}
+listen: {tls: {certificate: %s, key: %s}}
+"""
+
+
+def test_the_paths_of_certificates_start_where_they_are_named(
+    folder: Folder, good: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of secrets do; in the settings they are absolute, wherever the gateway was started."""
+    for name in ("ca.pem", "crt.pem", "key.pem"):
+        folder.write(f"etc/{name}", "x")
+    path = folder.write("etc/a.yaml", good + TLS % ("ca.pem", f"{folder.path}/etc/crt.pem", "../etc/key.pem"))
+    monkeypatch.chdir(folder.path)
+    for named in (path, Path("etc/a.yaml")):
+        settings = load([named], {})
+        assert settings.listen.tls is not None
+        paths = [
+            settings.wallets["main"].backends[2].tls.ca_file,
+            settings.listen.tls.certificate,
+            settings.listen.tls.key,
+        ]
+        assert all(one is not None and Path(one).is_absolute() for one in paths)
+        assert [Path(str(one)).resolve() for one in paths] == [
+            folder.path / "etc" / name for name in ("ca.pem", "crt.pem", "key.pem")
+        ]
+
+
+def test_certificates_that_cannot_be_read_are_told_with_all_else(folder: Folder, good: str) -> None:
+    """Line, key and path of each, in the same run as other mistakes; a value of another kind is told once."""
+    folder.write("ca.pem", "x")
+    text = good + TLS % ("gone.pem", "''", '"a\\0b"') + "drain_timeout: soon\n"
+    problems = folder.problems(text)
+    assert [(one.line, one.key) for one in problems] == [
+        (14, "wallets.main.backends[2].tls.ca_file"),
+        (15, "listen.tls.certificate"),
+        (15, "listen.tls.key"),
+        (16, "drain_timeout"),
+    ]
+    assert f"{folder.path}/gone.pem cannot be read (No such file or directory)" in problems[0].message
+    assert problems[1].message == "must be the path of a file"
+    assert "it is no path" in problems[2].message
+    assert all("PEM" in one.remedy for one in problems[:3])
+    assert folder.told(good + TLS % ("ca.pem", "[a]", "'${KEY}'")) == [
+        ("0.yaml", 15, "listen.tls.certificate"), ("0.yaml", 15, "listen.tls.key"),
+    ]  # fmt: skip
+    assert load([folder.write("b.yaml", good + "listen: {tls: }\n")], {}).listen.tls is None
+
+
+def log_to(path: object) -> str:
+    """A section that logs to a file."""
+    return f"log:\n  file:\n    path: {path}\n"
+
+
+def test_a_log_that_can_never_be_written_is_told(folder: Folder, good: str) -> None:
+    """A folder, something in a file, a pipe that nobody reads, what is no path at all."""
+    folder.write("file", "x")
+    os.mkfifo(folder.path / "pipe")
+    (folder.path / "link").symlink_to("file/in-it")
+    for path, why in (
+        (folder.path, "Is a directory"),
+        (folder.path / "file" / "log", "Not a directory"),
+        (folder.path / "link", "Not a directory"),
+        (folder.path / "pipe", "No such device or address"),
+        ("/proc/none/log", "No such file or directory"),
+        ('"a\\0b"', "it is no path"),
+    ):
+        (problem,) = folder.problems(good + log_to(path))
+        assert (problem.line, problem.key) == (14, "log.file.path")
+        assert f"cannot be written ({why})" in problem.message
+        bearable: list[Problem] = []
+        settings = load([folder.path / "0.yaml"], {}, bearable)
+        assert settings.log.file is not None
+        assert bearable == [problem], "who can live with it is told as well"
+
+
+def test_a_log_that_could_be_written_is_not_made_by_looking(folder: Folder, good: str) -> None:
+    """Whoever checks may be another user; a file that is there keeps what it holds."""
+    there = folder.write("there.log", "before\n")
+    (folder.path / "link.log").symlink_to("logs/linked.log")
+    for name in ("there.log", "new.log", "logs/of/ec.log", "link.log"):
+        assert folder.load(good + log_to(folder.path / name)).log.file is not None
+    assert there.read_text() == "before\n"
+    assert {one.name for one in folder.path.iterdir()} == {"0.yaml", "there.log", "link.log"}
+    assert folder.told(good + log_to("''")) == folder.told(good + log_to("[a]")) == [("0.yaml", 14, "log.file.path")]
+    assert folder.told(good + log_to("${LOG}")) == [("0.yaml", 14, "log.file.path")]
+
+
 # -- profiles -----------------------------------------------------------------------------------------------
 
 
@@ -330,5 +423,7 @@ wallets: {main: {backends: [{name: a, url: http://h:1}]}}
 def test_nothing_is_said_where_nothing_is_risky(folder: Folder, good: str) -> None:
     """On loopback, or with TLS."""
     assert warnings(folder.load(re.sub(r"(url: .*)", r"\1\n        password: x", good))) == []
+    folder.write("c", "x")
+    folder.write("k", "x")
     tls = "listen: {host: 0.0.0.0, tls: {certificate: c, key: k}}\n"
     assert warnings(folder.load(re.sub(r"(url: .*)", r"\1\n        password: x", good) + tls)) == []

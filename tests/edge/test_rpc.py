@@ -5,9 +5,11 @@ import json
 
 import pytest
 
+from gateway.app import LAST_WORDS
 from gateway.base.errors import NO_BACKEND, OUTCOME_UNKNOWN, Failure
 from gateway.base.jsonrpc import Call, Reply, error_reply, failure_error
 from gateway.edge.auth import Authenticator
+from gateway.edge.descriptors import Descriptors
 from tests.edge.conftest import Knock, body, client, echo, read_one, request, status
 
 PING = b'{"jsonrpc":"2.0","id":1,"method":"ping"}'
@@ -401,3 +403,41 @@ async def test_whoever_expects_a_word_before_the_body_gets_it(knock: Knock) -> N
     assert status(await knock.post(b"", "Content-Length: 5000", "Expect: 100-continue")) == 413
     old = request(b"", "Content-Length: 10", "Expect: 100-continue").replace(b"HTTP/1.1", b"HTTP/1.0", 1)
     assert status(await knock.raw(old)) == 408
+
+
+async def test_no_more_connections_are_taken_than_descriptors_allow(knock: Knock) -> None:
+    """Whatever the cap says, also after a reload."""
+    knock.door.descriptors = Descriptors(6)
+    knock.door.update(knock.door.listen.model_copy(update={"max_connections": 1000}), knock.door.authenticate)
+    lines = [await asyncio.open_connection("127.0.0.1", knock.door.port) for _ in range(4)]
+    async with asyncio.timeout(5):
+        while not knock.door.counters.connections_refused:  # noqa: ASYNC110 - the door takes them a moment later
+            await asyncio.sleep(0.01)
+    assert knock.door.counters.connections_open == 3
+    for _, writer in lines:
+        writer.close()
+
+
+async def test_a_batch_answers_for_what_ran_when_its_other_calls_are_given_up(knock: Knock) -> None:
+    """The gateway ends while it is under way: each entry has its answer, and all of them are sent."""
+    closing = asyncio.Event()
+    failure = Failure(NO_BACKEND, "no_backend: the gateway ends; nothing was sent", safe_to_repeat=True)
+
+    async def act(call: Call) -> Reply:
+        if closing.is_set():
+            return Reply(error_reply(call.id or b"null", call.v1, failure_error(failure)), NO_BACKEND.status)
+        await closing.wait()
+        return await echo(call)
+
+    knock.dispatcher.act = act
+    entries = b", ".join(b'{"id": %d, "method": "setlabel"}' % number for number in (1, 2, 3))
+    asking = asyncio.ensure_future(knock.post(b"[%b]" % entries))
+    async with asyncio.timeout(5):
+        while not knock.dispatcher.asked:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
+        closing.set()
+        await knock.door.stop(LAST_WORDS)
+        found = json.loads(body(await asking))
+    assert [(reply["id"], "error" in reply and reply["error"] is not None) for reply in found] == [
+        (1, False), (2, True), (3, True),
+    ]  # fmt: skip

@@ -2,16 +2,21 @@
 
 import json
 import os
+import shlex
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from gateway.sandbox.fleet import Fleet
 from tests.integration.gateway_process import (
+    ROOT,
     Answer,
     Gateway,
     Reads,
@@ -86,6 +91,27 @@ def test_a_second_signal_hurries(own: Gateway, fleet: Fleet) -> None:
     assert own.stderr == ""
 
 
+def test_a_batch_that_is_given_up_has_all_its_answers(own: Gateway, fleet: Fleet) -> None:
+    """What is known of the entry that was sent, and that nothing after it was."""
+    fleet.freeze(0)
+    address = fleet.rpc(1, "listaddresses")[0]
+    entries = [{"id": number, "method": "setlabel", "params": [address, f"no {number}"]} for number in range(3)]
+    before = own.metric("ecgw_door_requests_total")
+    with own.knock() as line:
+        line.request(json.dumps(entries).encode())
+        wait_until(lambda: own.metric("ecgw_door_requests_total") > before, "the batch is under way")
+        own.signal(signal.SIGTERM)
+        wait_until(lambda: own.events("gateway.draining"), "it drains")
+        own.signal(signal.SIGTERM)
+        found = line.answer().json
+    assert [(one["id"], one["error"]["data"]["executed"]) for one in found] == [(0, "unknown"), (1, "no"), (2, "no")]
+    assert own.wait() == 0
+    fleet.thaw(0)
+    labels = [row["params"][1] for row in fleet.journal(0) if row["method"] == "setlabel"]
+    assert "no 1" not in labels
+    assert "no 2" not in labels
+
+
 def test_a_client_that_stays_connected_does_not_hold_up_the_end(own: Gateway) -> None:
     """Idle keep-alive connections are closed."""
     with own.knock() as line:
@@ -94,6 +120,33 @@ def test_a_client_that_stays_connected_does_not_hold_up_the_end(own: Gateway) ->
         own.signal(signal.SIGTERM)
         assert line.is_closed()
         assert own.wait() == 0
+
+
+def test_few_descriptors_are_shared_out(fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Idle strangers at both doors take what is theirs, and no call and no daemon notices."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nulimit -Sn 100\nulimit -Hn 120\nexec {shlex.quote(sys.executable)} "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    right = fleet.rpc(0, "getbalance")
+    with Gateway(tmp_path / "few", settings_for(backends(fleet))) as gateway, ExitStack() as strangers:
+        gateway.wait_all_well()
+        (warning,) = [one for one in gateway.events("config.risky") if "max_connections" in one["warning"]]
+        assert "4096" in warning["warning"]
+        assert "120" in warning["warning"]
+        with gateway.knock() as line:
+            refused = gateway.metric("ecgw_door_connections_refused_total")
+            for port in (gateway.port, gateway.admin_port):
+                for _ in range(130):
+                    strangers.enter_context(socket.create_connection(("127.0.0.1", port)))
+            for _ in range(50):
+                line.request(BALANCE)
+                assert line.answer().result == right
+        strangers.close()
+        wait_until(lambda: gateway.metric("ecgw_door_connections_refused_total") > refused + 30, "it refused some")
+        assert not gateway.events("library.said")
+        assert not gateway.events("backend.suspected")
+        assert not gateway.events("backend.ejected")
 
 
 # -- where its log goes ---------------------------------------------------------------------------------------
@@ -137,6 +190,37 @@ def test_a_rotating_file_takes_the_log(fleet: Fleet, tmp_path: Path) -> None:
         with pytest.raises(AssertionError, match="cannot be listened on"):
             Gateway(tmp_path, settings)
     assert "gateway.failed" in file.read_text()
+
+
+def test_a_log_that_can_never_be_opened_is_said_once_and_borne(fleet: Fleet, tmp_path: Path) -> None:
+    """On standard error, where it starts: payments go on without a log."""
+    (tmp_path / "own").mkdir()
+    settings = settings_for(backends(fleet)[:1], log={"file": {"path": str(tmp_path)}}, listen={"port": free_port()})
+    file = tmp_path / "own" / "gateway.yaml"
+    file.write_text(json.dumps(settings), encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, "-m", "gateway", "run", "-c", str(file)], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            wait_until(lambda: is_open(settings["listen"]["port"]), "its door is open")
+        finally:
+            process.terminate()
+            _, said = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert len(said.splitlines()) == 1
+    assert f"log.file.path: {tmp_path} cannot be written (Is a directory)" in said
+
+
+def free_port() -> int:
+    """A port that was free a moment ago; this gateway cannot tell which it took, for it has no log."""
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return int(one.getsockname()[1])
+
+
+def is_open(port: int) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
 
 
 # -- new settings ---------------------------------------------------------------------------------------------

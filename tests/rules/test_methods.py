@@ -1,6 +1,8 @@
 """What a call may do: nothing unclassified passes, a rule holds by name and by position, digits stay digits."""
 
+import gc
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,8 +15,9 @@ from hypothesis import strategies as st
 
 from gateway.base.effects import GRANTABLE, OPEN_BY_DEFAULT, Bound, Effect
 from gateway.base.errors import INVALID_PARAMS, METHOD_REFUSED, Kind
+from gateway.base.jsonrpc import MAX_NAMES
 from gateway.profiles import REFUSED, Method, Profile, load
-from gateway.rules.methods import RUNS_CODE, Granted, Refused, is_true, judge
+from gateway.rules.methods import MAX_EXPONENTS, MAX_PAIRS, RUNS_CODE, Granted, Refused, is_true, judge
 
 T = TypeVar("T")
 
@@ -283,9 +286,27 @@ def test_the_library_of_the_daemon_does_run_code_for_such_a_parameter() -> None:
 
 
 def test_many_names_do_not_cost_their_square() -> None:
-    """Half a million different ones are looked at once; before, sixteen thousand took four seconds."""
-    params = b"{%b}" % b",".join(b'"a%d":1' % place for place in range(500_000))
-    assert granted("validateaddress", params).params == params
+    """A hundred thousand different ones are looked at once, and no more; before, sixteen thousand took four seconds."""
+    names = b",".join(b'"a%d":1' % place for place in range(MAX_NAMES))
+    assert granted("validateaddress", b"{%b}" % names).params == b"{%b}" % names
+    kind, says = refused("validateaddress", b'{%b,"b":1}' % names)
+    assert kind is INVALID_PARAMS
+    assert "more than 100000 names" in says
+
+
+@given(st.booleans())
+def test_looking_into_objects_leaves_the_collector_as_it_was(
+    enabled: bool,  # noqa: FBT001 - Hypothesis fills it in
+) -> None:
+    """It is stopped for a moment, also when the parameters are no JSON."""
+    before = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        granted("validateaddress", b'[{"a": 1}]')
+        refused("validateaddress", b"[{")
+        assert gc.isenabled() == enabled
+    finally:
+        (gc.enable if before else gc.disable)()
 
 
 @pytest.mark.parametrize(
@@ -304,6 +325,72 @@ def test_many_names_do_not_cost_their_square() -> None:
 def test_parameters_that_are_no_json_are_refused_and_raise_nothing(method: str, params: bytes) -> None:
     """The door lets none of them in; this room does not rely on it."""
     assert refused(method, params)[0] in (INVALID_PARAMS, METHOD_REFUSED)
+
+
+# -- numbers that a daemon cannot read ----------------------------------------------------------------------
+
+FRAMES = [b"[%b]", b'{"address": %b}', b'[[1, {"x": [%b ]}]]', b'["\\"", %b, "1"]', b'[ "\\\\", -1.5 ,%b\n]']
+
+
+def is_read(number: bytes) -> bool:
+    """Whether the daemon's reader takes it for a number: the slow and obvious way."""
+    try:
+        return not math.isinf(json.loads(number))
+    except OverflowError:
+        return True  # an integer that is too long for a float is one all the same
+    except ValueError:
+        return False
+
+
+digits = st.builds(
+    lambda first, rest, more: first + rest * more,
+    st.sampled_from("123456789"), st.sampled_from("0123456789"),
+    st.sampled_from([0, 1, 199, 307, 308, 4298, 4299, 4300]),
+)  # fmt: skip
+edges = st.builds(
+    lambda sign, whole, fraction, exponent: (sign + whole + fraction + exponent).encode(),
+    st.sampled_from(["", "-"]),
+    digits | st.just("0"),
+    st.just("") | digits.map(".{}".format),
+    st.just("")
+    | st.builds(
+        "{}{}{}{}".format, st.sampled_from("eE"), st.sampled_from(["", "+", "-"]), st.sampled_from(["", "000"]),
+        st.integers(0, 400) | st.integers(300, 310) | digits,
+    ),
+)  # fmt: skip
+
+
+@given(edges | numbers, st.sampled_from(FRAMES))
+def test_a_number_passes_exactly_if_the_daemon_can_read_it(number: bytes, frame: bytes) -> None:
+    """An answer to a call that it cannot read has no id, and infinity is no JSON to answer with."""
+    params = frame % number
+    if is_read(number):
+        assert granted("validateaddress", params).params == params
+    else:
+        kind, says = refused("validateaddress", params)
+        assert kind is INVALID_PARAMS
+        assert "send it as text" in says
+
+
+@given(edges | numbers, st.sampled_from(FRAMES), st.sampled_from([b'"%b"', b'"[%b, \\" "', b'"\\\\ ,%b"']))
+def test_digits_inside_of_a_string_are_nobodys_number(number: bytes, frame: bytes, text: bytes) -> None:
+    """Raw transactions are full of them, and so is the way out that the error shows."""
+    params = frame % (text % number)
+    assert granted("validateaddress", params).params == params
+
+
+def test_a_number_that_is_too_large_is_refused_as_an_amount_too() -> None:
+    """It would be sent as text; but nobody has so much."""
+    assert refused("payto", b'["x", 1e999]')[0] is INVALID_PARAMS
+    assert refused("payto", b'["x", %b]' % (b"9" * 4301))[0] is INVALID_PARAMS
+
+
+def test_more_exponents_than_anybody_looks_through_are_refused() -> None:
+    """Only where one of them may be too large."""
+    many = b", 1e5" * MAX_EXPONENTS
+    assert granted("validateaddress", b"[1%b]" % many)
+    assert granted("validateaddress", b"[1%b, 1e300]" % many[6:])
+    assert "more than 50000" in refused("validateaddress", b"[1%b, 1e300]" % many)[1]
 
 
 # -- amounts ------------------------------------------------------------------------------------------------
@@ -377,6 +464,15 @@ def test_a_number_among_amounts_that_are_text_is_found_at_every_place() -> None:
     for outputs in (b'[["x", 1.0], ["y", "2"]]', b'[["x", "1.0"], ["y", 2]]'):
         sent = json.loads(granted("paytomany", b"[%b]" % outputs).params)
         assert sent == [[["x", "1.0"], ["y", "2"]]]
+
+
+def test_more_outputs_than_a_transaction_holds_are_refused() -> None:
+    """The way out is several payments."""
+    pairs = b", ".join([b'["x", 1]'] * MAX_PAIRS)
+    assert granted("paytomany", b"[[%b]]" % pairs)
+    kind, says = refused("paytomany", b'[[%b, ["x", 1]]]' % pairs)
+    assert kind is INVALID_PARAMS
+    assert "more than 10000 pairs; make several payments of it" in says
 
 
 def test_two_amounts_in_one_list_are_both_quoted() -> None:

@@ -1,0 +1,71 @@
+"""How many connections the descriptors of this process allow.
+
+Rule: whoever connects, the gateway keeps descriptors for its daemons, its operators and its files; a door that takes
+the last one would let healthy daemons look dead.
+"""
+
+import resource
+from contextlib import suppress
+from dataclasses import dataclass
+
+ADMIN = 64
+"""Connections at once at the operators' door."""
+
+LEAST_KEPT = 64
+"""Descriptors; an idle gateway in front of three daemons has about 20 open."""
+
+AT_ONE_GO = 128
+"""Connections that asyncio accepts at one go; each has its descriptor before the cap of a door can refuse it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptors:
+    """What may be opened; `limit` is None where there is no end to it.
+
+    A quarter is kept back, and 64 at least where that leaves as many: half of it for connections that are accepted
+    only to be refused, a quarter of it for operators, the rest for daemons and files.
+    """
+
+    limit: int | None = None
+
+    @staticmethod
+    def kept_back(limit: int) -> int:
+        """Return how many of a limit no client gets."""
+        return max(limit // 4, min(LEAST_KEPT, limit // 2))
+
+    def clients(self, wanted: int) -> int:
+        """Return how many of the wanted connections of clients fit."""
+        return wanted if self.limit is None else max(1, min(wanted, self.limit - self.kept_back(self.limit)))
+
+    @property
+    def operators(self) -> int:
+        """How many connections of operators fit."""
+        return ADMIN if self.limit is None else max(1, min(ADMIN, self.limit // 16))
+
+    @property
+    def at_one_go(self) -> int:
+        """How many clients are accepted at one go; asyncio holds four helpings until the first is refused and gone."""
+        return AT_ONE_GO if self.limit is None else max(1, min(AT_ONE_GO, self.limit // 32))
+
+    @property
+    def operators_at_one_go(self) -> int:
+        """The same for operators, of whom few come at once."""
+        return max(1, self.at_one_go // 4)
+
+    def warnings(self, wanted: int) -> list[str]:
+        """Return what should be known where not all the wanted connections fit."""
+        fit = self.clients(wanted)
+        if fit == wanted:
+            return []
+        return [
+            f"listen.max_connections {wanted} is more than {self.limit} open files (ulimit -Hn) allow: {fit} are taken"
+        ]
+
+
+def raise_limit() -> Descriptors:
+    """Let this process open as many files as it may, and return how many that is."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # some systems call the limit endless and refuse to set that
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return Descriptors(None if soft == resource.RLIM_INFINITY else soft)

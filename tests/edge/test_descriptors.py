@@ -1,0 +1,47 @@
+"""How many connections fit into a process."""
+
+import resource
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.edge.descriptors import Descriptors, raise_limit
+
+
+@given(limit=st.integers(16, 2**20), wanted=st.integers(1, 2**20))
+def test_something_is_always_left_for_the_daemons(limit: int, wanted: int) -> None:
+    """Both doors full and all that is accepted only to be refused: a sixteenth is still free."""
+    fit = Descriptors(limit)
+    refused = 4 * (fit.at_one_go + fit.operators_at_one_go)
+    assert 1 <= fit.clients(wanted) <= wanted
+    if limit >= 128:
+        assert limit - fit.clients(wanted) - fit.operators - refused >= limit // 32
+    assert bool(fit.warnings(wanted)) == (fit.clients(wanted) < wanted)
+
+
+def test_the_warning_names_both_numbers() -> None:
+    """What was asked for, what there is, and what comes of it."""
+    (text,) = Descriptors(1024).warnings(4096)
+    assert "listen.max_connections 4096" in text
+    assert "1024 open files" in text
+    assert "768 are taken" in text
+    assert Descriptors(None).warnings(4096) == Descriptors(65536).warnings(4096) == []
+
+
+def test_the_soft_limit_is_raised_to_the_hard_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what then holds is what counts, also where raising it is refused."""
+    limits = [(256, 1024)]
+    monkeypatch.setattr(resource, "getrlimit", lambda _what: limits[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda _what, both: limits.append(both))
+    assert raise_limit() == Descriptors(1024)
+    assert limits[-1] == (1024, 1024)
+
+    def refuse(_what: int, _both: tuple[int, int]) -> None:
+        raise ValueError("not allowed to exceed maximum limit")
+
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+    limits.append((256, resource.RLIM_INFINITY))
+    assert raise_limit() == Descriptors(256)
+    limits.append((resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert raise_limit() == Descriptors(None)
