@@ -14,8 +14,9 @@ memory lasts as long as the process; one that outlasts it is the ledger's.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 
@@ -34,6 +35,9 @@ PERIOD = 10.0
 
 PATIENCE = 10.0
 """Seconds that one upkeep call may take, queueing included."""
+
+LATE = 0.05
+"""Seconds after which a comparison goes on without the primary; ten times what its list usually takes."""
 
 SOON = 0.25
 """Seconds for which a standby that does not answer keeps the next comparison of the others waiting."""
@@ -149,9 +153,18 @@ class Mirror:
         if not pool.primary.phase.is_serving:
             return
         written = pool.written
-        wanted = await self._list_primary(pool.primary)
+        asking = self.loop.create_task(self._list_primary(pool.primary), name="mirror-primary")
+        try:
+            await asyncio.wait({asking}, timeout=LATE)
+            if not asking.done():
+                await self._go_on_without_primary()
+            wanted = await asking
+        finally:
+            asking.cancel()
         tasks = {
-            self._begin(standby, wanted, written) for standby in self._standbys() if standby not in self._under_way
+            self._under(standby, self._bring_up(standby, wanted, written))
+            for standby in self._standbys()
+            if standby not in self._under_way
         }
         if tasks:
             await asyncio.wait(tasks, timeout=SOON)
@@ -164,19 +177,17 @@ class Mirror:
         if not self.pool.is_primary_checked and self.is_money_elsewhere(primary):
             # the primary before it is still answering somebody: what it tells must be known first
             raise NotNow("a money call is under way at another backend")
-        told, self._told = self._told, set()
+        told = set(self._told)
         try:
             listed = await self._list(primary)
             self._judge_primary(primary, listed)
             listed = await self._bring_past(primary, listed, told)
-            told = set()
         except CannotList as error:
             # nothing to compare with; refusing money for ever would help nobody
             self._tell_blind(primary, str(error))
             self.pool.mark_primary_checked(primary)
             raise
-        finally:
-            self._told |= told
+        self._told -= told
         self._blind = False
         self._know(listed)
         self.pool.mark_primary_checked(primary)
@@ -203,6 +214,17 @@ class Mirror:
     async def _bring_past(self, primary: Backend, listed: list[str], told: set[str]) -> list[str]:
         """Make the primary derive until it lists what is known and what was told, and return its list then.
 
+        Raises NotNow.
+        """
+        listed = await self._derive_until(primary, listed, told)
+        missing = told - _bare(listed) if told else told
+        if missing:
+            self._tell_lost(primary, len(missing))
+        return listed
+
+    async def _derive_until(self, backend: Backend, listed: list[str], told: set[str]) -> list[str]:
+        """Make a daemon derive until it lists what is known and what was told, or as many as that may need.
+
         Clients may be given addresses at the same time, so what was derived is read back and not assumed.
         Raises NotNow.
         """
@@ -210,13 +232,12 @@ class Mirror:
         most = max(0, len(self._known) - before) + len(told) + GUESSED
         while missing := max(len(self._known) - len(listed), len(told - _bare(listed)) if told else 0):
             if len(listed) - before >= most:
-                self._tell_lost(primary, missing)
                 break
             for _ in range(min(missing, AT_ONCE)):
-                await self._derive(primary)
-            listed = await self._list(primary)
+                await self._derive(backend)
+            listed = await self._list(backend)
         if len(listed) > before:
-            self._tell_derived(primary, len(listed) - before, began)
+            self._tell_derived(backend, len(listed) - before, began)
         return listed
 
     def told(self, result: bytes) -> None:
@@ -239,17 +260,37 @@ class Mirror:
             return False
         return address in self._given or address in self._known_bare
 
-    def _begin(self, standby: Backend, wanted: list[str], written: int) -> "asyncio.Task[None]":
-        """Begin to bring one standby up."""
-        task = self.loop.create_task(self._try_to_bring_up(standby, wanted, written), name=f"mirror-{standby.name}")
+    async def _go_on_without_primary(self) -> None:
+        """Bring the standbys to what clients were told, while the primary does not answer.
+
+        It gave out an address and fell silent before anybody could compare.  The address itself is the proof:
+        a standby that derives it holds the same seed, and one that lists all that was told is blind to none of it.
+        """
+        written, told = self.pool.written, set(self._told)
+        if not self._known:
+            return
+        tasks = {
+            self._under(standby, self._bring_to_told(standby, told, written))
+            for standby in self._standbys()
+            if standby not in self._under_way and not self.pool.is_aligned(standby)
+        }
+        if tasks:
+            await asyncio.wait(tasks, timeout=SOON)
+
+    async def _bring_to_told(self, standby: Backend, told: set[str], written: int) -> None:
+        held = await self._list(standby)
+        if not _is_prefix(held, self._known):
+            return
+        held = await self._derive_until(standby, held, told)
+        if len(held) >= len(self._known) and told <= _bare(held):
+            self.pool.mark_aligned(standby, written)
+
+    def _under(self, standby: Backend, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Begin something with a standby that nothing else may be done with meanwhile."""
+        task = self.loop.create_task(_unless_not_now(work), name=f"mirror-{standby.name}")
         self._under_way[standby] = task
         task.add_done_callback(lambda _task: self._under_way.pop(standby, None))
         return task
-
-    async def _try_to_bring_up(self, standby: Backend, wanted: list[str], written: int) -> None:
-        """Bring one standby up, unless a daemon does not answer."""
-        with suppress(NotNow):
-            await self._bring_up(standby, wanted, written)
 
     async def _bring_up(self, standby: Backend, wanted: list[str], written: int) -> None:
         held = await self._list(standby)
@@ -331,6 +372,12 @@ class Mirror:
         if answer.result is None:
             raise CannotList(f"{backend.name} answered {method.name} with an error")
         return answer.result
+
+
+async def _unless_not_now(work: Coroutine[Any, Any, None]) -> None:
+    """Do something, unless a daemon does not answer."""
+    with suppress(NotNow):
+        await work
 
 
 def _is_prefix(one: list[str], other: list[str]) -> bool:

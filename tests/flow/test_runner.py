@@ -798,3 +798,18 @@ def test_nothing_is_begun_once_the_gateway_gives_up() -> None:
     world = scenario(play)
     assert error(world.told[0])["code"] == -32001
     assert ran(world, "ec-1", "createnewaddress") == 0
+
+
+def test_a_primary_that_freezes_right_after_an_allocation_blinds_nobody() -> None:
+    """Nobody could compare: the told address is proof enough, and standbys that derive it answer wallet reads."""
+
+    async def play(world: World) -> None:
+        await world.ask("createnewaddress")
+        world.daemons[0].freeze()
+        for _ in range(20):
+            await world.ask("getbalance", 1.0)
+
+    world = scenario(play)
+    assert all("result" in told.reply for told in world.told)
+    assert all(told.reply["result"]["addresses"] == 21 for told in world.told[1:])  # type: ignore[index]  # a dict
+    assert max(took(told) for told in world.told[1:]) < 0.1
