@@ -299,7 +299,9 @@ class Runner:
     def _hedge_delay(self, errand: Errand) -> float:
         hedge = self.settings.hedge
         usual = self._usual.get(errand.method.name)
-        return delay(usual.value() if usual is not None else None, hedge.floor, hedge.factor)
+        due = delay(usual.value() if usual is not None else None, hedge.floor, hedge.factor)
+        # after a slow spell the usual time may be longer than the class allows; nobody waits for a frozen daemon so long
+        return min(due, errand.bound)
 
     def _ended(self, attempt: Attempt, outcome: Outcome) -> None:
         """Record how an attempt ended, then go on with its errand and with its slot."""

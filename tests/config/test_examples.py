@@ -53,8 +53,16 @@ def models_in(value: object, key: str) -> Iterator[tuple[str, BaseModel]]:
 def everything(tmp_path: Path) -> Settings:
     """The full example with every setting switched on."""
     path = tmp_path / "gateway.yaml"
-    path.write_text(switched_on(FULL.read_text(encoding="utf-8")), encoding="utf-8")
+    text = with_certificates(switched_on(FULL.read_text(encoding="utf-8")), tmp_path)
+    path.write_text(text, encoding="utf-8")
     return load([path], SECRETS)
+
+
+def with_certificates(text: str, folder: Path) -> str:
+    """The same file with its certificates in a folder where they are."""
+    for name in re.findall(r"/etc/ec-gateway/(\S+\.(?:crt|key|pem))", text):
+        (folder / name).touch()
+    return re.sub(r"/etc/ec-gateway/(?=\S+\.(?:crt|key|pem))", f"{folder}/", text)
 
 
 def test_the_full_example_runs_as_it_stands_once_the_secrets_are_set() -> None:
@@ -104,7 +112,7 @@ def test_a_value_that_is_shown_is_the_default_or_is_called_an_example(tmp_path: 
     """Nobody may take a value of the file for the default where it is none, or for an example where it is one."""
     path = tmp_path / "gateway.yaml"
     lines = switched_on(FULL.read_text(encoding="utf-8")).splitlines()
-    path.write_text("\n".join(lines), encoding="utf-8")
+    path.write_text(with_certificates("\n".join(lines), tmp_path), encoding="utf-8")
     settings = load([path], SECRETS)
     wrong = []
     for line, place in leaves(path):

@@ -813,3 +813,21 @@ def test_a_primary_that_freezes_right_after_an_allocation_blinds_nobody() -> Non
     assert all("result" in told.reply for told in world.told)
     assert all(told.reply["result"]["addresses"] == 21 for told in world.told[1:])  # type: ignore[index]  # a dict
     assert max(took(told) for told in world.told[1:]) < 0.1
+
+
+def test_a_hedge_is_due_at_the_bound_of_its_class_at_the_latest() -> None:
+    """After a slow spell the usual time may be longer than that; a frozen daemon is not waited for so long."""
+
+    async def play(world: World) -> None:
+        for daemon in world.daemons:
+            daemon.service = lambda _method: 3.0
+        for _ in range(8):
+            await world.ask("getbalance")
+        for daemon in world.daemons:
+            daemon.service = lambda _method: 0.0003
+        await asyncio.sleep(10.0)
+        world.daemons[0].freeze()
+        await world.ask("getbalance")
+
+    world = scenario(play)
+    assert took(world.told[-1]) < 1.1

@@ -23,7 +23,7 @@ from gateway.upstream.wire import Outcome
 from tests.simulation.world import history
 from tests.virtual_time import run_virtual
 
-HISTORIES = 100
+HISTORIES = 60
 """Histories in which a mutant must be caught; most are caught in the first few."""
 
 Patch = Callable[[pytest.MonkeyPatch], None]

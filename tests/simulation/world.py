@@ -179,7 +179,7 @@ class World:
         self.recorder.pool = self.plant.pool
         self.hurt_until = dict.fromkeys((daemon.name for daemon in self.daemons), 0.0)
         """When the last fault of each daemon is healed."""
-        self.slow: dict[str, Callable[[], float]] = {}
+        self.slow: dict[str, Callable[[str], float]] = {}
         """Daemons that take so many seconds for a call."""
         self.silent: Counter[str] = Counter()
         """Daemons whose chain server says nothing, and how many faults make it so."""
@@ -202,7 +202,7 @@ class World:
             self._kill,
             self._kill_at_work,
             self._restart_unseen,
-            self._restart_unseen,
+            self._restart_between_two,
             self._mangle,
             self._disconnect,
             self._disconnect_all,
@@ -212,6 +212,8 @@ class World:
             self._reload,
             self._slow_down,
             self._slow_down_and_cut,
+            self._slow_probes,
+            self._slow_probes,
             self._cut,
             self._drop,
             self._drop_now_and_then,
@@ -241,22 +243,12 @@ class World:
         """Make one call as a client; what it is told is kept."""
         self._tags += 1
         now = self.loop.time()
-        is_hedging = self.is_hedging and self._hedges_in_time(method)
-        told = Told(method, tag or f"t{self._tags}", now, now + patience, is_hedging=is_hedging)
+        told = Told(method, tag or f"t{self._tags}", now, now + patience, is_hedging=self.is_hedging)
         self.told.append(told)
         task = self.loop.create_task(self._ask(told))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         return task
-
-    def _hedges_in_time(self, method: str) -> bool:
-        """Whether this method's usual latency, as it is remembered, lets a hedge go before a second has passed.
-
-        A known hole: after a slow spell the hedge of a fast read is due later than the bound of its class.
-        """
-        usual = self.plant.runner._usual.get(method)
-        value = usual.value() if usual is not None else None
-        return value is None or value * self.settings.hedge.factor <= BEFORE
 
     async def _ask(self, told: Told) -> None:
         params = b"[]" if told.method == "createnewaddress" else json.dumps([told.tag, told.tag]).encode()
@@ -307,6 +299,12 @@ class World:
         """Let it be back before the next probe looks."""
         self._kill(daemon, self.random.choice([0.001, self.random.uniform(0.0, 0.3)]))
 
+    def _restart_between_two(self, _daemon: FakeDaemon, _after: float) -> None:
+        """Let the primary forget, unseen, an address that one client was told just before another one asks."""
+        self.ask("createnewaddress")
+        self.loop.call_later(0.05, self._kill, self.daemons[0], 0.001)
+        self.loop.call_later(0.06, self.ask, "createnewaddress")
+
     def _freeze(self, daemon: FakeDaemon, after: float) -> None:
         daemon.freeze()
         self._heal(daemon, after, daemon.thaw)
@@ -330,7 +328,7 @@ class World:
         """Let all its calls take long, each the same or each another time."""
         longest = self.random.choice([self.random.uniform(0.05, 3.0), 6.0])
         shortest = self.random.choice([0.0, longest]) if longest < HANG / 4 else 0.0
-        self.slow[daemon.name] = lambda: self.random.uniform(shortest, longest)
+        self.slow[daemon.name] = lambda _method: self.random.uniform(shortest, longest)
         self._heal(daemon, after, lambda: self.slow.pop(daemon.name, None))
 
     def _slow_down_and_cut(self, daemon: FakeDaemon, after: float) -> None:
@@ -338,6 +336,16 @@ class World:
         self._slow_down(daemon, after)
         for i in range(int(after / 0.7)):
             self.loop.call_later(0.7 * (i + self.random.random()), lambda: daemon.cut(probes=False))
+
+    def _slow_probes(self, _daemon: FakeDaemon, _after: float) -> None:
+        """Let the primary answer a probe so late that the call behind it is given up before, or cut."""
+        daemon = self.daemons[0]
+        self.slow[daemon.name] = lambda method: 2.6 if method == "getinfo" else 1.2
+        for at in (0.01, 0.6, 0.7, 3.0):
+            self.loop.call_later(at, self.ask, "setlabel", 9.0)
+        if self.random.random() < 0.5:
+            self.loop.call_later(2.0, lambda: daemon.cut(probes=False))
+        self._heal(daemon, 8.0, lambda: self.slow.pop(daemon.name, None))
 
     def _drop(self, daemon: FakeDaemon, after: float) -> None:
         daemon.drops_syns = True
@@ -399,7 +407,7 @@ class World:
         def service(method: str) -> float:
             if self.silent[name] > 0 and method in ASKS_CHAIN:
                 return HANG
-            return self.slow[name]() if name in self.slow else USUAL
+            return self.slow[name](method) if name in self.slow else USUAL
 
         return service
 
