@@ -300,7 +300,7 @@ class Runner:
         hedge = self.settings.hedge
         usual = self._usual.get(errand.method.name)
         due = delay(usual.value() if usual is not None else None, hedge.floor, hedge.factor)
-        # after a slow spell the usual time may be longer than the class allows; nobody waits for a frozen daemon so long
+        # after a slow spell the usual time may be longer than the class allows; no frozen daemon is waited for so long
         return min(due, errand.bound)
 
     def _ended(self, attempt: Attempt, outcome: Outcome) -> None:
