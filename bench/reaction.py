@@ -144,7 +144,7 @@ class Foreign:
         for url, pid in zip(urls, pids, strict=False):
             if not common.listens(pid, urlsplit(url).port or 80):
                 raise BenchError(
-                    f"process {pid} does not listen at {url}; name the daemons' own pids, in the same order"
+                    f"process {pid} does not listen at {url}; name the daemons' pids in the same order"
                 )
 
     def __len__(self) -> int:
