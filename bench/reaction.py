@@ -143,9 +143,7 @@ class Foreign:
         self.can_kill = may_kill and bool(pids)
         for url, pid in zip(urls, pids, strict=False):
             if not common.listens(pid, urlsplit(url).port or 80):
-                raise BenchError(
-                    f"process {pid} does not listen at {url}; name the daemons' pids in the same order"
-                )
+                raise BenchError(f"process {pid} does not listen at {url}; name the daemons' pids in the same order")
 
     def __len__(self) -> int:
         """How many there are."""
