@@ -18,6 +18,7 @@ import ssl
 
 from gateway.upstream.connection import Connection
 from gateway.upstream.outcome import Fate, OnEnd, Outcome
+from gateway.upstream.plain import PlainTransport
 from gateway.upstream.resolver import Lookup, Resolver, system_lookup
 from gateway.upstream.target import Target
 
@@ -39,6 +40,10 @@ LOCAL = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN, errno.EADDRNOTAVAIL, errno.EADDRINUSE}
 )
 """Errors of connecting that are this machine's; EADDRNOTAVAIL is what Linux says when no port is left."""
+
+
+CONNECTED = frozenset({0, errno.EISCONN})
+"""What asking again for a connection says once it is there."""
 
 
 class Exchange:
@@ -197,7 +202,7 @@ class Wire:
             exchange.reused = True
             self.reused += 1
             exchange.write_to(connection, now)
-        else:
+        elif not self._connect_now(exchange, keep=keep):
             exchange._task = self.loop.create_task(self._connect(exchange, keep=keep))  # noqa: SLF001 - one unit, two classes
         return exchange
 
@@ -225,8 +230,35 @@ class Wire:
         """How many kept connections wait for a read."""
         return sum(len(connections) for connections in self._idle.values())
 
-    async def _connect(self, exchange: Exchange, *, keep: bool) -> None:
-        """Open one connection to one address and write the request."""
+    def _connect_now(self, exchange: Exchange, *, keep: bool) -> bool:
+        """Connect and write in this very turn, where the kernel can; return False where that has to be waited for.
+
+        Never ends the exchange from in here: what goes wrong is told from the loop.
+        """
+        target = exchange.target
+        if target.is_name or target.tls is not None:
+            return False
+        exchange.address = target.host
+        try:
+            sock = _socket(target.host)
+        except OSError as error:
+            self.loop.call_soon(self._not_connected, exchange, error)
+            return True
+        code = sock.connect_ex((target.host, target.port))
+        if code == errno.EINPROGRESS:
+            # on loopback it is done by now, and asking again costs less than a turn of the loop
+            code = sock.connect_ex((target.host, target.port))
+        if code in CONNECTED:
+            self._attach(exchange, sock, keep=keep)
+        elif code in (errno.EINPROGRESS, errno.EALREADY):
+            exchange._task = self.loop.create_task(self._connect(exchange, keep=keep, sock=sock))  # noqa: SLF001 - one unit, two classes
+        else:
+            sock.close()
+            self.loop.call_soon(self._not_connected, exchange, OSError(code, os.strerror(code)))
+        return True
+
+    async def _connect(self, exchange: Exchange, *, keep: bool, sock: socket.socket | None = None) -> None:
+        """Open one connection to one address and write the request; `sock` is one that connects already."""
         target = exchange.target
         try:
             host = exchange.address = await self._address(target)
@@ -235,38 +267,39 @@ class Wire:
             exchange.end(Fate.NOT_SENT, "resolve")
             return
         try:
-            await self.loop.create_connection(
-                lambda: Connection(self, target, keep=keep, first=exchange),
-                sock=await self._dial(host, target.port),
-                ssl=target.tls,
-                server_hostname=target.host if target.tls is not None else None,
-            )
+            sock = sock or _socket(host)
+            await self.loop.sock_connect(sock, (host, target.port))
+            if target.tls is not None:
+                await self.loop.create_connection(
+                    lambda: Connection(self, target, keep=keep, first=exchange),
+                    sock=sock,
+                    ssl=target.tls,
+                    server_hostname=target.host,
+                )
         except (OSError, ssl.SSLError) as error:
-            exchange._task = None  # noqa: SLF001 - one unit, two classes
-            reason = _reason(error)
-            if target.is_name and reason != "local":
-                self.resolver.failed(target.host, host)
-            exchange.end(Fate.NOT_SENT, reason)
+            if sock is not None:
+                sock.close()
+            self._not_connected(exchange, error)
             return
-        exchange._task = None  # noqa: SLF001 - one unit, two classes
-
-    async def _dial(self, host: str, port: int) -> socket.socket:
-        """Return a connected socket; where the kernel connects at once, as on loopback, the loop is not waited for.
-
-        Raises OSError.
-        """
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        try:
-            code = sock.connect_ex((host, port))
-            if code == errno.EINPROGRESS:
-                await self.loop.sock_connect(sock, (host, port))
-            elif code:
-                raise OSError(code, os.strerror(code))  # noqa: TRY301 - closed by the same handler as every other end
         except BaseException:
-            sock.close()
+            if sock is not None:
+                sock.close()
             raise
-        return sock
+        exchange._task = None  # noqa: SLF001 - one unit, two classes
+        if target.tls is None:
+            self._attach(exchange, sock, keep=keep)
+
+    def _attach(self, exchange: Exchange, sock: socket.socket, *, keep: bool) -> None:
+        """Make a connection of a connected socket; its request goes out at once."""
+        connection = Connection(self, exchange.target, keep=keep, first=exchange)
+        connection.connection_made(PlainTransport(self.loop, sock, connection))
+
+    def _not_connected(self, exchange: Exchange, error: OSError) -> None:
+        exchange._task = None  # noqa: SLF001 - one unit, two classes
+        reason = _reason(error)
+        if exchange.target.is_name and reason != "local":
+            self.resolver.failed(exchange.target.host, exchange.address)
+        exchange.end(Fate.NOT_SENT, reason)
 
     async def _address(self, target: Target) -> str:
         if not target.is_name:
@@ -333,6 +366,12 @@ class Wire:
             self._sweep_within(SWEEP, now)
         elif self.idle:
             self._sweep_within(LOOK, now)
+
+
+def _socket(host: str) -> socket.socket:
+    """Return a non-blocking socket for a numeric address.  Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
 
 
 def _is_quiet(transport: asyncio.Transport) -> bool:
