@@ -215,10 +215,10 @@ class Runner:
         if errand.effect in WRITES and errand.own is None and errand.last_backend:
             # an address that nobody was told needs no standby to know it: an unknown outcome must not
             # take the standbys out of service in the very moment in which the primary is silent
-            was_told = isinstance(result, Answer) and result.error is None
-            if errand.effect is Effect.ALLOCATE and isinstance(result, Answer) and result.result is not None:
-                self.pool.on_told(result.result)
-            self.pool.wrote(changes_addresses=was_told and errand.effect is not Effect.PUBLISH)
+            told = result.result if isinstance(result, Answer) else None
+            if told is not None and errand.effect is Effect.ALLOCATE:
+                self.pool.on_told(told)
+            self.pool.wrote(changes_addresses=told is not None and errand.effect is not Effect.PUBLISH)
 
     def _is_repeated(self, errand: Errand, answer: Answer) -> bool:
         """Whether a client that wants a new address would get one that was given out before."""

@@ -316,7 +316,6 @@ class Mirror:
         if len(held) > len(self._known) and _is_prefix(held, self._known):
             self._know(held)
             self.pool.doubt_primary()
-            self._wake.set()
             self.pool.emit(Event("mirror.primary_behind", self.pool.name, standby.name, {"listed": len(held)}))
 
     def _tell_lost(self, primary: Backend, missing: int) -> None:
