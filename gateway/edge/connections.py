@@ -7,7 +7,7 @@ as well; aiohttp itself counts neither.
 import asyncio
 import ssl
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from aiohttp import web
 
@@ -44,8 +44,7 @@ class _Watched(web.RequestHandler):
         guard = self._guard
         if len(guard.open) >= guard.max_connections():
             guard.counters.connections_refused += 1
-            assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a TCP or TLS transport
-            transport.abort()
+            cast("asyncio.Transport", transport).abort()
             return
         super().connection_made(transport)
         guard.open.add(self)

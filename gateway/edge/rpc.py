@@ -27,6 +27,7 @@ from gateway.base.errors import (
     Kind,
 )
 from gateway.base.jsonrpc import Call, Malformed, Reply, error_reply, failure_error, parse
+from gateway.edge.answer import Answer
 from gateway.edge.auth import CHALLENGE, Authenticator, Caller, TokenBucket
 from gateway.edge.connections import Guard, Site
 from gateway.edge.descriptors import Descriptors
@@ -103,6 +104,7 @@ class RpcDoor:
         self.dispatcher = dispatcher
         self.wallets = wallets
         self.sandbox = sandbox
+        self._extra = f"X-Sandbox: {SANDBOX}\r\n".encode() if sandbox else b""
         self.counters = counters
         self.descriptors = descriptors
         self.port = 0
@@ -165,7 +167,7 @@ class RpcDoor:
 
     # -- one request ----------------------------------------------------------------------------------------
 
-    async def _handle(self, request: web.BaseRequest) -> web.Response:
+    async def _handle(self, request: web.BaseRequest) -> web.Response | Answer:
         """Answer one HTTP request."""
         self.counters.requests += 1
         self._in_flight += 1
@@ -180,14 +182,15 @@ class RpcDoor:
             self._in_flight -= 1
             if not self._in_flight:
                 self._quiet.set()
-        response.headers["Server"] = "ec-gateway"
-        if self.sandbox:
-            response.headers["X-Sandbox"] = SANDBOX
         if self.is_draining:
             response.force_close()
+        if isinstance(response, web.Response):
+            response.headers["Server"] = "ec-gateway"
+            if self.sandbox:
+                response.headers["X-Sandbox"] = SANDBOX
         return response
 
-    async def _answer(self, request: web.BaseRequest) -> web.Response:
+    async def _answer(self, request: web.BaseRequest) -> web.Response | Answer:
         caller = self.authenticate.who(request.headers.get("Authorization"))
         if caller is None:
             self.counters.auth_failures += 1
@@ -221,6 +224,8 @@ class RpcDoor:
         if isinstance(parsed, Malformed):
             return self._malformed(parsed, caller.client)
         reply = await self._call(wallet, caller.client, parsed, deadline, key)
+        if request.version == HttpVersion11 and (reply.status == 200 or caller.client.errors == "jsonrpc"):
+            return Answer(reply.body, self._extra)
         return _response(reply, caller.client)
 
     async def _call(self, wallet: str, client: Client, call: Call, deadline: float, key: str | None) -> Reply:

@@ -16,7 +16,7 @@ SEGMENT = 1000
 
 
 class PlainTransport(asyncio.Transport):
-    """The transport of one connected, non-blocking socket; reading begins at once."""
+    """The transport of one connected, non-blocking socket.  `start` makes it read: a request is written before that."""
 
     __slots__ = ("_buffer", "_fd", "_is_closing", "_loop", "_protocol", "_sock")
 
@@ -29,7 +29,11 @@ class PlainTransport(asyncio.Transport):
         self._fd = sock.fileno()
         self._buffer = b""
         self._is_closing = False
-        loop.add_reader(self._fd, self._readable)
+
+    def start(self) -> None:
+        """Begin to read."""
+        if not self._is_closing:
+            self._loop.add_reader(self._fd, self._readable)
 
     def __repr__(self) -> str:
         """Status line."""

@@ -292,7 +292,9 @@ class Wire:
     def _attach(self, exchange: Exchange, sock: socket.socket, *, keep: bool) -> None:
         """Make a connection of a connected socket; its request goes out at once."""
         connection = Connection(self, exchange.target, keep=keep, first=exchange)
-        connection.connection_made(PlainTransport(self.loop, sock, connection))
+        transport = PlainTransport(self.loop, sock, connection)
+        connection.connection_made(transport)
+        transport.start()
 
     def _not_connected(self, exchange: Exchange, error: OSError) -> None:
         exchange._task = None  # noqa: SLF001 - one unit, two classes
