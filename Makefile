@@ -8,7 +8,7 @@ WORKERS ?= 2
 PORT ?= 7777
 ADMIN_PORT ?= 7780
 
-.PHONY: help setup sandbox test quick check simulate bench format lock clean
+.PHONY: help setup sandbox test quick check simulate checker bench format lock clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,9 @@ quick: $(BIN)/.dev  ## the tests that need no processes and no histories: under 
 
 simulate: $(BIN)/.dev  ## ten thousand random histories of a fleet in virtual time
 	ECGW_HISTORIES=$${ECGW_HISTORIES:-10000} $(BIN)/python -m pytest tests -m "simulation" -n $(WORKERS)
+
+checker: $(BIN)/.dev  ## two hundred runs of real wallets under faults, each judged from the outside: an hour
+	$(BIN)/python -m tests.checker run --seconds 20 --seed $${ECGW_SEED:-1} --runs $${ECGW_RUNS:-200} --jobs $(WORKERS)
 
 bench: $(BIN)/.dev  ## speed and reaction times, beside HAProxy and nginx where they are installed
 	$(BIN)/python bench/run.py

@@ -9,13 +9,14 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from gateway import __version__
-from gateway.base.config import Admin, Listen, Settings, Wallet
+from gateway.base.config import Admin, Ledger, Listen, Settings, Wallet
 from gateway.base.diff import difference, needs_restart
 from gateway.base.errors import ConfigError, Problem
 from gateway.base.events import Event
@@ -25,12 +26,16 @@ from gateway.edge.auth import Authenticator
 from gateway.edge.descriptors import Descriptors, raise_limit
 from gateway.edge.rpc import DoorCounters, RpcDoor, server_context
 from gateway.flow.dispatch import Dispatcher
+from gateway.ledger import retention
+from gateway.ledger.store import LedgerError
+from gateway.money import Book, open_book
 from gateway.observe import logs
 from gateway.observe.attempts import attempt_line
 from gateway.observe.metrics import Metrics
 from gateway.plant import Plant, build_wallet
 from gateway.profiles import load as load_profile
 from gateway.profiles import path_of
+from gateway.supervision.clerk import Clerk, Verb
 from gateway.supervision.reload import watch
 from gateway.upstream.target import Target
 from gateway.upstream.wire import Wire
@@ -82,11 +87,13 @@ class App:
             max_body=limits.max_body,
             resolve_ttl=limits.resolve_ttl,
         )
+        self.book = None if settings.ledger is None else _open_book(settings.ledger)
         self.plants = {
             name: self._build(name, settings, _targets(name, wallet)) for name, wallet in settings.wallets.items()
         }
         self.runners = {name: plant.runner for name, plant in self.plants.items()}
-        self.dispatcher = Dispatcher(self.runners, self.metrics, self.emit, self.status, self.loop)
+        self.desks = {name: plant.money.rooms.desk for name, plant in self.plants.items() if plant.money is not None}
+        self.dispatcher = Dispatcher(self.runners, self.metrics, self.emit, self.status, self.loop, self.desks)
         self.rpc = RpcDoor(
             settings.listen,
             _authenticator(settings),
@@ -137,6 +144,9 @@ class App:
         )
         if self.paths:
             self._spawn(watch(self._watched, self.reload))
+        if self.book is not None:
+            self._spawn(Clerk(self.book.ledger, self._verbs, self.book.clock, self.emit).run())
+            self._spawn(retention.keep_small(self.book.ledger, self.book.clock, self.emit))
 
     async def serve(self, started: Callable[["App"], None] = lambda _app: None) -> None:
         """Serve until a signal says otherwise, then end cleanly; `started` is called once the doors are open.
@@ -188,6 +198,8 @@ class App:
             await plant.stop()
         await self.wire.close()
         await self.admin.stop()
+        if self.book is not None:
+            self.book.ledger.close()
         self.emit(Event("gateway.stopped", fields={"given_up": left}))
 
     async def _or_hurry(self, work: Coroutine[Any, Any, None]) -> None:
@@ -247,12 +259,15 @@ class App:
         fresh = {name: self._build(name, settings, targets[name]) for name in targets if name not in self.plants}
         for name in [name for name in self.plants if name not in settings.wallets]:
             self.runners.pop(name)
+            self.desks.pop(name, None)
             self._spawn(self._retire(self.plants.pop(name)))
         for name, plant in self.plants.items():
             plant.update(settings, targets[name])
         for name, plant in fresh.items():
             self.plants[name] = plant
             self.runners[name] = plant.runner
+            if plant.money is not None:
+                self.desks[name] = plant.money.rooms.desk
             plant.start()
         self.wire.connect, self.wire.write = settings.timeouts.connect, settings.timeouts.write
         self.wire.max_head, self.wire.max_body = settings.upstream.max_head, settings.upstream.max_body
@@ -298,7 +313,12 @@ class App:
             emit=self.emit,
             chance=random.random,
             loop=self.loop,
+            book=self.book,
         )
+
+    def _verbs(self) -> dict[str, Mapping[str, Verb]]:
+        """Return what operators may order, by wallet."""
+        return {name: plant.money.verbs() for name, plant in self.plants.items() if plant.money is not None}
 
     # -- what it tells --------------------------------------------------------------------------------------
 
@@ -337,6 +357,14 @@ def _opening(key: str, door: Listen | Admin) -> Iterator[None]:
         why = os.strerror(error.errno) if error.errno else str(error)
         remedy = f"stop whoever listens there, or set {key}.host and {key}.port to others"
         raise StartError(f"{key}: {door.host}:{door.port} cannot be listened on ({why}); {remedy}") from error
+
+
+def _open_book(settings: Ledger) -> Book:
+    """Open the ledger.  Raises StartError."""
+    try:
+        return open_book(settings, time.time)
+    except LedgerError as error:
+        raise StartError(f"ledger: {error}") from error
 
 
 def _authenticator(settings: Settings) -> Authenticator:

@@ -15,6 +15,7 @@ from gateway import __version__
 from gateway.base.errors import ConfigError
 from gateway.base.loader import load, warnings
 from gateway.base.schema import schema
+from gateway.cli_ledger import COMMANDS
 
 FILES = click.Path(path_type=Path)
 
@@ -87,6 +88,10 @@ def sandbox(wallets: int, port: int, admin_port: int) -> None:
         click.echo(f"{error}; --port and --admin-port take other ones, 0 a free one", err=True)
         code = 1
     sys.exit(code)
+
+
+for command in COMMANDS:
+    main.add_command(command)
 
 
 def _tell(error: ConfigError) -> None:

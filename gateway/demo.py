@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from gateway import app
-from gateway.base.config import Admin, Backend, Client, Health, Listen, Log, Settings, Wallet
+from gateway.base.config import Admin, Backend, Client, Health, Ledger, Listen, Log, Settings, Wallet
 from gateway.base.effects import GRANTABLE
 from gateway.sandbox.fleet import Fleet
 
@@ -28,7 +28,7 @@ def run(wallets: int, port: int, admin_port: int) -> int:
         tempfile.TemporaryDirectory(prefix="ec-gateway-sandbox-") as folder,
         Fleet(wallets, Path(folder), user=USER, password=inner) as fleet,
     ):
-        settings = _settings(fleet, inner, port, admin_port)
+        settings = _settings(fleet, inner, port, admin_port, Path(folder) / "ledger.db")
 
         def welcome(started: app.App) -> None:
             text = _welcome(fleet, started.rpc.port, started.admin.port)
@@ -38,7 +38,7 @@ def run(wallets: int, port: int, admin_port: int) -> int:
         return app.run_settings(settings, started=welcome)
 
 
-def _settings(fleet: Fleet, inner: str, port: int, admin_port: int) -> Settings:
+def _settings(fleet: Fleet, inner: str, port: int, admin_port: int, ledger: Path) -> Settings:
     return Settings(
         listen=Listen(port=port),
         admin=Admin(port=admin_port),
@@ -52,6 +52,7 @@ def _settings(fleet: Fleet, inner: str, port: int, admin_port: int) -> Settings:
                 expect_return=10.0,
             )
         },
+        ledger=Ledger(path=str(ledger), may_be_lost=True),
         health=Health(slow_start=5.0),
         log=Log(format="console"),
         sandbox=True,

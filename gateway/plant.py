@@ -11,6 +11,7 @@ from typing import Protocol
 
 from gateway.base.config import Backend as BackendSettings
 from gateway.base.config import Settings
+from gateway.base.config import Wallet as WalletSettings
 from gateway.base.errors import NO_BACKEND, OUTCOME_UNKNOWN
 from gateway.base.events import Emit, Event
 from gateway.base.levels import Level
@@ -18,6 +19,7 @@ from gateway.fleet.backend import Backend
 from gateway.fleet.breaker import Breaker
 from gateway.fleet.pool import Pool
 from gateway.flow.runner import Runner, Watcher
+from gateway.money import Book, Money, furnish, open_money
 from gateway.profiles import Profile
 from gateway.profiles import load as load_profile
 from gateway.rules.health import Kind, Limits
@@ -43,16 +45,22 @@ class Plant:
     prober: Prober
     mirror: Mirror
     targets: dict[str, Target]
+    money: Money | None = None
+    """What stands on the ledger, where there is one."""
     _mirror_task: "asyncio.Task[None] | None" = None
 
     def start(self) -> None:
         """Begin to probe and to mirror."""
         self.prober.start()
         self._mirror_or_not()
+        if self.money is not None:
+            self.money.start(self.runner.loop)
 
     async def stop(self) -> None:
         """End the background work."""
         self.prober.stop()
+        if self.money is not None:
+            await self.money.stop()
         if self._mirror_task is not None:
             self._mirror_task.cancel()
             await asyncio.gather(self._mirror_task, return_exceptions=True)
@@ -74,7 +82,8 @@ class Plant:
     @property
     def calls(self) -> int:
         """Calls of clients under way or waiting; the gateway's own upkeep is nobody's loss and is not waited for."""
-        return sum(errand.own is None for errand in self.runner.errands)
+        begun = 0 if self.money is None else len(self.money.rooms.desk.under_way)
+        return begun + sum(errand.own is None for errand in self.runner.errands)
 
     def status(self, now: float) -> dict[str, object]:
         """Return what a person asks first about a wallet; no secret, no address."""
@@ -86,6 +95,7 @@ class Plant:
             "panic": pool.is_panicking,
             "waiting": self.runner.queue.waiting,
             "in_flight": len(self.runner.attempts),
+            "ledger": None if self.money is None else self.money.status(),
             "backends": [_backend_status(pool, backend, now) for backend in pool.backends],
         }
 
@@ -98,6 +108,8 @@ class Plant:
         yield "retry_budget", wallet, self.runner.budget.balance(now)
         yield "panic", wallet, float(pool.is_panicking)
         yield "backends_serving", wallet, float(len(pool.serving))
+        if self.money is not None:
+            yield from self.money.gauges()
         for backend in pool.backends:
             labels = {"wallet": self.name, "backend": backend.name}
             yield "backend_up", labels, float(backend.phase.is_serving)
@@ -153,7 +165,7 @@ class Plant:
         self.prober.update(settings.health, settings.timeouts)
         self.pool.update(
             backends,
-            primary=wallet.primary_name,
+            primary=self._primary_of(wallet),
             limits=_limits(settings),
             start_grace=wallet.start_grace,
             expect_return=wallet.expect_return,
@@ -161,13 +173,26 @@ class Plant:
             lag_blocks=settings.health.lag_blocks,
             mirror=wallet.mirror,
         )
+        if self.money is not None:
+            self.money.update(wallet, profile)
         self._mirror_or_not()
+
+    def _primary_of(self, wallet: WalletSettings) -> str:
+        """Return the primary after a reload: with a ledger the one of now, as long as it is a backend at all."""
+        now = self.pool.primary.name
+        if self.money is None:
+            return wallet.primary_name
+        if any(one.name == now for one in wallet.backends):
+            return now
+        self.money.replace_primary(wallet.primary_name)
+        return wallet.primary_name
 
     def _mirror_or_not(self) -> None:
         """Begin or end the mirror as the settings want it: `mirror: false` derives no more addresses."""
-        if self.settings.wallets[self.name].mirror and self._mirror_task is None:
+        wanted = self.settings.wallets[self.name].mirror or self.money is not None
+        if wanted and self._mirror_task is None:
             self._mirror_task = self.runner.loop.create_task(self.mirror.run(), name=f"mirror-{self.name}")
-        elif not self.settings.wallets[self.name].mirror and self._mirror_task is not None:
+        elif not wanted and self._mirror_task is not None:
             self._mirror_task.cancel()
             self._mirror_task = None
 
@@ -182,8 +207,9 @@ def build_wallet(
     emit: Emit,
     chance: Callable[[], float],
     loop: asyncio.AbstractEventLoop,
+    book: Book | None = None,
 ) -> Plant:
-    """Build one wallet's rooms; nothing is started."""
+    """Build one wallet's rooms; nothing is started.  Raises LedgerError."""
     wallet = settings.wallets[name]
     profile = load_profile(wallet.profile)
     pool = Pool(
@@ -202,9 +228,14 @@ def build_wallet(
     runner = Runner(pool, profile, wire, shared, settings, watcher, chance, loop)
     prober = Prober(pool, profile, wire, shared, settings.health, settings.timeouts, watcher, runner.offer, loop)
     runner.probe_now = prober.slot_is_free
-    mirror = Mirror(pool, profile, runner.call_on, loop, is_money_elsewhere=runner.is_money_elsewhere)
+    money = None if book is None else open_money(pool, profile, runner, wallet, book, loop)
+    if money is None:
+        mirror = Mirror(pool, profile, runner.call_on, loop, is_money_elsewhere=runner.is_money_elsewhere)
+    else:
+        mirror = Mirror(pool, profile, runner.call_on, loop, keeper=money.keeper, known=money.known)
+        furnish(money, mirror, runner, wallet, loop)
     emit(Event("wallet.configured", name, "", {"backends": len(pool.backends), "primary": pool.primary.name}))
-    return Plant(name, settings, profile, pool, runner, prober, mirror, shared)
+    return Plant(name, settings, profile, pool, runner, prober, mirror, shared, money)
 
 
 def _backend(one: BackendSettings, wallet: str, settings: Settings, profile: Profile, now: float) -> Backend:

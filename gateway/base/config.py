@@ -5,6 +5,7 @@ Models are frozen: a reload builds new ones and swaps them whole.
 """
 
 import re
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -19,6 +20,8 @@ Count = Annotated[int, Field(ge=1)]
 Bytes = Annotated[int, Field(ge=1024)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Coins = Annotated[Decimal, Field(gt=0, le=21_000_000, decimal_places=8)]
+"""BCH; one has 100,000,000 satoshi."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 
 
@@ -105,6 +108,10 @@ class Client(Section):
     rate_limit: RateLimit | None = None
     deadline: Seconds = 9.0
     errors: Literal["jsonrpc", "http"] = "jsonrpc"
+    max_per_call: Coins | None = None
+    """BCH that one signed transaction may take out of the wallet, fee included; no bound when absent."""
+    max_per_day: Coins | None = None
+    """The same for all of a day (UTC)."""
 
     @field_validator("username")
     @classmethod
@@ -139,6 +146,8 @@ class Backend(Section):
     slots: Annotated[int | None, Field(ge=1, le=64)] = None
     """Calls at once; only a profile that is not serial allows more than one."""
     tls: BackendTls = BackendTls()
+    wallet_file: str | None = None
+    """The daemon's wallet file, where it lies on this machine: lets `ec-gateway reinit` copy it."""
 
     @field_validator("url")
     @classmethod
@@ -173,12 +182,25 @@ class Wallet(Section):
     """How long a backend that was ready and vanished is expected to come back by other means."""
     mirror: bool = True
     """Whether standbys are kept aligned by createnewaddress."""
+    address_pool: Annotated[int, Field(ge=1, le=500)] = 30
+    """Addresses derived and mirrored ahead of need; they can be handed out while every daemon is down."""
     backends: Annotated[tuple[Backend, ...], Field(min_length=1, max_length=1000)]
 
     @property
     def primary_name(self) -> str:
         """The configured primary, or the first backend."""
         return self.primary or self.backends[0].name
+
+
+class Ledger(Section):
+    """Where is written down what must not happen twice."""
+
+    path: Annotated[str, Field(min_length=1)]
+    """The SQLite file; its folder must outlast the container and the machine's restart."""
+    key_file: str | None = None
+    """32 random bytes that parameters are compared by; PATH.key, made at first start, when absent."""
+    may_be_lost: bool = False
+    """Take a folder that a restart empties (a container's own layer, a RAM disk); for tests and the sandbox."""
 
 
 class Timeouts(Section):
@@ -278,6 +300,8 @@ class Settings(Section):
     anonymous: bool = False
     """Whether callers without credentials are let in as a client with default rights; for loopback and tests."""
     wallets: Annotated[dict[Name, Wallet], Field(min_length=1)]
+    ledger: Ledger | None = None
+    """Without one nothing outlasts the gateway: keys are refused, and addresses are only as safe as its memory."""
     timeouts: Timeouts = Timeouts()
     upstream: Upstream = Upstream()
     queue: Queue = Queue()

@@ -9,7 +9,9 @@ from pydantic import BaseModel, SecretStr
 
 from gateway.base.config import Settings
 
-NEEDS_RESTART = ("listen.host", "listen.port", "listen.tls", "listen.keepalive_timeout", "admin.", "sandbox")
+NEEDS_RESTART = (
+    "listen.host", "listen.port", "listen.tls", "listen.keepalive_timeout", "admin.", "ledger", "sandbox",
+)  # fmt: skip
 """Keys that are read once, when the doors open."""
 
 

@@ -74,6 +74,8 @@ WORDS = {
     "int_from_float": _WHOLE,
     "float_parsing": _NUMBER,
     "float_type": _NUMBER,
+    "decimal_type": _NUMBER,
+    "decimal_parsing": _NUMBER,
     "finite_number": _NUMBER,
     "bool_parsing": _TRUTH,
     "bool_type": _TRUTH,
@@ -99,6 +101,7 @@ def _limit(context: Mapping[str, Any]) -> tuple[str, str]:
         ("lt", "less than {}", "write a smaller number"),
         ("min_length", "at least {} long", "write something there"),
         ("max_length", "at most {} long", "take some out"),
+        ("decimal_places", "written with at most {} decimals", "take some digits off"),
         ("expected", "{}", "write one of them"),
     ):
         if name in context:

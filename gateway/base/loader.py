@@ -28,6 +28,9 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 PEM_FILES = frozenset({("listen", "tls", "certificate"), ("listen", "tls", "key")})
 """Places that name files; the `tls.ca_file` of each backend is another."""
 
+LASTING_FILES = frozenset({("ledger", "path"), ("ledger", "key_file")})
+"""The same for files that need not be there yet; the `wallet_file` of each backend is another."""
+
 
 def load(paths: Sequence[Path], environ: Mapping[str, str], bearable: list[Problem] | None = None) -> Settings:
     """Read files, merge them and check them.
@@ -53,6 +56,7 @@ def load(paths: Sequence[Path], environ: Mapping[str, str], bearable: list[Probl
     _read_secrets(tree, problems)
     _find_profiles(tree)
     _find_pem_files(tree, problems)
+    _find_lasting_files(tree)
     _try_log(tree, problems if bearable is None else bearable)
     values = plain(tree)
     for clash in clashes(values):
@@ -176,6 +180,14 @@ def _find_pem_files(tree: Located, problems: list[Problem]) -> None:
             remedy = "name a PEM file that this user can read, from the folder of this file or from /"
             problems.append(Problem(located.file, located.line, join(place), trouble, remedy))
         located.value = str(path)
+
+
+def _find_lasting_files(tree: Located) -> None:
+    """Let the paths of the ledger, its key and wallet files start where the file is that names them."""
+    for place, located in _everything(tree, ()):
+        is_wallet = place[0:1] == ("wallets",) and place[2:3] == ("backends",) and place[4:] == ("wallet_file",)
+        if (is_wallet or place in LASTING_FILES) and isinstance(located.value, str) and located.value:
+            located.value = str(_beside(located).absolute())
 
 
 def _unreadable(path: Path) -> str:

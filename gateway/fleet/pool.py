@@ -72,6 +72,8 @@ class Pool:
         self.mirror = mirror
         self.emit = emit
         self.on_change = on_change
+        self.epoch = 0
+        """Of the primary, as the ledger counts it; 0 without one."""
         self.generation = 0
         """Moved by everything that changes what a read may see; flights of an older one are not joined."""
         self.written = 0
@@ -87,6 +89,10 @@ class Pool:
         """Called with the raw result of each allocation that a client is told; the mirror remembers it."""
         self.is_repeated: Callable[[bytes], bool] = lambda _result: False
         """Asks the mirror whether a new address is none."""
+        self.may_read: Callable[[Backend], bool] = lambda _backend: True
+        """Asks the reconciler whether a daemon has every mark and agrees about the money."""
+        self.on_lost: Callable[[Backend], None] = lambda _backend: None
+        """Called when a daemon may have lost what it had not saved; the reconciler listens."""
         self.on_doubt: Callable[[Backend], None] = lambda _backend: None
         """Called when only a probe can tell how a backend is; the prober listens."""
         self.serving: list[Backend] = []
@@ -131,6 +137,17 @@ class Pool:
         self.on_compare()
         self.on_change()
 
+    def set_primary(self, backend: Backend, epoch: int) -> None:
+        """Let another backend allocate and sign, by an epoch that the ledger has; what stays aligned stays so."""
+        before, was_aligned = self.primary, self.is_aligned(backend)
+        self.primary, self.epoch = backend, epoch
+        if before is not backend:
+            before.aligned_to = self.written if before.phase.is_serving and not before.is_stranger else None
+            self.is_primary_checked = was_aligned or not self.mirror
+        self.refresh()
+        self.on_compare()
+        self.on_change()
+
     # -- writes and alignment -----------------------------------------------------------------------------
 
     def wrote(self, *, changes_addresses: bool) -> None:
@@ -145,7 +162,10 @@ class Pool:
         """Whether a backend is known to list every address that the primary listed after the last write."""
         if not self.mirror:
             return True
-        return not backend.is_stranger if backend is self.primary else backend.aligned_to == self.written
+        if backend is not self.primary:
+            return backend.aligned_to == self.written
+        # with a ledger it is known what was given out, and a primary that has just come back may list less
+        return not backend.is_stranger and (self.is_primary_checked or not self.epoch)
 
     def mark_stranger(self, backend: Backend, *, is_stranger: bool) -> None:
         """Hear from the mirror whether a primary lists other addresses than are known: it gets no wallet reads."""
@@ -159,6 +179,8 @@ class Pool:
     def doubt_primary(self) -> None:
         """Let money wait until the mirror has looked at the primary again: it may have forgotten addresses."""
         self.is_primary_checked = not self.mirror
+        if self.epoch:
+            self.refresh()
         if self.mirror:
             self.on_compare()
 
@@ -166,6 +188,8 @@ class Pool:
         """Hear from the mirror that the primary lists every address that is known to be given out."""
         if primary is self.primary and primary.phase.is_serving and not self.is_primary_checked:
             self.is_primary_checked = True
+            if self.epoch:
+                self.refresh()
             self.on_change()
 
     def mark_aligned(self, backend: Backend, written: int) -> None:
@@ -186,6 +210,7 @@ class Pool:
         if backend.aligned_to is None:
             return
         backend.aligned_to = None
+        self.on_lost(backend)
         self.emit(Event("backend.unaligned", self.name, backend.name, {"reason": reason}))
         self.refresh()
 
@@ -205,7 +230,7 @@ class Pool:
             backend.takes_calls = backend.takes_wallet_reads = False
         for backend in serving:
             backend.takes_calls = True
-            backend.takes_wallet_reads = self.is_aligned(backend)
+            backend.takes_wallet_reads = self.is_aligned(backend) and self.may_read(backend)
         self.aligned = [backend for backend in serving if backend.takes_wallet_reads]
         self.slots = sum(backend.slots for backend in serving)
         self.best_score = max((backend.score for backend in serving), default=1.0)

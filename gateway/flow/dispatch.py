@@ -3,6 +3,7 @@
 Rule: what a call may do to the world (its effect) decides everything, and it is decided before anything else.
 
     refused                    -> an error that says how to allow it
+    what the ledger writes down -> the desk of the wallet, where it has one
     a notification with effect -> refused and logged, for nobody would hear how it ended
     a read, or the same bytes  -> joins the flight of identical calls, or begins one
     anything else              -> an errand of its own, to the primary alone, which no hang-up ends
@@ -10,6 +11,7 @@ Rule: what a call may do to the world (its effect) decides everything, and it is
 
 import asyncio
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 import msgspec
@@ -19,6 +21,7 @@ from gateway.base.effects import Bound, Effect
 from gateway.base.errors import METHOD_NOT_FOUND, READ_ONLY, Failure
 from gateway.base.events import Emit, Event
 from gateway.base.jsonrpc import Answer, Call, Reply, error_reply, failure_error, result_reply
+from gateway.flow.desk import Desk
 from gateway.flow.errand import Errand, Member, Result
 from gateway.flow.runner import Runner
 from gateway.rules.methods import Granted, Refused, judge
@@ -45,6 +48,7 @@ class Dispatcher:
     Args:
         runners: by wallet name.
         status: what `gateway.status` answers for a wallet, a JSON-able value.
+        desks: by wallet name, of those that have a ledger.
     """
 
     def __init__(
@@ -54,8 +58,10 @@ class Dispatcher:
         emit: Emit,
         status: Callable[[str], object],
         loop: asyncio.AbstractEventLoop,
+        desks: Mapping[str, Desk] = MappingProxyType({}),
     ) -> None:
         """Begin with the wallets there are."""
+        self.desks = desks
         self.runners = runners
         self.watcher = watcher
         self.emit = emit
@@ -66,8 +72,8 @@ class Dispatcher:
         """Answer one call by its deadline (loop time).
 
         A cancelled call ends a read that nobody else waits for, and nothing else.  `key` is the client's
-        idempotency key.  There is no ledger yet that could keep one, and a promise that nobody keeps costs
-        money, so a keyed call with effects is refused before anything is sent.
+        idempotency key.  Without a ledger nobody could keep it, and a promise that nobody keeps costs money, so
+        a keyed call with effects is refused there before anything is sent.
         """
         began = self.loop.time()
         runner = self.runners[wallet]
@@ -80,7 +86,8 @@ class Dispatcher:
         if isinstance(verdict, Refused):
             self.watcher.call_ended(wallet, call.method, "", verdict.failure.kind.name, self.loop.time() - began)
             return reply(call, verdict.failure)
-        if key is not None and verdict.effect.is_money:
+        desk = self.desks.get(wallet)
+        if desk is None and key is not None and verdict.effect.is_money:
             failure = Failure(READ_ONLY, KEYLESS, safe_to_repeat=True, wallet=wallet)
             self.watcher.call_ended(wallet, call.method, verdict.effect, READ_ONLY.name, self.loop.time() - began)
             return reply(call, failure)
@@ -95,7 +102,11 @@ class Dispatcher:
                 )
             )
             return Reply(b"")
-        result = await self._run(runner, client, verdict, deadline)
+        handler = None if desk is None else desk.handler(verdict)
+        if desk is None or handler is None:
+            result = await self._run(runner, client, verdict, deadline)
+        else:
+            result = await desk.answer(handler, client, verdict, deadline, key)
         outcome = result.kind.name if isinstance(result, Failure) else "ok" if result.error is None else "daemon_error"
         self.watcher.call_ended(wallet, call.method, verdict.effect, outcome, self.loop.time() - began)
         return reply(call, result)

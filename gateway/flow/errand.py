@@ -56,9 +56,9 @@ class Errand:
     """
 
     __slots__ = (
-        "arrived_at", "asks_server", "bound", "client", "deadline", "effect", "hedge_at", "is_done", "is_waiting",
-        "key", "lane", "last_backend", "left_out", "live", "members", "method", "overflow", "own", "params",
-        "repeats", "request", "soonest", "tried", "wallet",
+        "anyway", "arrived_at", "asks_server", "bound", "client", "deadline", "effect", "epoch", "hedge_at",
+        "is_done", "is_waiting", "key", "lane", "last_backend", "left_out", "live", "members", "method", "overflow",
+        "own", "params", "repeats", "request", "soonest", "tried", "wallet",
     )  # fmt: skip
 
     def __init__(
@@ -96,6 +96,10 @@ class Errand:
         """Answers withheld because they held an address that was given out before."""
         self.request = ""
         """The id of its last attempt, as the daemon was given it and the log names it."""
+        self.anyway = False
+        """An upkeep call that goes to its backend although that is out of service, as long as it answers."""
+        self.epoch = 0
+        """The wallet's epoch when its last attempt was sent."""
         self.key: object = None
         """Its place among the flights."""
 

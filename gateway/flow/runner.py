@@ -44,6 +44,9 @@ MOST_REPEATS = 2
 DOUBTS_EVERY = 0.1
 """Seconds; a daemon's error answer has it probed, no more often than this, whatever clients ask for."""
 
+ANYWAY_AGAIN = 0.02
+"""Seconds until a backend out of service is looked at again for a free slot."""
+
 UPKEEP = "ec-gateway"
 """The client name of the gateway's own calls."""
 
@@ -164,13 +167,40 @@ class Runner:
             method,
             method.effect,
             params,
-            self.bound(method.bound),
+            self._upkeep_bound(method),
             self.loop.time(),
             own=backend,
         )
         member = errand.join(self.loop.create_future(), deadline)
         self.begin(errand)
         return await member.future
+
+    def _upkeep_bound(self, method: Method) -> float:
+        """Return the seconds that an upkeep call may take.
+
+        A frozen daemon must be found out as soon while the gateway reads its lists as while it serves: those are
+        small, and nobody waits for them.
+        """
+        return self.bound(Bound.FAST if method.bound is Bound.HEAVY else method.bound)
+
+    async def call_anyway(self, backend: Backend, method: Method, params: bytes, deadline: float) -> Result:
+        """Make an upkeep call on a backend that may be out of service, as long as it answers its probes.
+
+        That is how a wallet is loaded which a daemon has lost.  It waits for the slot, and for nothing else.
+        """
+        while not backend.may_serve and self.loop.time() < deadline:
+            if not backend.has_free_slot or backend.is_suspect:
+                await asyncio.sleep(ANYWAY_AGAIN)
+                continue
+            errand = Errand(
+                self.pool.name, UPKEEP, method, method.effect, params, self._upkeep_bound(method),
+                self.loop.time(), own=backend,
+            )  # fmt: skip
+            errand.anyway = True
+            member = errand.join(self.loop.create_future(), deadline)
+            self.begin(errand)
+            return await member.future
+        return await self.call_on(backend, method, params, deadline)
 
     def _wait(self, errand: Errand) -> None:
         """Let an errand wait for a slot, unless waiting is pointless."""
@@ -270,7 +300,7 @@ class Runner:
         now = self.loop.time()
         if errand.own is not None:
             backend: Backend | None = errand.own
-            if not (errand.own.may_serve and errand.own.has_free_slot):
+            if not ((errand.own.may_serve or errand.anyway) and errand.own.has_free_slot):
                 return False
         else:
             left_out = errand.left_out
@@ -288,7 +318,7 @@ class Runner:
         occupant = backend.occupy(now, errand.bound, is_money=errand.effect.is_money)
         attempt = Attempt(errand, backend, permit, occupant, f"g{next(self._ids)}", self._ended, now, is_hedge=is_hedge)
         errand.live.append(attempt)
-        errand.last_backend, errand.request = backend.name, attempt.our_id
+        errand.last_backend, errand.request, errand.epoch = backend.name, attempt.our_id, self.pool.epoch
         errand.hedge_at = now + self._hedge_delay(errand)
         if not errand.effect.is_read and errand.own is None:
             self.pool.generation += 1

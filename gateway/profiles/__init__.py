@@ -30,7 +30,13 @@ PARAM = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 AMOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.\*\.[0-9])?")
 """A parameter, or a fixed place in each of a list of lists: `outputs.*.1`."""
 
-METHOD_KEYS = frozenset({"effect", "bound", "params", "amounts", "forbid", "slow_if", "by_name", "why"})
+ROLES = (
+    "address", "invoice_add", "invoice_get", "invoice_list", "invoice_remove", "invoice_clear",
+    "payment", "signature", "broadcast", "label", "freeze", "unfreeze", "freeze_utxo", "unfreeze_utxo",
+)  # fmt: skip
+"""Methods that the ledger answers itself or writes down: addresses, invoices, payments, labels and freezes."""
+
+METHOD_KEYS = frozenset({"effect", "bound", "params", "amounts", "forbid", "slow_if", "by_name", "why", "role"})
 PROFILE_KEYS = frozenset(
     {
         "name",
@@ -41,11 +47,12 @@ PROFILE_KEYS = frozenset(
         "probe",
         "addresses",
         "allocate",
+        "first_contact",
         "forbid_everywhere",
         "methods",
     }
 )
-REQUIRED_KEYS = PROFILE_KEYS - {"forbid_everywhere"}
+REQUIRED_KEYS = PROFILE_KEYS - {"forbid_everywhere", "first_contact"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,8 @@ class Method:
     slow_if: tuple[str, ...] = ()
     by_name: bool = False
     reason: str = ""
+    role: str = ""
+    """What the ledger does with it, one of ROLES; "" leaves it to the daemon."""
 
     @property
     def has_rules(self) -> bool:
@@ -94,6 +103,8 @@ class Profile:
     list_params: bytes
     allocate: str
     methods: Mapping[str, Method] = field(repr=False)
+    first_contact: tuple[tuple[Method, bytes], ...] = ()
+    """Calls whose answers show nothing in a wallet that nobody ever used; without any, each has to be adopted."""
 
 
 def names() -> list[str]:
@@ -180,10 +191,25 @@ class _Reader:
             list_params=msgspec.json.encode(self._value(addresses.get("params"), "addresses.params", list, [])),
             allocate=self._value(top.get("allocate"), "allocate", str, ""),
             methods=methods,
+            first_contact=self._first_contact(top.get("first_contact"), methods),
         )
         self._check_together(profile, {**top, "probe.method": probe.get("method"),
                                        "addresses.method": addresses.get("method")})  # fmt: skip
         return profile
+
+    def _first_contact(
+        self, node: yaml.Node | None, methods: Mapping[str, Method]
+    ) -> tuple[tuple[Method, bytes], ...]:
+        """Return the calls that tell a wallet which nobody used, with their parameters."""
+        calls = []
+        for name, params in self._mapping(node, "first_contact").items() if node is not None else ():
+            key = f"first_contact.{name}"
+            row = methods.get(name)
+            if row is None or not row.effect.is_read:
+                self._problem(params, key, f"{name} is not among the methods that read", "name one that is")
+                continue
+            calls.append((row, msgspec.json.encode(self._value(params, key, list, []))))
+        return tuple(calls)
 
     def _check_together(self, profile: Profile, nodes: Mapping[str, yaml.Node | None]) -> None:
         """Look for keys that contradict each other."""
@@ -256,6 +282,7 @@ class _Reader:
             slow_if=slow_if,
             by_name=self._value(row.get("by_name"), f"{key}.by_name", bool, default=False),
             reason=self._value(row.get("why"), f"{key}.why", str, ""),
+            role=self._word(row.get("role"), f"{key}.role", ROLES) if "role" in row else "",
         )
 
     def _mapping(self, node: yaml.Node | None, key: str) -> dict[str, yaml.Node]:

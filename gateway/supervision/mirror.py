@@ -10,13 +10,17 @@ another one at the same place means another seed, and such a standby is never al
 A primary that was killed forgets the addresses it had not saved, and would give them to a second customer.
 So the mirror remembers the longest list it saw and every address that a client was told since, and a primary
 that comes into service (or becomes one by a reload) derives past them before a money call goes there.  This
-memory lasts as long as the process; one that outlasts it is the ledger's.
+memory lasts as long as the process.
+
+With a ledger what is known is the ledger's list, which outlasts everything, and clients are told addresses of its
+pool alone.  Then the mirror also makes the primary derive as many as the pool wants, and says when every daemon in
+service lists them.  Addresses are compared without the prefix of their network.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -25,7 +29,10 @@ from gateway.base.events import Event
 from gateway.base.jsonrpc import Answer
 from gateway.fleet.backend import Backend
 from gateway.fleet.pool import Pool
+from gateway.ledger.store import LedgerError
 from gateway.profiles import Method, Profile
+
+T = TypeVar("T")
 
 CallOn = Callable[[Backend, Method, bytes, float], Awaitable[Answer | Failure]]
 """Makes one call on one backend through its slot, by a deadline in loop time."""
@@ -60,6 +67,22 @@ _decode_text = msgspec.json.Decoder(str).decode
 _decode_told = msgspec.json.Decoder(str | _Invoice).decode
 
 
+class Keeper(Protocol):
+    """Who writes down what is listed; the ledger's keeper."""
+
+    def wanted(self) -> int:
+        """Return how many addresses the primary should list; 0 for as many as it does."""
+
+    async def met(self, primary: Backend, listed: list[str]) -> None:
+        """Hear what the primary lists, with prefixes."""
+
+    async def mirrored(self, listed: list[str], ours: set[str]) -> bool:
+        """Hear what every daemon in service lists, without prefixes, and which of it was derived for the pool.
+
+        Return whether it is written down now.
+        """
+
+
 class NotNow(Exception):  # noqa: N818 - not an error: the comparison is put off
     """A daemon did not answer a comparison."""
 
@@ -75,6 +98,7 @@ class Mirror:
         call_on: makes one upkeep call on one backend.
         period: seconds between two comparisons when nothing happens.
         is_money_elsewhere: whether a client still waits for a money call at another backend than this one.
+        keeper, known: of the ledger, where there is one, and what it lists.
     """
 
     def __init__(
@@ -85,8 +109,11 @@ class Mirror:
         loop: asyncio.AbstractEventLoop,
         period: float = PERIOD,
         is_money_elsewhere: Callable[[Backend], bool] = lambda _primary: False,
+        keeper: Keeper | None = None,
+        known: list[str] | None = None,
     ) -> None:
         """Begin with nothing compared."""
+        self.keeper = keeper
         self.is_money_elsewhere = is_money_elsewhere
         self.pool = pool
         self.profile = profile
@@ -96,15 +123,19 @@ class Mirror:
         self.derived = 0
         """Addresses derived on standbys so far."""
         self._wake = asyncio.Event()
-        self._known: list[str] = []
+        self._known: list[str] = known or []
         """The longest list seen: what is in it may have been given out."""
-        self._known_bare: set[str] = set()
+        self._known_set: set[str] = set(self._known)
         self._given: set[str] = set()
         """Every address that a client was told since the gateway's start, without the prefix of the network."""
         self._told: set[str] = set()
         """Addresses that clients were told and that no list has shown yet, without the prefix of the network."""
         self._listens = True
         self._blind = False
+        self._ours: set[str] = set()
+        """Addresses that were derived for the pool and that the keeper has not written down yet."""
+        self._lists: dict[Backend, int] = {}
+        """How many of the primary's addresses each standby was seen to list in this comparison."""
         self._under_way: dict[Backend, asyncio.Task[None]] = {}
         pool.on_told, pool.is_repeated = self.told, self.is_repeated
         self._strangers: set[str] = set()
@@ -139,6 +170,8 @@ class Mirror:
 
     def _standbys(self) -> list[Backend]:
         pool = self.pool
+        if not pool.mirror:
+            return []
         return [b for b in pool.backends if b is not pool.primary and b.phase.is_serving]
 
     async def compare(self) -> None:
@@ -153,14 +186,22 @@ class Mirror:
         if not pool.primary.phase.is_serving:
             return
         written = pool.written
-        asking = self.loop.create_task(self._list_primary(pool.primary), name="mirror-primary")
+        self._lists.clear()
+        primary = pool.primary
+        asking = self.loop.create_task(self._list_primary(primary), name="mirror-primary")
         try:
             await asyncio.wait({asking}, timeout=LATE)
             if not asking.done():
                 await self._go_on_without_primary()
-            wanted = await asking
+            while not asking.done():
+                if pool.primary is not primary:
+                    raise NotNow(f"{primary.name} is no longer primary")
+                await asyncio.wait({asking}, timeout=LATE)
+            wanted = asking.result()
         finally:
             asking.cancel()
+        if pool.primary is not primary:
+            raise NotNow(f"{primary.name} is no longer primary")
         tasks = {
             self._under(standby, self._bring_up(standby, wanted, written))
             for standby in self._standbys()
@@ -168,6 +209,20 @@ class Mirror:
         }
         if tasks:
             await asyncio.wait(tasks, timeout=SOON)
+        is_everywhere = all(self._lists.get(b, 0) >= len(wanted) for b in self._standbys())
+        if (
+            self.keeper is not None
+            and is_everywhere
+            and await self._tell_keeper(self.keeper.mirrored(wanted, self._ours))
+        ):
+            self._ours.difference_update(wanted)
+
+    async def _tell_keeper(self, work: Awaitable[T]) -> T:
+        """Let the keeper write something down; raises NotNow where that was not possible."""
+        try:
+            return await work
+        except LedgerError as error:
+            raise NotNow(f"the ledger could not be written: {error}") from error
 
     async def _list_primary(self, primary: Backend) -> list[str]:
         """Return what the primary lists, after it was brought past every address that is known to be given out.
@@ -179,9 +234,13 @@ class Mirror:
             raise NotNow("a money call is under way at another backend")
         told = set(self._told)
         try:
-            listed = await self._list(primary)
+            as_written = await self.list_as_written(primary)
+            listed = list(map(_bare_one, as_written))
             self._judge_primary(primary, listed)
             listed = await self._bring_past(primary, listed, told)
+            if self.keeper is not None:
+                await self._tell_keeper(self.keeper.met(primary, as_written))
+                listed = await self._grow(primary, listed, self.keeper.wanted())
         except CannotList as error:
             # nothing to compare with; refusing money for ever would help nobody
             self._tell_blind(primary, str(error))
@@ -208,8 +267,19 @@ class Mirror:
 
     def _know(self, listed: list[str]) -> None:
         if len(listed) != len(self._known):
-            self._known_bare = _bare(listed)
+            self._known_set = set(listed)
         self._known = listed
+
+    async def _grow(self, primary: Backend, listed: list[str], wanted: int) -> list[str]:
+        """Make the primary derive what the pool wants; return its list then.  Raises NotNow."""
+        began, before = self.loop.time(), len(listed)
+        if wanted <= before:
+            return listed
+        for _ in range(min(wanted - before, AT_ONCE)):
+            self._ours.add(await self._derive(primary))
+        listed = await self._list(primary)
+        self._tell_derived(primary, len(listed) - before, began)
+        return listed
 
     async def _bring_past(self, primary: Backend, listed: list[str], told: set[str]) -> list[str]:
         """Make the primary derive until it lists what is known and what was told, and return its list then.
@@ -217,7 +287,7 @@ class Mirror:
         Raises NotNow.
         """
         listed = await self._derive_until(primary, listed, told)
-        missing = told - _bare(listed) if told else told
+        missing = told - set(listed) if told else told
         if missing:
             self._tell_lost(primary, len(missing))
         return listed
@@ -230,7 +300,7 @@ class Mirror:
         """
         began, before = self.loop.time(), len(listed)
         most = max(0, len(self._known) - before) + len(told) + GUESSED
-        while missing := max(len(self._known) - len(listed), len(told - _bare(listed)) if told else 0):
+        while missing := max(len(self._known) - len(listed), len(told - set(listed)) if told else 0):
             if len(listed) - before >= most:
                 break
             for _ in range(min(missing, AT_ONCE)):
@@ -246,7 +316,7 @@ class Mirror:
             told = _decode_told(result)
             address = _bare_one(told.address if isinstance(told, _Invoice) else told)
             self._given.add(address)
-            if self._listens and address not in self._known_bare:
+            if self._listens and address not in self._known_set:
                 self._told.add(address)
 
     def is_repeated(self, result: bytes) -> bool:
@@ -258,7 +328,7 @@ class Mirror:
             address = _bare_one(_decode_text(result))
         except msgspec.MsgspecError:
             return False
-        return address in self._given or address in self._known_bare
+        return address in self._given or address in self._known_set
 
     async def _go_on_without_primary(self) -> None:
         """Bring the standbys to what clients were told, while the primary does not answer.
@@ -282,7 +352,7 @@ class Mirror:
         if not _is_prefix(held, self._known):
             return
         held = await self._derive_until(standby, held, told)
-        if len(held) >= len(self._known) and told <= _bare(held):
+        if len(held) >= len(self._known) and told <= set(held):
             self.pool.mark_aligned(standby, written)
 
     def _under(self, standby: Backend, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
@@ -308,6 +378,7 @@ class Mirror:
         elif missing < 0:
             self._remember(standby, held)
         if len(held) >= len(wanted):
+            self._lists[standby] = len(held)
             self._strangers.discard(standby.name)
             self.pool.mark_aligned(standby, written)
 
@@ -348,6 +419,10 @@ class Mirror:
         self.pool.emit(Event("backend.diverged", self.pool.name, standby.name, {"first_index": place}, level="error"))
 
     async def _list(self, backend: Backend) -> list[str]:
+        """Return the receiving addresses of a daemon in its own order, without prefixes.  Raises NotNow."""
+        return list(map(_bare_one, await self.list_as_written(backend)))
+
+    async def list_as_written(self, backend: Backend) -> list[str]:
         """Return the receiving addresses of a daemon in its own order.  Raises NotNow."""
         method, params = self.profile.methods[self.profile.list_addresses], self.profile.list_params
         result = await self._ask(backend, method, params)
@@ -360,7 +435,7 @@ class Mirror:
         """Make a daemon derive its next address and return it.  Raises NotNow."""
         result = await self._ask(backend, self.profile.methods[self.profile.allocate], b"[]")
         try:
-            return msgspec.json.decode(result, type=str)
+            return _bare_one(msgspec.json.decode(result, type=str))
         except msgspec.MsgspecError as error:
             raise NotNow(f"{backend.name} derives no address: {error}") from None
 
@@ -388,7 +463,3 @@ def _is_prefix(one: list[str], other: list[str]) -> bool:
 def _bare_one(address: str) -> str:
     """Return an address without the prefix of its network, which some answers have and others have not."""
     return address.rpartition(":")[2]
-
-
-def _bare(listed: list[str]) -> set[str]:
-    return {_bare_one(address) for address in listed}

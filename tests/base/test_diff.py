@@ -39,6 +39,7 @@ wallets: {main: {backends: [{name: ec-2, url: "http://h:2"}, {name: ec-3, url: "
         "wallets.main.backends.ec-3.tls.verify": ("(absent)", "True"),
         "wallets.main.backends.ec-3.url": ("(absent)", "http://h:3"),
         "wallets.main.backends.ec-3.username": ("(absent)", ""),
+        "wallets.main.backends.ec-3.wallet_file": ("(absent)", "None"),
     }
 
 
@@ -67,6 +68,7 @@ def test_a_list_that_became_empty_is_told(folder: Folder, good: str) -> None:
         ("listen: {host: h, tls: {certificate: /dev/null, key: /dev/null}, keepalive_timeout: 5}\n",
          ["listen.host", "listen.keepalive_timeout", "listen.tls", "listen.tls.certificate", "listen.tls.key"]),
         ("admin: {port: 1}\nsandbox: true\n", ["admin.port", "sandbox"]),
+        ("ledger: {path: a.db}\n", ["ledger", "ledger.key_file", "ledger.may_be_lost", "ledger.path"]),
         ("timeouts: {fast: 2}\ndrain_timeout: 5\n", []),
     ],
 )  # fmt: skip

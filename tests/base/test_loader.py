@@ -337,6 +337,34 @@ def test_certificates_that_cannot_be_read_are_told_with_all_else(folder: Folder,
     assert load([folder.write("b.yaml", good + "listen: {tls: }\n")], {}).listen.tls is None
 
 
+LASTING = """\
+ledger:
+  path: %s
+  key_file: %s
+"""
+
+
+def test_the_paths_of_ledger_key_and_wallet_files_start_where_they_are_named(folder: Folder, good: str) -> None:
+    """The gateway may be started anywhere; none of them has to be there yet."""
+    site = folder.write("etc/site.yaml", LASTING % ("../var/ledger.db", "${SECRETS:-secrets}/ledger.key"))
+    base = folder.write("etc/base/gateway.yaml", good + "        wallet_file: wallets/ec-2\n")
+    settings = load([base, site], {})
+    assert settings.ledger is not None
+    assert settings.ledger.path == str(folder.path / "etc/../var/ledger.db")
+    assert settings.ledger.key_file == str(folder.path / "etc/secrets/ledger.key")
+    assert settings.wallets["main"].backends[0].wallet_file is None
+    assert settings.wallets["main"].backends[1].wallet_file == str(folder.path / "etc/base/wallets/ec-2")
+    there = folder.load(good + LASTING % ("/var/lib/ledger.db", "~"))
+    assert there.ledger is not None
+    assert (there.ledger.path, there.ledger.key_file) == ("/var/lib/ledger.db", None)
+    assert folder.told(good + LASTING % ("''", "5")) == [
+        ("0.yaml", 13, "ledger.path"), ("0.yaml", 14, "ledger.key_file"),
+    ]  # fmt: skip
+    assert folder.told(good + LASTING % ("${NOT_SET}", "[a]")) == [
+        ("0.yaml", 13, "ledger.path"), ("0.yaml", 14, "ledger.key_file"),
+    ]  # fmt: skip
+
+
 def log_to(path: object) -> str:
     """A section that logs to a file."""
     return f"log:\n  file:\n    path: {path}\n"

@@ -1,0 +1,116 @@
+"""A new address: new in the ledger, or not answered.
+
+Rule: an address leaves the pool in the transaction that names its client, and only then the answer leaves.  No daemon
+is asked, so there is no unknown outcome and no standby that is blind to it; it works while every daemon is down.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+from sqlalchemy import Connection
+
+from gateway.base.config import Client
+from gateway.base.errors import NO_BACKEND, READ_ONLY, Failure, Kind
+from gateway.base.jsonrpc import Answer
+from gateway.fleet.pool import Pool
+from gateway.ledger import addresses, epochs
+from gateway.ledger.epochs import ADOPTED, UNADOPTED
+from gateway.ledger.store import Ledger, LedgerError
+from gateway.rules.methods import Granted
+
+AGAIN = 0.01
+"""Seconds until it is tried again when a promotion came between."""
+
+
+class Keeper(Protocol):
+    """Who fills the pool."""
+
+    state: str
+    prefix: str
+
+    def took(self, left: int) -> None:
+        """Hear that an address was handed out and how many are left."""
+
+    async def wait(self, deadline: float) -> bool:
+        """Wait until there is something in the pool; False when the deadline came first."""
+
+    @property
+    def remedy(self) -> str:
+        """What an operator does about a wallet that was used before."""
+
+
+class Allocator:
+    """The addresses of one wallet, as its clients get them.
+
+    Args:
+        clock: seconds since 1970.
+    """
+
+    def __init__(
+        self, pool: Pool, keeper: Keeper, ledger: Ledger, clock: Callable[[], float], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """Hand out from the keeper's pool."""
+        self.pool = pool
+        self.keeper = keeper
+        self.ledger = ledger
+        self.clock = clock
+        self.loop = loop
+        self.handed = 0
+        """Addresses handed out by this process."""
+
+    async def handle(self, client: Client, granted: Granted, deadline: float, _key: str | None) -> Answer | Failure:
+        """Answer a call for a new address, in the form in which the daemon lists its own."""
+        given = await self.hand_out(client.name, granted.method.name, deadline)
+        return given if isinstance(given, Failure) else Answer(msgspec.json.encode(self.keeper.prefix + given), None)
+
+    async def hand_out(
+        self, client: str, method: str, deadline: float,
+        also: Callable[[Connection, str], None] = lambda _connection, _address: None,
+    ) -> str | Failure:  # fmt: skip
+        """Take an address (bare) out of the pool, waiting for one until the deadline (loop time).
+
+        Args:
+            also: writes what belongs to it, in the same transaction.
+        """
+        name = self.pool.name
+
+        def work(connection: Connection) -> tuple[str | None, int, bool]:
+            standing = epochs.current(connection, name)
+            if standing is None or standing.epoch != epoch:
+                return None, 0, False
+            address = addresses.take(connection, name, client, method, epoch, self.clock())
+            if address is not None:
+                also(connection, address)
+            return address, addresses.in_pool(connection, name), True
+
+        while True:
+            if self.keeper.state == UNADOPTED:
+                return self._failure(READ_ONLY, f"this wallet was used before; {self.keeper.remedy}")
+            epoch = self.pool.epoch
+            try:
+                address, left, is_current = await self.ledger.run(work)
+            except LedgerError as error:
+                return self._failure(READ_ONLY, f"the ledger cannot be written ({error}); nothing was given out")
+            if address is not None:
+                self.handed += 1
+                self.keeper.took(left)
+                return address
+            if not is_current:
+                if self.loop.time() + AGAIN >= deadline:
+                    return self._failure(READ_ONLY, "another gateway has this wallet; nothing was given out")
+                await asyncio.sleep(AGAIN)
+            elif not await self.keeper.wait(deadline):
+                return self._failure(NO_BACKEND, self._why_dry())
+
+    def _why_dry(self) -> str:
+        if self.keeper.state != ADOPTED:
+            return "no daemon of this wallet was heard of yet, so that there is no address to give out"
+        ailing = [f"{one.name}: {one.ailment}" for one in self.pool.backends if one.ailment]
+        why = f" ({'; '.join(ailing[:5])})" if ailing else ""
+        return f"the pool of addresses is empty and no daemon filled it in time{why}; nothing was given out"
+
+    def _failure(self, kind: Kind, message: str) -> Failure:
+        text = f"{kind.name}: {message}"
+        return Failure(kind, text, safe_to_repeat=True, wallet=self.pool.name, next_step="send the same call again")

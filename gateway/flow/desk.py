@@ -1,0 +1,93 @@
+"""The desk of a wallet with a ledger: which room answers a call that may change something.
+
+Rule: what was begun here is finished here.  A client that hangs up is not waited for, but its call goes on to the
+end: an intent that nobody closes would have to be called unknown.  And a client is answered by its deadline, also
+where the ledger's disk is not.
+
+    address, invoice_*            the ledger answers by itself
+    payment, signature, any sign  signed by the primary, bound to a key where there is one
+    broadcast                     the same bytes until the chain has spoken
+    label, freeze, any write      the primary, then its last value for the standbys
+    any other allocation          refused: nothing would keep its address from being given out twice
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from gateway.base.config import Client
+from gateway.base.effects import Effect
+from gateway.base.errors import METHOD_REFUSED, OUTCOME_UNKNOWN, RESULT_WITHHELD, Failure
+from gateway.base.jsonrpc import Answer
+from gateway.rules.methods import Granted
+
+Handler = Callable[[Client, Granted, float, str | None], Awaitable[Answer | Failure]]
+"""Client, call, deadline in loop time, idempotency key."""
+
+GRACE = 0.25
+"""Seconds past the deadline for a room to say by itself what it knows."""
+
+
+class Desk:
+    """The rooms of one wallet that write down.
+
+    Args:
+        by_role: handlers of the roles of the profile.
+        by_effect: handlers of effects whose methods have no role.
+    """
+
+    def __init__(
+        self, wallet: str, by_role: Mapping[str, Handler], by_effect: Mapping[Effect, Handler],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:  # fmt: skip
+        """Begin with nothing under way."""
+        self.wallet = wallet
+        self.by_role = by_role
+        self.by_effect = by_effect
+        self.loop = loop
+        self.under_way: set[asyncio.Task[Answer | Failure]] = set()
+
+    def __repr__(self) -> str:
+        """Status line."""
+        return f"<Desk {self.wallet} under_way={len(self.under_way)}>"
+
+    def handler(self, granted: Granted) -> Handler | None:
+        """Return who answers this call; None leaves it to the daemons."""
+        role = granted.method.role
+        if role and role in self.by_role:
+            return self.by_role[role]
+        if granted.effect is Effect.ALLOCATE:
+            return self._refuse
+        return self.by_effect.get(granted.effect)
+
+    async def answer(
+        self, handler: Handler, client: Client, granted: Granted, deadline: float, key: str | None
+    ) -> Answer | Failure:
+        """Let a handler answer; what it began goes on when the caller is cancelled."""
+        task = self.loop.create_task(self._handle(handler, client, granted, deadline, key))
+        self.under_way.add(task)
+        task.add_done_callback(self.under_way.discard)
+        done, _ = await asyncio.wait({task}, timeout=max(0.0, deadline - self.loop.time()) + GRACE)
+        return task.result() if done else self._late(granted, key)
+
+    async def _handle(
+        self, handler: Handler, client: Client, granted: Granted, deadline: float, key: str | None
+    ) -> Answer | Failure:
+        return await handler(client, granted, deadline, key)
+
+    def _late(self, granted: Granted, key: str | None) -> Failure:
+        """Return the error for a call whose room is not done: the ledger hangs, most likely."""
+        role = granted.method.role
+        if role == "address" or role.startswith("invoice"):
+            message = "result_withheld: the ledger did not write it down in time; the address, if any, is burnt"
+            return Failure(RESULT_WITHHELD, message, safe_to_repeat=True, wallet=self.wallet)
+        message = "outcome_unknown: it was not written down in time how the call ended"
+        is_safe = key is not None or granted.effect is not Effect.SIGN
+        step = "ask gateway.outcome with the key" if key is not None else "read the state back before sending it again"
+        return Failure(OUTCOME_UNKNOWN, message, safe_to_repeat=is_safe, wallet=self.wallet, next_step=step)
+
+    async def _refuse(self, _client: Client, granted: Granted, _deadline: float, _key: str | None) -> Failure:
+        message = (
+            f"method_refused: the ledger cannot answer {granted.method.name}, and whatever else gave out an address "
+            "could give it to two customers; createnewaddress is answered"
+        )
+        return Failure(METHOD_REFUSED, message, safe_to_repeat=False, wallet=self.wallet)

@@ -1,0 +1,168 @@
+"""`gateway.outcome`: what became of a key or of a transaction, for the client whose it is.
+
+Rule: the answer comes from the ledger alone, so it is the same whatever daemons say at this moment; it ends in what the
+client should do next, and a key that is not known here is said to be free.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import Connection
+
+from gateway.base.config import Client
+from gateway.base.errors import INVALID_PARAMS, READ_ONLY, Failure, Kind
+from gateway.base.jsonrpc import Answer
+from gateway.fleet.pool import Pool
+from gateway.ledger import broadcasts, payments
+from gateway.ledger.broadcasts import Publication
+from gateway.ledger.payments import KeyFacts
+from gateway.ledger.store import Ledger, LedgerError
+from gateway.rules.payment import (
+    ABANDONED,
+    CONFIRMED,
+    DEEP,
+    IN_PROGRESS,
+    NOBODY,
+    PUBLISHED,
+    SIGNED,
+    TOMBSTONE,
+    check_key,
+    coins,
+    hash_of,
+)
+
+USAGE = 'gateway.outcome takes {"key": "..."} or {"txid": "..."}, one of the two'
+
+NEXT = {
+    "unknown_here": "nothing of it is known here",
+    "in_progress": "ask again in a moment, or send the same call with the same key",
+    "signed": "broadcast it; the same call with the same key gives the same bytes",
+    "unknown": "wait: the same bytes are sent again until the chain has spoken; sending them again yourself is safe",
+    "accepted": "wait for confirmations; nothing else to do",
+    "published": "wait for confirmations; nothing else to do",
+    "confirmed": "nothing; it is final",
+    "conflict": "a coin of it is spent by something else, or its parent is missing; send the same bytes again later",
+    "never": "it can never be valid; send the same call with the same key again to have it signed anew",
+    "rejected": "the chain refused the bytes; what it said was the answer to the broadcast",
+    "abandoned": "it was given up by an operator and never signs again; take a new key for a new payment",
+    "tombstone": "it ended long ago; take a new key for a new payment",
+}
+"""What a client should do, by state."""
+
+
+class _Query(msgspec.Struct, forbid_unknown_fields=True):
+    """What is asked for."""
+
+    key: str | None = None
+    txid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the ledger has."""
+
+    key: KeyFacts | None
+    sent: Publication | None
+
+
+class Outcomes:
+    """Answers about the payments of one wallet.
+
+    Args:
+        secret: what keys are hashed with.
+    """
+
+    def __init__(self, pool: Pool, ledger: Ledger, secret: bytes) -> None:
+        """Know nothing; everything is in the ledger."""
+        self.pool = pool
+        self.ledger = ledger
+        self.secret = secret
+
+    async def handle(self, client: Client, params: bytes) -> Answer | Failure:
+        """Answer one call; `params` is raw JSON as the client wrote it."""
+        try:
+            query = _read(params)
+            if query.key is not None:
+                check_key(query.key)
+        except (ValueError, msgspec.MsgspecError) as error:
+            return self._failure(INVALID_PARAMS, f"{error}; {USAGE}")
+        try:
+            found = await self.ledger.run(self._look(client.name, query))
+        except LedgerError as error:
+            return self._failure(READ_ONLY, f"the ledger cannot be read ({error}); ask again later")
+        told = self._tell(found)
+        if found.key is None and found.sent is None and query.key is not None:
+            told["next_step"] = "no call with this key was kept here: nothing was signed with it, and it may be used"
+        return Answer(msgspec.json.encode(told), None)
+
+    def _look(self, client: str, query: _Query) -> Callable[[Connection], _Found]:
+        name = self.pool.name
+
+        def work(connection: Connection) -> _Found:
+            if query.key is not None:
+                key_hash = hash_of(self.secret, query.key)
+                key = payments.key_facts(connection, name, client, key_hash=key_hash)
+                txid = key.txid if key else None
+            else:
+                txid = (query.txid or "").lower()
+                key = payments.key_facts(connection, name, client, txid=txid)
+                if key is None and not payments.is_of_client(connection, name, client, txid):
+                    return _Found(None, None)
+            return _Found(key, broadcasts.find_publication(connection, name, txid) if txid else None)
+
+        return work
+
+    def _tell(self, found: _Found) -> dict[str, object]:
+        """Return the answer: state, transaction, confirmations, next step."""
+        key, sent = found.key, found.sent
+        state = _state(key, sent)
+        told: dict[str, object] = {"wallet": self.pool.name, "state": state}
+        txid = sent.txid if sent else key.txid if key else None
+        if txid:
+            told["txid"] = txid
+            told["confirmations"] = self._confirmations(state, sent)
+        if key is not None:
+            told |= {"method": key.method, "since": key.opened_at}
+            if key.spent:
+                told["amount"] = coins(key.spent)
+        if sent is not None:
+            told |= {"broadcasts": sent.tries, "first_broadcast": sent.first_at}
+        told["next_step"] = NEXT[state]
+        return told
+
+    def _confirmations(self, state: str, sent: Publication | None) -> int:
+        """Return how deep a transaction is; six stand for all that are deeper."""
+        if state == CONFIRMED:
+            return DEEP
+        height = max((one.height or 0 for one in self.pool.backends), default=0)
+        return 0 if sent is None or not sent.height else max(0, height - sent.height + 1)
+
+    def _failure(self, kind: Kind, message: str) -> Failure:
+        return Failure(kind, f"{kind.name}: {message}", safe_to_repeat=True, wallet=self.pool.name)
+
+
+def _state(key: KeyFacts | None, sent: Publication | None) -> str:
+    """Return the one word: what the chain said counts before what was only signed."""
+    if key is not None:
+        if key.state == IN_PROGRESS:
+            return "never" if key.epoch == NOBODY else IN_PROGRESS
+        if key.state in (ABANDONED, TOMBSTONE, CONFIRMED):
+            return key.state
+        if sent is None:
+            return PUBLISHED if key.state == PUBLISHED else SIGNED
+    return sent.state if sent is not None else "unknown_here"
+
+
+def _read(params: bytes) -> _Query:
+    """Read the question.  Raises ValueError or MsgspecError."""
+    if params.lstrip()[:1] == b"[":
+        given = msgspec.json.decode(params, type=list[str])
+        if len(given) != 1:
+            raise ValueError(f"{len(given)} arguments")
+        is_txid = len(given[0]) == 64 and set(given[0].lower()) <= set("0123456789abcdef")
+        return _Query(txid=given[0]) if is_txid else _Query(key=given[0])
+    query = msgspec.json.decode(params or b"{}", type=_Query)
+    if (query.key is None) == (query.txid is None):
+        raise ValueError("neither or both are given")
+    return query

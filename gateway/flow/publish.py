@@ -1,0 +1,339 @@
+"""Broadcasts: the same bytes until the chain has spoken.
+
+Rule: bytes are written down before the first of them leaves, and from then on somebody sends them again until the
+chain has taken or refused them: this room until the client's deadline, the settler after it.  To send the same bytes
+twice cannot pay twice, so "already known" is success; only what was proved not to have left is taken back.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+import msgspec
+from sqlalchemy import Connection
+
+from gateway.base.config import Client
+from gateway.base.errors import INVALID_PARAMS, METHOD_REFUSED, OUTCOME_UNKNOWN, Executed, Failure, Kind
+from gateway.base.events import Event
+from gateway.base.jsonrpc import Answer
+from gateway.fleet.pool import Pool
+from gateway.flow.carry import Carried, Carry
+from gateway.ledger import broadcasts, epochs, intents, payments
+from gateway.ledger.broadcasts import Publication
+from gateway.ledger.marks import Change
+from gateway.ledger.store import Ledger, LedgerError
+from gateway.rules.arguments import arguments
+from gateway.rules.methods import Granted
+from gateway.rules.payment import CONFIRMED, Said, read_broadcast
+from gateway.rules.transaction import Transaction, bytes_of, parse
+from gateway.upstream.questions import NotAnsweredError, Questions
+
+GARBAGE = "The transaction could not be decoded."
+"""How a daemon's server says that bytes are none."""
+
+LOOK_UP = 1.0
+"""Seconds that a question about the coins may delay a broadcast, and so may freezing them."""
+
+FIRST_SHARE = 0.4
+"""Share of the time until the deadline after which a silent daemon is not waited for any longer, if there is another
+one to ask: the server behind it may be silent for half a minute, and the other's is not."""
+
+LAST_MOMENT = 0.05
+"""Seconds before the deadline in which nothing new is begun."""
+
+SPEAKS = {Said.ACCEPTED: "accepted", Said.KNOWN: "accepted", Said.CONFLICT: "conflict", Said.REJECTED: "rejected"}
+"""States that answers lead to."""
+
+
+@dataclass(slots=True)
+class _Sending:
+    """One broadcast under way."""
+
+    client: Client
+    tx: Transaction
+    before: Publication | None = None
+    intent: int | None = None
+    is_written: bool = False
+    """Whether the ledger has it."""
+    was_sent: bool = False
+    was_unknown: bool = False
+    """Some attempt may have brought it out."""
+    said: Said = Said.UNKNOWN
+    answer: Answer | None = None
+    failure: Failure | None = None
+    backend: str = ""
+    request: str = ""
+    asked: set[str] = field(default_factory=set)
+
+
+class Publisher:
+    """The broadcasts of one wallet.
+
+    Args:
+        clock: seconds since 1970.
+        on_marked, on_sent: as for Payments.
+    """
+
+    def __init__(
+        self, pool: Pool, questions: Questions, ledger: Ledger, carry: Carry,
+        clock: Callable[[], float], loop: asyncio.AbstractEventLoop,
+        on_marked: Callable[[str, Change], None], on_sent: Callable[[], None],
+    ) -> None:  # fmt: skip
+        """Begin with nothing under way."""
+        self.on_marked = on_marked
+        self.on_sent = on_sent
+        self.pool = pool
+        self.questions = questions
+        self.ledger = ledger
+        self.carry = carry
+        self.clock = clock
+        self.loop = loop
+        self.under_way: Counter[str] = Counter()
+        """Transactions that calls are sending, and how many."""
+
+    def is_sending(self, txid: str) -> bool:
+        """Whether a call is sending these bytes; nobody else sends them meanwhile."""
+        return self.under_way[txid] > 0
+
+    async def handle(self, client: Client, granted: Granted, deadline: float, _key: str | None) -> Answer | Failure:
+        """Answer a broadcast by its deadline (loop time); the bytes are their own key."""
+        try:
+            named = arguments(granted.method, granted.params)
+        except ValueError as error:
+            return self._failure(INVALID_PARAMS, str(error))
+        if "tx" not in named:
+            return self._failure(INVALID_PARAMS, f"{granted.method.name} takes tx, the signed transaction")
+        try:
+            tx = parse(bytes_of(msgspec.json.decode(named["tx"])) or "")
+        except ValueError:
+            return self._garbage()
+        if not tx.is_signed:
+            return self._garbage()
+        sending = _Sending(client, tx)
+        self.under_way[tx.txid] += 1
+        try:
+            refusal = await self._write(sending, deadline)
+            if refusal is not None:
+                return refusal
+            await self._send(sending, replace(granted, params=msgspec.json.encode([tx.hex])), deadline)
+            return await self._settle(sending)
+        finally:
+            self.under_way[tx.txid] -= 1
+            if not self.under_way[tx.txid]:
+                del self.under_way[tx.txid]
+
+    # -- before the first byte ----------------------------------------------------------------------------
+
+    async def _write(self, sending: _Sending, deadline: float) -> Answer | Failure | None:
+        """Write down what is about to be sent, hold its coins and freeze them; an answer where it is not to be sent.
+
+        Without the ledger it is sent all the same.
+        """
+        name, tx = self.pool.name, sending.tx
+
+        def look(connection: Connection) -> tuple[bool, bool, Publication | None, list[str]]:
+            return (
+                payments.was_given_up(connection, name, tx.txid),
+                payments.was_signed_here(connection, name, tx.txid),
+                broadcasts.find_publication(connection, name, tx.txid),
+                payments.coins_of(connection, name, tx.txid),
+            )
+
+        try:
+            is_given_up, is_own, sending.before, held = await self.ledger.run(look)
+            if is_given_up:
+                message = "these bytes belong to a key that was given up; their coins may be another payment's by now"
+                return self._failure(METHOD_REFUSED, message)
+            if sending.before is not None and sending.before.state == CONFIRMED:
+                return self._success(tx)
+            coins, owned = await self._coins(tx, held, deadline)
+            changes = await self.ledger.run(lambda c: self._note(c, sending, coins, spends_own=is_own or owned))
+        except LedgerError:
+            return None
+        sending.is_written = True
+        primary = self.pool.primary
+        frozen = [change.mark.key for change in changes]
+        left = await self.questions.freeze(primary, frozen, min(deadline, self.loop.time() + LOOK_UP))
+        self._tell(changes, primary.name, left)
+        self.on_sent()
+        return None
+
+    def _tell(self, changes: list[Change], backend: str = "", left: Collection[str] = ()) -> None:
+        """Tell of freezes, and that a backend has all but some of them."""
+        for change in changes:
+            self.on_marked("" if change.mark.key in left else backend, change)
+
+    async def _coins(self, tx: Transaction, held: list[str], deadline: float) -> tuple[dict[str, int], bool]:
+        """Return the coins to hold, and whether some of them are known to be the wallet's."""
+        if held:
+            return {}, True
+        try:
+            unspent = await self.questions.unspent(self.pool.primary, min(deadline, self.loop.time() + LOOK_UP))
+        except NotAnsweredError:
+            # to hold the coins of others costs nothing
+            return dict.fromkeys(tx.inputs, 0), False
+        own = {one: unspent[one].value for one in tx.inputs if one in unspent}
+        return own, bool(own)
+
+    def _note(
+        self, connection: Connection, sending: _Sending, coins: dict[str, int], *, spends_own: bool
+    ) -> list[Change]:
+        name, tx, at, client = self.pool.name, sending.tx, self.clock(), sending.client.name
+        sending.before = broadcasts.publish(connection, name, tx.txid, tx.hex, client, at, spends_own=spends_own)
+        payments.hold(connection, name, tx.txid, coins, at)
+        changes = payments.freeze(connection, name, coins, at)
+        standing = epochs.current(connection, name)
+        epoch = standing.epoch if standing else self.pool.epoch
+        sending.intent = intents.open_(connection, name, epoch, client, "broadcast", at)
+        broadcasts.name_intent(connection, sending.intent, tx.txid)
+        return changes
+
+    # -- out ----------------------------------------------------------------------------------------------
+
+    async def _send(self, sending: _Sending, granted: Granted, deadline: float) -> None:
+        """Send the bytes, to one daemon after the other while nobody knows, until one has an answer."""
+        now = self.loop.time()
+        has_others = len(self.pool.serving) > 1
+        first = now + FIRST_SHARE * (deadline - now) if has_others else deadline
+        carried = await self.carry(sending.client.name, granted, first)
+        await self._hear(sending, carried, deadline)
+        if not sending.was_sent and has_others and self._has_time(deadline):
+            # no daemon was free in the first part of the time; nothing keeps it from waiting for the rest
+            await self._hear(sending, await self.carry(sending.client.name, granted, deadline), deadline)
+        while sending.was_sent and sending.said is Said.UNKNOWN and self._has_time(deadline):
+            other = next((one for one in self.pool.serving if one.name not in sending.asked), None)
+            if other is None:
+                break
+            result = await self.questions.broadcast(other, sending.tx.hex, deadline)
+            await self._hear(sending, Carried(result, self.pool.epoch, other.name, ""), deadline)
+            self.pool.wrote(changes_addresses=False)
+
+    def _has_time(self, deadline: float) -> bool:
+        return self.loop.time() + LAST_MOMENT < deadline
+
+    async def _hear(self, sending: _Sending, carried: Carried, deadline: float) -> None:
+        """Take in what one attempt came to."""
+        result = carried.result
+        if carried.backend:
+            sending.asked.add(carried.backend)
+            sending.backend, sending.request = carried.backend, carried.request or sending.request
+        if isinstance(result, Failure):
+            sending.failure = result
+            is_out = result.kind.executed is not Executed.NO
+            sending.was_sent |= is_out
+            sending.was_unknown |= is_out
+            return
+        sending.was_sent = True
+        answer = None if result.result is None else msgspec.json.decode(result.result)
+        error = None if result.error is None else msgspec.json.decode(result.error)
+        said = read_broadcast(answer, error, sending.tx.txid)
+        if said is Said.CONFLICT and await self._has_it(carried.backend, sending.tx.txid, deadline):
+            # its coins are spent by itself, in a block
+            said = Said.KNOWN
+        if said is Said.UNKNOWN:
+            sending.was_unknown = True
+            return
+        if said is Said.REJECTED and sending.was_unknown:
+            # one server's policy; another may have it
+            return
+        sending.said, sending.answer = said, result
+
+    async def _has_it(self, name: str, txid: str, deadline: float) -> bool:
+        backend = self.pool.by_name.get(name)
+        if backend is None:
+            return False
+        try:
+            return txid in await self.questions.history(backend, min(deadline, self.loop.time() + LOOK_UP))
+        except NotAnsweredError:
+            return False
+
+    # -- what came of it ----------------------------------------------------------------------------------
+
+    async def _settle(self, sending: _Sending) -> Answer | Failure:
+        """Write down what was heard, and answer."""
+        was_taken = sending.before is not None and sending.before.state == "accepted"
+        if not sending.was_sent and not sending.was_unknown:
+            return await self._take_back(sending)
+        if sending.is_written:
+            # where that fails it stays unknown, and the settler finds out; what the daemon said is told
+            with suppress(LedgerError):
+                self._tell(await self.ledger.run(lambda c: self._note_end(c, sending)))
+        if sending.said is Said.UNKNOWN:
+            return self._success(sending.tx) if was_taken else self._tell_unknown(sending)
+        if sending.said is Said.KNOWN or (was_taken and sending.said is Said.REJECTED):
+            return self._success(sending.tx)
+        assert sending.answer is not None  # noqa: S101 - every other word came with one
+        return sending.answer
+
+    def _note_end(self, connection: Connection, sending: _Sending) -> list[Change]:
+        name, txid, at = self.pool.name, sending.tx.txid, self.clock()
+        state = SPEAKS.get(sending.said, broadcasts.UNKNOWN)
+        if sending.said is not Said.UNKNOWN:
+            broadcasts.spoke(connection, name, txid, state, at)
+        is_over = sending.said is Said.REJECTED
+        changes = payments.release_unkeyed(connection, name, txid, at) if is_over else []
+        if sending.intent is not None:
+            standing = epochs.current(connection, name)
+            # the bytes are anybody's to send, so no epoch is too old for their answer
+            epoch = standing.epoch if standing else 0
+            ended = intents.UNKNOWN if sending.said is Said.UNKNOWN else intents.ANSWERED
+            where = (sending.backend, sending.request)
+            intents.close(connection, sending.intent, ended, epoch, at, *where, note=state, txid=txid)
+        return changes
+
+    async def _take_back(self, sending: _Sending) -> Answer | Failure:
+        """Forget bytes that provably never left, before the client is told so."""
+        failure = sending.failure
+        assert failure is not None  # noqa: S101 - nothing was sent, and that was told in a failure
+        if not sending.is_written:
+            return failure
+        if self.under_way[sending.tx.txid] > 1:
+            # another call is sending the same
+            return self._tell_unknown(sending)
+        name, txid, at = self.pool.name, sending.tx.txid, self.clock()
+
+        def work(connection: Connection) -> list[Change]:
+            broadcasts.unpublish(connection, name, txid, sending.before)
+            is_over = sending.before is None or sending.before.state == broadcasts.REJECTED
+            changes = payments.release_unkeyed(connection, name, txid, at) if is_over else []
+            if sending.intent is not None:
+                intents.close(connection, sending.intent, intents.NOT_EXECUTED, 0, at, "", "", failure.message, txid)
+            return changes
+
+        try:
+            self._tell(await self.ledger.run(work))
+        except LedgerError:
+            return self._tell_unknown(sending)
+        if sending.before is not None and sending.before.state == broadcasts.UNKNOWN:
+            return self._tell_unknown(sending)
+        if sending.before is not None and sending.before.state == "accepted":
+            return self._success(sending.tx)
+        return failure
+
+    def _tell_unknown(self, sending: _Sending) -> Failure:
+        fields: dict[str, object] = {"client": sending.client.name, "request": sending.request}
+        self.pool.emit(Event("broadcast.unknown", self.pool.name, sending.backend, fields, "warning"))
+        why = "the chain has not been heard of these bytes; they are sent again in the background until it has"
+        step = f'ask gateway.outcome with {{"txid": "{sending.tx.txid}"}}, or send the same bytes again'
+        if not sending.is_written:
+            why = "nobody knows whether these bytes went out, and the ledger is away"
+            step = "send the same bytes again; they cannot pay twice"
+        return Failure(
+            OUTCOME_UNKNOWN, f"outcome_unknown: {why}", safe_to_repeat=True, wallet=self.pool.name,
+            backend=sending.backend, request=sending.request, next_step=step,
+        )  # fmt: skip
+
+    def _success(self, tx: Transaction) -> Answer:
+        found: object = [True, tx.txid] if self.questions.tells_pairs else tx.txid
+        return Answer(msgspec.json.encode(found), None)
+
+    def _garbage(self) -> Answer:
+        """Refuse what is no signed transaction, as a daemon would; nothing is sent."""
+        if self.questions.tells_pairs:
+            return Answer(msgspec.json.encode([False, f"error: {GARBAGE}"]), None)
+        return Answer(None, msgspec.json.encode({"code": 1, "message": GARBAGE}))
+
+    def _failure(self, kind: Kind, message: str) -> Failure:
+        return Failure(kind, f"{kind.name}: {message}", safe_to_repeat=False, wallet=self.pool.name)

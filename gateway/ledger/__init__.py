@@ -1,0 +1,22 @@
+"""The ledger: what must be true tomorrow, written down before anybody hears of it.
+
+    schema      the tables
+    store       one transaction after another on SQLite, durable before it returns; errors as one kind
+    addresses   the pool, what was handed out, first contact
+    epochs      who is primary, since when, and the fence against answers of an older one
+    intents     money calls, written down before their first byte
+    invoices    what addrequest answered, and what was paid
+    payments    keys, held inputs, published bytes, what was spent
+    marks       labels and freezes, as their last value
+    orders      what an operator asked the running gateway to do
+    outcomes    what became of payments, for whoever asks
+    events      what happened, bounded
+    opening     opens a ledger whole and up to date, or says why not (lasting: where it lies; key_file: its key)
+    migrations  the way from any earlier version to this one
+    retention   what is thrown out, and when
+    check       looks a ledger through
+    export      writes it out
+
+Rule: everything but the store is plain functions of an open connection and of the time, so that tests, the
+simulation in virtual time and another engine run the very same statements.
+"""

@@ -1,0 +1,88 @@
+"""The addresses of a wallet: what was given out, and the pool of those that will be.
+
+Rule: an address leaves the pool in the transaction that says to whom; the list has no gap, so that it can be laid
+beside the list of any daemon.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from gateway.ledger.schema import addresses
+
+FOREIGN, POOL, HANDED, BURNT = "foreign", "pool", "handed", "burnt"
+
+
+def bare(address: str) -> str:
+    """Return an address without the prefix of its network, which some answers have and others have not."""
+    return address.rpartition(":")[2]
+
+
+def listed(connection: Connection, wallet: str, start: int = 0) -> list[str]:
+    """Return every address from a place on, in the order of derivation."""
+    found = select(addresses.c.address).where(addresses.c.wallet == wallet, addresses.c.place >= start)
+    return list(connection.scalars(found.order_by(addresses.c.place)))
+
+
+def count(connection: Connection, wallet: str) -> int:
+    """Return how many addresses are known."""
+    return connection.scalar(select(func.count()).where(addresses.c.wallet == wallet)) or 0
+
+
+def handed_places(connection: Connection, wallet: str) -> int:
+    """Return how many addresses a daemon must list to see every one that was given out: the last place plus one."""
+    last = select(func.max(addresses.c.place)).where(addresses.c.wallet == wallet, addresses.c.state != POOL)
+    found = connection.scalar(last)
+    return 0 if found is None else found + 1
+
+
+def in_pool(connection: Connection, wallet: str) -> int:
+    """Return how many addresses wait to be handed out."""
+    waiting = select(func.count()).where(addresses.c.wallet == wallet, addresses.c.state == POOL)
+    return connection.scalar(waiting) or 0
+
+
+def pooled(connection: Connection, wallet: str) -> set[str]:
+    """Return the addresses that wait to be handed out."""
+    waiting = select(addresses.c.address).where(addresses.c.wallet == wallet, addresses.c.state == POOL)
+    return set(connection.scalars(waiting))
+
+
+def add(connection: Connection, wallet: str, found: Sequence[str], state: str, epoch: int, at: float) -> None:
+    """Append addresses behind the last place; raises IntegrityError for one that is known already."""
+    start = count(connection, wallet)
+    rows = [
+        {"wallet": wallet, "place": start + n, "address": bare(one), "state": state, "epoch": epoch, "at": at}
+        for n, one in enumerate(found)
+    ]
+    if rows:
+        connection.execute(insert(addresses), rows)
+
+
+def take(connection: Connection, wallet: str, client: str, method: str, epoch: int, at: float) -> str | None:
+    """Hand out the next address of the pool; None when it is dry."""
+    waiting = select(addresses.c.place, addresses.c.address).where(
+        addresses.c.wallet == wallet, addresses.c.state == POOL
+    )
+    row = connection.execute(waiting.order_by(addresses.c.place).limit(1)).one_or_none()
+    if row is None:
+        return None
+    done = connection.execute(
+        update(addresses)
+        .where(addresses.c.wallet == wallet, addresses.c.place == row.place, addresses.c.state == POOL)
+        .values(state=HANDED, client=client, method=method, epoch=epoch, at=at)
+    )
+    assert done.rowcount == 1, "an address was taken twice in one transaction"  # noqa: S101 - the last line of defence
+    return str(row.address)
+
+
+def burn(connection: Connection, wallet: str, used: Iterable[str], at: float) -> int:
+    """Let nobody have addresses of the pool that are in use by somebody else; return how many there were."""
+    burnt = 0
+    for one in used:
+        burnt += connection.execute(
+            update(addresses)
+            .where(addresses.c.wallet == wallet, addresses.c.address == bare(one), addresses.c.state == POOL)
+            .values(state=BURNT, at=at)
+        ).rowcount
+    return burnt

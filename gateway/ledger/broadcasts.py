@@ -1,0 +1,223 @@
+"""Broadcasts: what was sent, what the chain said of it, and what it has not settled yet.
+
+Rule: bytes are unknown from before their first one until the chain has spoken; what it has taken is not unknown again
+because a daemon is silent, and six blocks are the last word.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, delete, insert, or_, select, update
+
+from gateway.ledger import payments
+from gateway.ledger.intents import RESOLVED
+from gateway.ledger.intents import UNKNOWN as INTENT_UNKNOWN
+from gateway.ledger.marks import Change
+from gateway.ledger.schema import holds, intents, publications
+from gateway.rules.payment import CONFIRMED, PUBLISHED
+
+UNKNOWN, ACCEPTED, REJECTED, CONFLICT = "unknown", "accepted", "rejected", "conflict"
+"""States of a publication; CONFIRMED is the fifth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A broadcast."""
+
+    txid: str
+    hex: str
+    state: str
+    spends_own: bool
+    tries: int
+    first_at: float
+    last_at: float
+    answer: str
+    client: str
+    height: int
+
+
+def _read(row: Row[Any]) -> Publication:
+    columns = ("txid", "hex", "state", "spends_own", "tries", "first_at", "last_at", "answer", "client", "height")
+    found = {name: getattr(row, name) for name in columns}
+    return Publication(**(found | {"spends_own": bool(found["spends_own"])}))
+
+
+def find_publication(connection: Connection, wallet: str, txid: str) -> Publication | None:
+    """Return a broadcast, None when there was none."""
+    mine = (publications.c.wallet == wallet, publications.c.txid == txid)
+    row = connection.execute(select(publications).where(*mine)).one_or_none()
+    return None if row is None else _read(row)
+
+
+def publish(
+    connection: Connection, wallet: str, txid: str, text: str, client: str, at: float, *, spends_own: bool
+) -> Publication | None:
+    """Note that bytes are about to be sent; return how they stood before, None when they are new.
+
+    What the chain has taken stays accepted; anything else becomes unknown again.
+    """
+    before = find_publication(connection, wallet, txid)
+    mine = (publications.c.wallet == wallet, publications.c.txid == txid)
+    if before is None:
+        values = {
+            "wallet": wallet, "txid": txid, "hex": text, "state": UNKNOWN, "client": client,
+            "spends_own": int(spends_own), "first_at": at, "last_at": at, "tries": 1,
+        }  # fmt: skip
+        connection.execute(insert(publications).values(values))
+        return None
+    changes: dict[str, object] = {"tries": before.tries + 1, "last_at": at, "hex": text}
+    if spends_own:
+        changes["spends_own"] = 1
+    if before.state in (REJECTED, CONFLICT):
+        changes |= {"state": UNKNOWN, "answer": ""}
+    connection.execute(update(publications).where(*mine).values(changes))
+    return before
+
+
+def unpublish(connection: Connection, wallet: str, txid: str, before: Publication | None) -> None:
+    """Undo `publish`: nothing was sent."""
+    mine = (publications.c.wallet == wallet, publications.c.txid == txid, publications.c.state == UNKNOWN)
+    if before is None:
+        connection.execute(delete(publications).where(*mine))
+    else:
+        connection.execute(update(publications).where(*mine).values(state=before.state, answer=before.answer))
+
+
+def spoke(
+    connection: Connection, wallet: str, txid: str, state: str, at: float, answer: str = "", height: int = 0
+) -> bool:
+    """Note what was heard of a broadcast; False when that is nothing new.
+
+    A transaction that is six blocks deep stays so, and one that was accepted is not unknown because a daemon is
+    silent.
+    """
+    mine = (publications.c.wallet == wallet, publications.c.txid == txid)
+    before = connection.execute(select(publications.c.state, publications.c.height).where(*mine)).one_or_none()
+    if before is None or before.state == CONFIRMED:
+        return False
+    if before.state == ACCEPTED and state in (UNKNOWN, REJECTED):
+        return False
+    if (before.state, before.height) == (state, height) and state == ACCEPTED:
+        return False
+    connection.execute(update(publications).where(*mine).values(state=state, last_at=at, answer=answer, height=height))
+    if state in (ACCEPTED, CONFIRMED):
+        payments.raise_key(connection, wallet, txid, PUBLISHED if state == ACCEPTED else CONFIRMED, at)
+    if state != UNKNOWN:
+        ended = (intents.c.wallet == wallet, intents.c.txid == txid, intents.c.state == INTENT_UNKNOWN)
+        connection.execute(update(intents).where(*ended).values(state=RESOLVED, note=f"the chain has spoken: {state}"))
+    return True
+
+
+def confirm(connection: Connection, wallet: str, txid: str, at: float) -> list[Change]:
+    """Note that a transaction is six blocks deep: its coins need no hold any more."""
+    spoke(connection, wallet, txid, CONFIRMED, at)
+    payments.raise_key(connection, wallet, txid, CONFIRMED, at)
+    return payments.release(connection, wallet, txid, at)
+
+
+def seen(
+    connection: Connection, wallet: str, txid: str, height: int, over: Collection[str], at: float, *, spends_own: bool
+) -> list[Change]:
+    """Note that a transaction is in a history.
+
+    Args:
+        height: of its block, 0 while it has none.
+        over: coins that every daemon knows to be spent by it; they need no freeze.
+        spends_own: it spends coins of the wallet, which was perhaps not known before.
+    """
+    spoke(connection, wallet, txid, ACCEPTED, at, height=height)
+    payments.raise_key(connection, wallet, txid, PUBLISHED, at)
+    if spends_own:
+        mine = (publications.c.wallet == wallet, publications.c.txid == txid)
+        connection.execute(update(publications).where(*mine).values(spends_own=1))
+    return payments.lift(connection, wallet, over, at)
+
+
+def lose(connection: Connection, wallet: str, txid: str, at: float) -> list[Change]:
+    """Note that the chain lost a transaction that it had accepted: it is sent again."""
+    mine = (publications.c.wallet == wallet, publications.c.txid == txid, publications.c.state == ACCEPTED)
+    connection.execute(update(publications).where(*mine).values(state=UNKNOWN, last_at=at, height=0))
+    return []
+
+
+def never(connection: Connection, wallet: str, txid: str, by: str, at: float) -> list[Change]:
+    """Note that a transaction can never be valid: its coins are free, and its key may be signed anew."""
+    changes = payments.release(connection, wallet, txid, at)
+    mine = (publications.c.wallet == wallet, publications.c.txid == txid)
+    note = f"six blocks deep, another transaction spends its coins: {by}"
+    connection.execute(update(publications).where(*mine).values(state=CONFLICT, answer=note, last_at=at))
+    payments.free_for_good(connection, wallet, txid, at)
+    ended = (intents.c.wallet == wallet, intents.c.txid == txid, intents.c.state == INTENT_UNKNOWN)
+    connection.execute(update(intents).where(*ended).values(state=RESOLVED, note=note))
+    return changes
+
+
+def required(connection: Connection, wallet: str) -> list[str]:
+    """Return the transactions that whoever signs must have in his history."""
+    own = (publications.c.wallet == wallet, publications.c.spends_own == 1)
+    found = list(connection.scalars(select(publications.c.txid).where(*own, publications.c.state == ACCEPTED)))
+    last = select(publications.c.txid).where(*own, publications.c.state.in_((ACCEPTED, CONFIRMED)))
+    newest = connection.scalar(last.order_by(publications.c.first_at.desc(), publications.c.txid).limit(1))
+    return found if newest is None or newest in found else [*found, newest]
+
+
+# -- what has to be followed ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A transaction that holds coins, or was broadcast and is not settled."""
+
+    txid: str
+    state: str
+    """Of its publication, "" without one."""
+    coins: dict[str, int]
+    since: float
+    publication: Publication | None
+    is_frozen: bool
+    """Some freeze of ours on its coins lasts."""
+
+
+def followed(connection: Connection, wallet: str) -> list[Followed]:
+    """Return what the chain has not settled yet, the oldest first."""
+    unsettled = or_(
+        publications.c.state == UNKNOWN,
+        and_(publications.c.state == ACCEPTED, publications.c.spends_own == 1),
+        publications.c.txid.in_(select(holds.c.txid).where(holds.c.wallet == wallet)),
+    )
+    rows = connection.execute(select(publications).where(publications.c.wallet == wallet, unsettled))
+    broadcasts = {str(row.txid): _read(row) for row in rows}
+    coins: dict[str, dict[str, int]] = {}
+    since: dict[str, float] = {}
+    for row in connection.execute(select(holds).where(holds.c.wallet == wallet).order_by(holds.c.since)):
+        coins.setdefault(row.txid, {})[row.outpoint] = row.value
+        since.setdefault(row.txid, row.since)
+    lasting = payments.freezes(connection, wallet, [one for some in coins.values() for one in some])
+    found = []
+    for txid in {**coins, **broadcasts}:
+        sent, mine = broadcasts.get(txid), coins.get(txid, {})
+        began = since.get(txid, sent.first_at if sent else 0.0)
+        is_frozen = any(lasting.get(one) for one in mine)
+        found.append(Followed(txid, sent.state if sent else "", mine, began, sent, is_frozen))
+    return sorted(found, key=lambda one: (one.since, one.txid))
+
+
+def name_intent(connection: Connection, intent: int, txid: str) -> None:
+    """Write the transaction to the intent of its broadcast, for whoever finds it open."""
+    connection.execute(update(intents).where(intents.c.id == intent).values(txid=txid))
+
+
+def resolve_left(connection: Connection, wallet: str, methods: Sequence[str]) -> int:
+    """Close intents of unknown outcome that are known after all; return how many.
+
+    Args:
+        methods: those that only sign: a signature that nobody was told changes nothing.
+    """
+    left = (intents.c.wallet == wallet, intents.c.state == INTENT_UNKNOWN)
+    note = "nobody was told a signature, and to sign changes nothing"
+    signing = update(intents).where(*left, intents.c.method.in_(methods)).values(state=RESOLVED, note=note)
+    spoken = select(publications.c.txid).where(publications.c.wallet == wallet, publications.c.state != UNKNOWN)
+    sending = update(intents).where(*left, intents.c.txid.in_(spoken))
+    sending = sending.values(state=RESOLVED, note="the chain has spoken")
+    return connection.execute(signing).rowcount + connection.execute(sending).rowcount

@@ -1,0 +1,238 @@
+"""One wallet's rooms that stand on the ledger, put together.
+
+Rule: a wallet with a ledger begins a new epoch with each start of a gateway, in the very transaction that reads what
+the ledger has; what an earlier process left open is called unknown from then on.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.base.config import Ledger as LedgerSettings
+from gateway.base.config import Wallet
+from gateway.base.effects import Effect
+from gateway.base.events import Event
+from gateway.fleet.pool import Pool
+from gateway.flow.allocate import Allocator
+from gateway.flow.carry import carrier
+from gateway.flow.desk import Desk
+from gateway.flow.invoices import Invoices
+from gateway.flow.marks import Writes
+from gateway.flow.pay import Payments
+from gateway.flow.runner import Runner
+from gateway.ledger import epochs, intents
+from gateway.ledger.epochs import UNADOPTED
+from gateway.ledger.opening import open_ledger
+from gateway.ledger.store import InlineLedger, LedgerError
+from gateway.profiles import Profile
+from gateway.supervision.clerk import Verb
+from gateway.supervision.election import CannotPromoteError, Election
+from gateway.supervision.keeper import Keeper
+from gateway.supervision.mirror import Mirror
+from gateway.supervision.receipts import Receipts
+from gateway.supervision.reconcile import Reconciler
+from gateway.supervision.reinit import Reinit
+from gateway.supervision.settle import Settler
+from gateway.upstream.questions import Questions
+
+Clock = Callable[[], float]
+
+LAST_WORDS = 1.0
+"""Seconds in which calls under way may still be written down while the gateway stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """The ledger of a gateway and what goes with it.
+
+    Args:
+        secret: the key that parameters are compared by.
+        clock: seconds since 1970.
+    """
+
+    ledger: InlineLedger
+    secret: bytes = field(repr=False)
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """The rooms of one wallet."""
+
+    mirror: Mirror
+    questions: Questions
+    allocator: Allocator
+    election: Election
+    reconciler: Reconciler
+    reinit: Reinit
+    receipts: Receipts
+    settler: Settler
+    desk: Desk
+
+
+@dataclass(slots=True)
+class Money:
+    """The money of one wallet."""
+
+    pool: Pool
+    book: Book
+    keeper: Keeper
+    known: list[str]
+    """What the ledger listed at the start."""
+    files: dict[str, str | None] = field(default_factory=dict)
+    """The wallet file of each backend that lies on this machine."""
+    rooms: Rooms = field(init=False)
+    """Set by `furnish`."""
+    _tasks: list["asyncio.Task[None]"] = field(default_factory=list)
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin the background work."""
+        rooms = self.rooms
+        works: list[tuple[str, Coroutine[Any, Any, None]]] = [
+            ("election", rooms.election.run()),
+            ("keeper", self.keeper.watch()),
+            ("reconciler", rooms.reconciler.run()),
+            ("receipts", rooms.receipts.run()),
+            ("settler", rooms.settler.run()),
+        ]
+        self._tasks = [loop.create_task(work, name=f"{name}-{self.pool.name}") for name, work in works]
+
+    async def stop(self) -> None:
+        """End the background work; what clients began is given a moment to be written down."""
+        await self.rooms.reinit.stop()
+        await self.rooms.reconciler.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        begun = self.rooms.desk.under_way
+        if begun:
+            await asyncio.wait(begun, timeout=LAST_WORDS)
+            for late in list(begun):
+                late.cancel()
+            await asyncio.gather(*begun, return_exceptions=True)
+
+    def update(self, wallet: Wallet, profile: Profile) -> None:
+        """Take new settings."""
+        self.keeper.size = wallet.address_pool
+        self.keeper.profile = self.rooms.questions.profile = self.rooms.receipts.profile = profile
+        self.rooms.reconciler.update(profile)
+        self.files.clear()
+        self.files.update({one.name: one.wallet_file for one in wallet.backends})
+
+    def replace_primary(self, primary: str) -> None:
+        """Begin a new epoch because a reload took the primary away.
+
+        Where the ledger cannot write it, the old epoch stays and nothing of it is lost: what the new primary answers
+        counts in it, and the old one gets nothing any more.
+        """
+        name, epoch, at = self.pool.name, self.pool.epoch, self.book.clock()
+        try:
+            new = self.book.ledger.transact(lambda c: epochs.promote(c, name, primary, epoch, at))
+        except LedgerError as error:
+            self.pool.emit(Event("primary.cannot_be_promoted", name, primary, {"reason": str(error)}, "error"))
+            return
+        self.pool.epoch = new or epoch
+
+    def verbs(self) -> Mapping[str, Verb]:
+        """Return what an operator may order for this wallet."""
+        return {"promote": self.rooms.election.order, "adopt": self._adopt, "reinit": self.rooms.reinit.run}
+
+    async def _adopt(self, _argument: str) -> str:
+        """Take over a wallet that was used before."""
+        primary = self.pool.primary
+        if not primary.phase.is_serving:
+            raise CannotPromoteError(f"{primary.name} is not in service ({primary.ailment}); nothing was adopted")
+        return await self.keeper.adopt(await self.rooms.mirror.list_as_written(primary))
+
+    def status(self) -> dict[str, object]:
+        """Return what an operator asks about the ledger of a wallet; no address, no key."""
+        return {
+            "state": self.keeper.state,
+            "epoch": self.pool.epoch,
+            "addresses": self.keeper.known,
+            "pool": self.keeper.free,
+            "pool_size": self.keeper.size,
+            "error": self.book.ledger.last_error,
+        }
+
+    def gauges(self) -> Iterator[tuple[str, dict[str, str], float]]:
+        """Yield what metrics want to know: name, labels, value."""
+        wallet = {"wallet": self.pool.name}
+        yield "epoch", wallet, float(self.pool.epoch)
+        yield "pool_addresses", wallet, float(self.keeper.free)
+        yield "ledger_addresses", wallet, float(self.keeper.known)
+        yield "ledger_failing", wallet, float(bool(self.book.ledger.last_error))
+        yield from self.rooms.settler.gauges()
+
+
+def open_book(settings: LedgerSettings, clock: Clock) -> Book:
+    """Open the ledger of a gateway.  Raises LedgerError."""
+    opened = open_ledger(settings, clock())
+    return Book(opened.ledger, opened.key, clock)
+
+
+def open_money(
+    pool: Pool, profile: Profile, runner: Runner, wallet: Wallet, book: Book, loop: asyncio.AbstractEventLoop
+) -> Money:
+    """Begin a new epoch of a wallet and read what the ledger has of it.  Raises LedgerError."""
+    keeper = Keeper(pool, profile, book.ledger, runner.call_on, wallet.address_pool, book.clock, loop)
+    names = [backend.name for backend in pool.backends]
+    at = book.clock()
+    standing = book.ledger.transact(lambda c: epochs.begin(c, pool.name, wallet.primary_name, names, at))
+    left = book.ledger.transact(lambda c: intents.orphans(c, pool.name, at))
+    known = book.ledger.transact(keeper.load)
+    pool.set_primary(pool.by_name[standing.primary], standing.epoch)
+    pool.is_primary_checked = not pool.mirror
+    for number, client, method in left:
+        fields: dict[str, object] = {"intent": number, "client": client, "method": method}
+        pool.emit(Event("call.outcome_unknown", pool.name, "", {**fields, "reason": "the gateway ended"}, "warning"))
+    return Money(pool, book, keeper, known)
+
+
+def furnish(money: Money, mirror: Mirror, runner: Runner, wallet: Wallet, loop: asyncio.AbstractEventLoop) -> None:
+    """Build the rooms that answer calls and those that watch."""
+    pool, ledger, clock, keeper = money.pool, money.book.ledger, money.book.clock, money.keeper
+    profile, carry = runner.profile, carrier(runner)
+    questions = Questions(profile, runner.call_on, loop)
+    reconciler = Reconciler(pool, profile, ledger, runner.call_on, loop, call_anyway=runner.call_anyway)
+    pool.may_read, pool.on_lost = reconciler.may_read, reconciler.lost
+    allocator = Allocator(pool, keeper, ledger, clock, loop)
+    receipts = Receipts(pool, profile, ledger, runner.call_on, clock, loop)
+    invoices = Invoices(
+        pool, ledger, allocator.hand_out, lambda: keeper.prefix, lambda: receipts.tip, clock,
+        unadopted=lambda: keeper.remedy if keeper.state == UNADOPTED else "",
+        on_added=receipts.wake, on_marked=reconciler.marked,
+    )  # fmt: skip
+    payments = Payments(
+        pool, questions, ledger, money.book.secret, carry, clock, loop,
+        may_sign=reconciler.may_sign, on_marked=reconciler.marked, on_sent=reconciler.stirred,
+    )  # fmt: skip
+    writes = Writes(pool, ledger, carry, clock, on_marked=reconciler.marked)
+    settler = Settler(
+        pool, questions, ledger, payments.publisher.is_sending, clock, loop, on_marked=reconciler.marked
+    )  # fmt: skip
+    money.files = {one.name: one.wallet_file for one in wallet.backends}
+    money.rooms = Rooms(
+        mirror=mirror,
+        questions=questions,
+        allocator=allocator,
+        election=Election(pool, ledger, clock, loop, reconciler.may_sign),
+        reconciler=reconciler,
+        reinit=Reinit(pool, reconciler.upkeep, money.files.get, reconciler.held),
+        receipts=receipts,
+        settler=settler,
+        desk=Desk(
+            pool.name,
+            {
+                "address": allocator.handle,
+                **invoices.handlers,
+                "payment": payments.pay,
+                "signature": payments.pay,
+                "broadcast": payments.broadcast,
+                **dict.fromkeys(("label", "freeze", "unfreeze", "freeze_utxo", "unfreeze_utxo"), writes.handle),
+            },
+            {Effect.SIGN: payments.pay, Effect.WRITE: writes.handle},
+            loop,
+        ),
+    )

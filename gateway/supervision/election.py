@@ -1,0 +1,122 @@
+"""Makes another backend primary: because the one of now is sick, or because an operator says so.
+
+Rule: the ledger decides.  A promotion is one transaction that raises the epoch; only when it is durable do calls go
+to the new primary, and an answer that the old one still owes is withheld by whoever closes its intent.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from gateway.base.events import Event
+from gateway.fleet.backend import Backend
+from gateway.fleet.pool import Pool
+from gateway.ledger import epochs
+from gateway.ledger.store import Ledger, LedgerError
+from gateway.rules.election import Candidate, elect
+from gateway.rules.lifecycle import Phase
+
+LOOK = 0.05
+"""Seconds between two looks at the primary."""
+
+
+class CannotPromoteError(Exception):
+    """An operator's promotion that is not possible; the text says why."""
+
+
+class Election:
+    """The primary of one wallet.
+
+    Args:
+        clock: seconds since 1970.
+        may_sign: whether a backend lacks nothing that signing needs, change addresses above all.
+    """
+
+    def __init__(
+        self, pool: Pool, ledger: Ledger, clock: Callable[[], float], loop: asyncio.AbstractEventLoop,
+        may_sign: Callable[[Backend], bool] = lambda _backend: True,
+    ) -> None:  # fmt: skip
+        """Begin with the primary that the ledger names."""
+        self.pool = pool
+        self.ledger = ledger
+        self.clock = clock
+        self.loop = loop
+        self.may_sign = may_sign
+        self.promoted_at: list[float] = []
+        self._started_at = loop.time()
+        self._is_blind = False
+        self._one_at_a_time = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Watch the primary for ever."""
+        while True:
+            now = self.loop.time()
+            chosen = elect(self._candidates(), self.promoted_at, self._started_at, now)
+            if chosen is not None:
+                await self._promote(self.pool.by_name[chosen], self.pool.primary.ailment or "out of service", now)
+            await asyncio.sleep(LOOK)
+
+    async def order(self, name: str) -> str:
+        """Promote a backend because an operator wants it; return a sentence about it.
+
+        Raises CannotPromoteError.
+        """
+        backend = self.pool.by_name.get(name)
+        if backend is None:
+            raise CannotPromoteError(f"there is no backend {name}; there are {', '.join(self.pool.by_name)}")
+        if backend is self.pool.primary:
+            return f"{name} is primary already"
+        if not backend.may_serve:
+            raise CannotPromoteError(f"{name} is not in service ({backend.ailment or backend.phase.value})")
+        if not self._is_complete(backend):
+            raise CannotPromoteError(
+                f"{name} does not list every address that was given out yet; try again in a second"
+            )
+        if not await self._promote(backend, "an operator's order", self.loop.time()):
+            raise CannotPromoteError(
+                f"the ledger could not write it down ({self.ledger.last_error or 'another epoch'})"
+            )
+        return f"{name} is primary now, epoch {self.pool.epoch}"
+
+    def _is_complete(self, backend: Backend) -> bool:
+        return self.pool.is_aligned(backend) and self.may_sign(backend)
+
+    def _candidates(self) -> list[Candidate]:
+        primary = self.pool.primary
+        return [
+            Candidate(
+                name=one.name,
+                is_primary=one is primary,
+                is_serving=one.may_serve,
+                is_out=not one.phase.is_serving or one.is_stranger or one.is_drained,
+                was_ready=one.was_ready,
+                is_complete=self._is_complete(one),
+                is_warm=one.phase is Phase.READY,
+                score=one.score,
+            )
+            for one in self.pool.backends
+        ]
+
+    async def _promote(self, backend: Backend, reason: str, now: float) -> bool:
+        """Write the promotion down, then carry it out; False when the ledger could not."""
+        async with self._one_at_a_time:
+            pool, epoch = self.pool, self.pool.epoch
+            try:
+                new = await self.ledger.run(
+                    lambda connection: epochs.promote(connection, pool.name, backend.name, epoch, self.clock())
+                )
+            except LedgerError as error:
+                if not self._is_blind:
+                    self._is_blind = True
+                    fields: dict[str, object] = {"reason": str(error)}
+                    pool.emit(Event("primary.cannot_be_promoted", pool.name, backend.name, fields, "error"))
+                return False
+            self._is_blind = False
+            if new is None:
+                return False
+            before = pool.primary
+            self.promoted_at.append(now)
+            del self.promoted_at[:-100]
+            fields = {"before": before.name, "reason": reason, "epoch": new, "took": round(self.loop.time() - now, 3)}
+            pool.emit(Event("primary.promoted", pool.name, backend.name, fields, "warning"))
+            pool.set_primary(backend, new)
+            return True

@@ -1,0 +1,268 @@
+"""Keeps the ledger's list of addresses and the pool in step with what the daemons list.
+
+Rule: the ledger learns of an address when every daemon in service lists it, and not before; so whatever is handed
+out, no daemon in service is blind to it.  The list of a wallet that was never met is taken over whole, as given out
+by others: without a word where nobody used the wallet, by an operator's order else.
+
+The mirror does the asking and deriving; this says how many addresses there should be, and writes down what is there.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+import msgspec
+from sqlalchemy import Connection
+
+from gateway.base.errors import Failure
+from gateway.base.events import Event
+from gateway.fleet.backend import Backend
+from gateway.fleet.pool import Pool
+from gateway.ledger import addresses, epochs
+from gateway.ledger.epochs import ADOPTED, NEW, UNADOPTED
+from gateway.ledger.store import Ledger, LedgerError
+from gateway.profiles import Method, Profile
+from gateway.rules.adoption import is_fresh
+from gateway.supervision.mirror import CallOn, NotNow
+
+PATIENCE = 10.0
+"""Seconds that one question to a daemon may take, queueing included."""
+
+LOOK_FOR_USE = 10.0
+"""Seconds between two looks at whether somebody else uses the pool's addresses."""
+
+REFILL_BELOW = 2 / 3
+"""The share of the pool below which it is filled up, so that not every allocation costs a derivation."""
+
+
+class Keeper:
+    """The addresses of one wallet.
+
+    Args:
+        call_on: makes one upkeep call on one backend.
+        size: of the pool.
+        clock: seconds since 1970.
+    """
+
+    def __init__(
+        self, pool: Pool, profile: Profile, ledger: Ledger, call_on: CallOn, size: int,
+        clock: Callable[[], float], loop: asyncio.AbstractEventLoop,
+    ) -> None:  # fmt: skip
+        """Know nothing; `load` reads the ledger."""
+        self.pool = pool
+        self.profile = profile
+        self.ledger = ledger
+        self.call_on = call_on
+        self.size = size
+        self.clock = clock
+        self.loop = loop
+        self.state = NEW
+        self.prefix = ""
+        """How the daemon begins the addresses that it lists: `bchreg:`, or nothing."""
+        self.known = 0
+        """Addresses in the ledger."""
+        self.free = 0
+        """Those of them that wait in the pool."""
+        self._filled = asyncio.Event()
+
+    def __repr__(self) -> str:
+        """Status line."""
+        return f"<Keeper {self.pool.name} {self.state} known={self.known} free={self.free}/{self.size}>"
+
+    def load(self, connection: Connection) -> list[str]:
+        """Read what the ledger has and return its list; runs inside a transaction of the start."""
+        name = self.pool.name
+        standing = epochs.current(connection, name)
+        if standing is not None:
+            self.state = standing.state
+            self._note_prefix(standing.fingerprint)
+        listed = addresses.listed(connection, name)
+        self.known, self.free = len(listed), addresses.in_pool(connection, name)
+        return listed
+
+    # -- what the mirror asks and tells -------------------------------------------------------------------
+
+    def wanted(self) -> int:
+        """Return how many addresses the primary should list; 0 while there is nothing to fill."""
+        if self.state != ADOPTED:
+            return 0
+        return self.known + max(0, self.size - self.free)
+
+    async def met(self, primary: Backend, listed: list[str]) -> None:
+        """Take over a fresh wallet that was never met.  `listed` is with prefixes.
+
+        Raises:
+            NotNow: it could not be found out whether it is fresh.
+            LedgerError: it could not be written down.
+        """
+        if self.state != NEW or not listed:
+            return
+        answers = [await self._ask(primary, method, params) for method, params in self.profile.first_contact]
+        if self.profile.first_contact and is_fresh(len(listed), answers):
+            await self._take_over(listed, "fresh")
+        else:
+            await self._settle(UNADOPTED, listed[0])
+            fields: dict[str, object] = {"listed": len(listed), "remedy": self.remedy}
+            self.pool.emit(Event("wallet.not_adopted", self.pool.name, primary.name, fields, "error"))
+
+    async def mirrored(self, listed: list[str], ours: set[str]) -> bool:
+        """Hear that every daemon in service lists these addresses (bare): what is new among them is written down.
+
+        Those that were derived for the pool, as `ours` says, fill it.  Any other came about without us: somebody
+        asked a daemon for it, or it was handed out before an older ledger was put back.  It counts as given out.
+        Return whether it is written down; not where a promotion came between.
+
+        Raises LedgerError, or NotNow when the primary did not say which of them are in use.
+        """
+        fresh = listed[self.known :]
+        if self.state != ADOPTED or not fresh:
+            return self.state == ADOPTED
+        name, epoch, known = self.pool.name, self.pool.epoch, self.known
+        not_free = set(fresh) - ours | await self._in_use(self.pool.primary)
+
+        def work(connection: Connection) -> bool:
+            if not epochs.is_current(connection, name, epoch) or addresses.count(connection, name) != known:
+                return False
+            addresses.add(connection, name, fresh, addresses.POOL, epoch, self.clock())
+            addresses.burn(connection, name, not_free & set(fresh), self.clock())
+            return True
+
+        is_written, self.known, self.free = await self.ledger.run(
+            lambda c: (work(c), addresses.count(c, name), addresses.in_pool(c, name))
+        )
+        if not is_written:
+            return False
+        if foreign := len(set(fresh) - ours):
+            self.pool.emit(Event("address.foreign", name, "", {"addresses": foreign}, "warning"))
+        if self.free:
+            self._filled.set()
+        return True
+
+    async def watch(self) -> None:
+        """Look for ever, on every daemon, whether somebody uses addresses that wait in the pool."""
+        while True:
+            await asyncio.sleep(LOOK_FOR_USE)
+            for backend in [one for one in self.pool.backends if one.phase.is_serving]:
+                with suppress(NotNow, LedgerError):
+                    await self._burn(backend, await self._in_use(backend))
+
+    async def _burn(self, backend: Backend, in_use: set[str]) -> None:
+        """Take out of the pool what shows use on a daemon.  Raises LedgerError."""
+        name = self.pool.name
+
+        def work(connection: Connection) -> tuple[int, int]:
+            burnt = addresses.burn(connection, name, addresses.pooled(connection, name) & in_use, self.clock())
+            return burnt, addresses.in_pool(connection, name)
+
+        if not in_use:
+            return
+        burnt, self.free = await self.ledger.run(work)
+        if burnt:
+            self.pool.emit(Event("address.burnt", name, backend.name, {"addresses": burnt}, "error"))
+
+    async def _in_use(self, backend: Backend) -> set[str]:
+        """Return the receiving addresses (bare) that show history or a request on a daemon; raises NotNow.
+
+        Whoever made those is not this gateway: its invoices are the ledger's, and what it gave out is in no pool.
+        """
+        listing = self.profile.methods[self.profile.list_addresses]
+        found: set[str] = set()
+        if {"receiving", "unused", "funded"} <= set(listing.params):
+            listed = await self._texts(backend, listing, self.profile.list_params)
+            unused = await self._texts(backend, listing, b'{"receiving": true, "unused": true}')
+            funded = await self._texts(backend, listing, b'{"receiving": true, "funded": true}')
+            # the daemon calls an address used when its coins are spent, and funded while they are not
+            found = (listed - unused) | funded
+        for method in self.profile.methods.values():
+            if method.role == "invoice_list":
+                requests = await self._ask(backend, method, b"[]")
+                items = requests if isinstance(requests, list) else []
+                asked = (one.get("address") for one in items if isinstance(one, dict))
+                found |= {addresses.bare(one) for one in asked if isinstance(one, str)}
+        return found
+
+    async def _texts(self, backend: Backend, method: Method, params: bytes) -> set[str]:
+        answer = await self._ask(backend, method, params)
+        return {addresses.bare(one) for one in answer if isinstance(one, str)} if isinstance(answer, list) else set()
+
+    # -- what allocations ask and tell --------------------------------------------------------------------
+
+    def took(self, left: int) -> None:
+        """Hear that an address was handed out and how many are left."""
+        self.free = left
+        if not left:
+            self._filled.clear()
+        if left <= self.size * REFILL_BELOW:
+            self.pool.on_compare()
+
+    async def wait(self, deadline: float) -> bool:
+        """Wait until there is something in the pool; False when the deadline (loop time) came first."""
+        if self.free:
+            return True
+        self._filled.clear()
+        self.pool.on_compare()
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                await self._filled.wait()
+        return self.free > 0
+
+    @property
+    def remedy(self) -> str:
+        """What an operator does about a wallet that was used before."""
+        return f"`ec-gateway ledger adopt -c FILE --wallet {self.pool.name}` takes its addresses over, once"
+
+    # -- adoption -------------------------------------------------------------------------------------------
+
+    async def adopt(self, listed: list[str], also: Callable[[Connection], None] = lambda _connection: None) -> str:
+        """Take over a used wallet by an operator's order; return a sentence about it.
+
+        Args:
+            listed: its receiving addresses with prefixes.
+            also: writes what else is taken over, in the same transaction.
+
+        Raises LedgerError.
+        """
+        if self.state == ADOPTED:
+            return f"the wallet {self.pool.name} was adopted before; nothing to do"
+        await self._take_over(listed, "adopted", also)
+        return f"the wallet {self.pool.name} is adopted: {len(listed)} addresses count as given out"
+
+    async def _take_over(
+        self, listed: list[str], how: str, also: Callable[[Connection], None] = lambda _connection: None
+    ) -> None:
+        name, epoch = self.pool.name, self.pool.epoch
+
+        def work(connection: Connection) -> int:
+            known = addresses.listed(connection, name)
+            bare = [addresses.bare(one) for one in listed]
+            if known != bare[: len(known)]:
+                raise LedgerError(f"the ledger knows other addresses of the wallet {name} than its daemon lists")
+            addresses.add(connection, name, bare[len(known) :], addresses.FOREIGN, epoch, self.clock())
+            also(connection)
+            epochs.settle(connection, name, ADOPTED, listed[0])
+            return len(bare)
+
+        self.known = await self.ledger.run(work)
+        self.state = ADOPTED
+        self._note_prefix(listed[0])
+        self.pool.emit(Event("wallet.adopted", name, "", {"how": how, "addresses": len(listed)}))
+        self.pool.on_compare()
+
+    async def _settle(self, state: str, first: str) -> None:
+        name = self.pool.name
+        await self.ledger.run(lambda connection: epochs.settle(connection, name, state, first))
+        self.state = state
+        self._note_prefix(first)
+
+    def _note_prefix(self, first: str) -> None:
+        self.prefix = first[: len(first) - len(addresses.bare(first))]
+
+    async def _ask(self, backend: Backend, method: Method, params: bytes) -> object:
+        answer = await self.call_on(backend, method, params, self.loop.time() + PATIENCE)
+        if isinstance(answer, Failure) or answer.result is None:
+            raise NotNow(f"{backend.name} did not answer {method.name}")
+        try:
+            found: object = msgspec.json.decode(answer.result)
+        except msgspec.MsgspecError as error:
+            raise NotNow(f"{backend.name} answered {method.name} with {error}") from None
+        return found

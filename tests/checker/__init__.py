@@ -1,0 +1,15 @@
+"""The checker: many clients against one gateway and three wallets under faults, judged from the outside afterwards.
+
+    plan       which faults, when: from a seed
+    world      the processes, and what an operator or an accident does to them
+    clients    one call over HTTP, written down; what the clients do
+    history    what is written down, and how it is read again
+    evidence   everything of a run in one object: histories, journals, chain
+    judge      the invariants, each a function of the evidence (judge_money, judge_time: the longer ones)
+    report     one page about a run
+    run        one run from start to verdict
+    planted    the gateway with a rule taken away, to show that the checker misses it
+
+Rule: the verdict comes from what clients were told, what daemons executed and what the chain holds; never from the
+gateway's own log, ledger or metrics.
+"""

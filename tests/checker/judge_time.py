@@ -1,0 +1,242 @@
+"""Invariants 5, 6, 7 and 9: one call at a time in a daemon, one primary in an epoch, answers in time, and liveness.
+
+Rule: what a fault may explain is explained by the operator's own notes of it.  The seconds of the design are exact in
+virtual time; a real run, on a machine that has other things to do, gets three times as many.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from tests.checker.evidence import Evidence, Row
+from tests.checker.history import ALLOCATIONS, BROKEN, ERROR, LEFT, RESULT, Deed, Op, address_of, bare
+from tests.checker.plan import DAEMONS, OUT_OF_REACH, SWITCHES
+from tests.checker.verdict import Violation
+
+PATIENCE = 3
+"""How much longer than the design says a real run may take."""
+
+BACK = 3.0 * PATIENCE
+"""Seconds after which allocations are back when the primary is lost."""
+
+LATE = 1.0 * PATIENCE
+"""Seconds past its deadline that a call may take."""
+
+AFTER_THAW = 0.6
+"""Seconds in which a daemon that stood still works off what it had taken before."""
+
+ANSWERED = 0.99
+"""The share of allocations that are answered outside faults."""
+
+READS = frozenset({"ismine", "getbalance", "getrequest", "listrequests", "listaddresses", "gateway.status"})
+GATEWAY_FAULTS = frozenset({"gateway_kill", "disk_full"})
+DAEMON_FAULTS = OUT_OF_REACH | SWITCHES
+
+
+def crowds(evidence: Evidence) -> Iterator[Violation]:
+    """5: no daemon holds two unsettled calls of ours; beside the one there may be a probe."""
+    for crowd in evidence.crowds:
+        text = f"daemon {crowd.daemon} stood still and held {crowd.connections} connections; {crowd.allowed} may be"
+        yield Violation("5", text, tuple(_at(evidence, crowd.at, "freeze", crowd.daemon)))
+    by_id: dict[tuple[int, str], list[Row]] = defaultdict(list)
+    for row in evidence.rows:
+        by_id[row.daemon, row.id].append(row)
+    for deed in evidence.deeds:
+        if deed.kind != "freeze" or deed.target is None or any(_during(evidence, deed, "gateway_kill")):
+            continue
+        caught = [
+            op
+            for op in evidence.ops
+            if op.request
+            and op.executed == "unknown"
+            and deed.begin < op.begin
+            and op.end < deed.end
+            and any(deed.end <= row.at < deed.end + AFTER_THAW for row in by_id[deed.target, op.request])
+        ]
+        if len({op.request for op in caught}) > 1:
+            text = f"{len(caught)} calls were in daemon {deed.target} while it stood still"
+            yield Violation("5", text, (deed, *caught))
+
+
+def primaries(evidence: Evidence) -> Iterator[Violation]:
+    """6: who signs and derives first changes only when a fault, an order or a start of the gateway explains it."""
+    before: Row | None = None
+    for row in _acts(evidence):
+        if before is not None and row.daemon != before.daemon:
+            explained = any(
+                deed.begin <= row.at
+                and deed.end + BACK >= before.at
+                and (
+                    deed.kind == "gateway_kill"
+                    or (deed.kind == "promote" and deed.is_done)
+                    or (deed.kind in DAEMON_FAULTS and deed.target == before.daemon)
+                )
+                for deed in evidence.deeds
+            )
+            if not explained:
+                text = f"daemon {row.daemon} acted as primary after daemon {before.daemon}, and nothing had happened"
+                yield Violation("6", text, (before, row))
+        before = row
+
+
+def epochs(evidence: Evidence) -> Iterator[Violation]:
+    """6: after a promotion is acknowledged, no signature of another backend is answered; an epoch has one primary."""
+    answered: dict[str, Op] = {}
+    for op in evidence.of("payto"):
+        if op.is_answered and isinstance(op.result, dict) and "hex" in op.result:
+            answered.setdefault(str(op.result["hex"]), op)
+    promotions = [deed for deed in evidence.deeds if deed.kind == "promote" and deed.is_done]
+    for row in evidence.rows:
+        found = row.result.get("hex") if row.destination is not None and isinstance(row.result, dict) else None
+        shown = answered.get(str(found))
+        if shown is None:
+            continue
+        last = max((deed for deed in promotions if deed.end < row.at), key=lambda deed: deed.end, default=None)
+        if last is None or last.target == row.daemon or _may_have_moved_on(evidence, last, row.at):
+            continue
+        if any(
+            other is not row
+            and other.destination == row.destination
+            and other.daemon == last.target
+            and isinstance(other.result, dict)
+            and other.result.get("hex") == found
+            for other in evidence.rows
+        ):
+            continue  # the new primary signed the very same bytes
+        text = f"daemon {row.daemon} signed after daemon {last.target} had been made primary, and it was answered"
+        yield Violation("6", text, (last, row, shown))
+    named: dict[int, tuple[str, Op]] = {}
+    for op in evidence.of("gateway.status"):
+        if op.is_answered and isinstance(op.result, dict) and isinstance(op.result.get("epoch"), int):
+            primary, first = named.setdefault(op.result["epoch"], (str(op.result.get("primary")), op))
+            if op.result.get("primary") != primary:
+                yield Violation("6", f"epoch {op.result['epoch']} had two primaries", (first, op))
+
+
+def answered_in_time(evidence: Evidence) -> Iterator[Violation]:
+    """7: every call is answered by its deadline plus one second."""
+    for op in evidence.ops:
+        took = op.end - op.begin
+        if op.how == BROKEN and op.note == "silence":
+            yield Violation("7", f"{op.method} was not answered at all", (op,))
+        elif op.how in {RESULT, ERROR} and took > op.deadline + LATE:
+            yield Violation("7", f"{op.method} took {took:.1f} s; its deadline was {op.deadline} s", (op,))
+
+
+def unknowns(evidence: Evidence) -> Iterator[Violation]:
+    """9: an unknown outcome has a fault behind it, and there are no more than calls in flight at faults."""
+    found = [op for op in evidence.ops if op.how == ERROR and op.executed == "unknown" and op.method not in READS]
+    for op in found:
+        if not any(deed.begin <= op.end and deed.end + BACK >= op.begin for deed in _faults(evidence)):
+            yield Violation("9", f"the outcome of {op.method} is unknown, and nothing had happened", (op,))
+    in_flight = sum(
+        op.begin <= deed.begin <= op.end for op in evidence.ops if op.method not in READS for deed in _faults(evidence)
+    )
+    # and one call for each fault that was sent before anybody could notice
+    most = in_flight + len(_faults(evidence))
+    if len(found) > most:
+        text = f"{len(found)} outcomes are unknown; {most} calls at most were in flight at faults"
+        yield Violation("9", text, tuple(found))
+
+
+def liveness(evidence: Evidence) -> Iterator[Violation]:
+    """9: outside faults 99 % of allocations are answered; and the wallet comes back whole."""
+    if not evidence.finals.is_settled:
+        yield Violation("9", f"not all backends came back after the faults: {evidence.finals.note}")
+    counted = countable(evidence)
+    failed = [op for op in counted if address_of(op) is None]
+    if len(failed) > (1 - ANSWERED) * len(counted):
+        text = f"{len(failed)} of {len(counted)} allocations outside faults were not answered"
+        yield Violation("9", text, tuple(failed))
+
+
+def countable(evidence: Evidence) -> list[Op]:
+    """Return the allocations that should have been answered: nobody left, and no fault excuses them."""
+    windows = [_window(evidence, deed) for deed in _faults(evidence)]
+    return [
+        op
+        for op in evidence.of(*ALLOCATIONS)
+        if op.how != LEFT and not any(begin <= op.end and op.begin <= end for begin, end in windows)
+    ]
+
+
+def _window(evidence: Evidence, deed: Deed) -> tuple[float, float]:
+    """Return the time in which a fault excuses allocations.
+
+    A daemon that is lost excuses them for as long as a promotion may take, if another one is well all the time;
+    else, and for what befalls the gateway, until its end and as long again as a promotion may take.
+    """
+    if deed.kind in DAEMON_FAULTS:
+        others = [
+            n
+            for n in range(DAEMONS)
+            if n != deed.target
+            and not any(
+                one.target == n
+                and one.kind in DAEMON_FAULTS
+                and one.begin <= deed.end + BACK
+                and one.end + BACK >= deed.begin
+                for one in evidence.deeds
+            )
+        ]
+        if others:
+            return deed.begin, deed.begin + BACK
+    return deed.begin, deed.end + BACK
+
+
+def _acts(evidence: Evidence) -> list[Row]:
+    """Return what only a primary does: signatures of clients' payments, and derivations that nobody made before.
+
+    Left out is what a daemon works off after it stood still (sent before, and fenced when it is answered), and an
+    address that another daemon had by itself, for it extends its list without a call.
+    """
+    first: dict[str, Row] = {}
+    derived: dict[str, set[int]] = defaultdict(set)
+    for row in evidence.rows:
+        if row.method == "createnewaddress" and isinstance(row.result, str):
+            first.setdefault(bare(row.result), row)
+            derived[bare(row.result)].add(row.daemon)
+
+    def is_act(row: Row) -> bool:
+        if any(
+            deed.target == row.daemon
+            and deed.kind in {"freeze", "wedge", "slow", "silent_chain"}
+            and deed.begin <= row.at <= deed.end + AFTER_THAW
+            for deed in evidence.deeds
+        ):
+            return False
+        if row.destination is not None:
+            return True
+        if row.method != "createnewaddress" or not isinstance(row.result, str):
+            return False
+        address = bare(row.result)
+        listed = {n for n, found in evidence.finals.listed.items() if address in found}
+        return first[address] is row and listed <= derived[address]
+
+    return [row for row in evidence.rows if is_act(row)]
+
+
+def _may_have_moved_on(evidence: Evidence, promotion: Deed, until: float) -> bool:
+    """Whether somebody else may have become primary since a promotion."""
+    return any(
+        one is not promotion
+        and one.begin <= until
+        and one.end >= promotion.begin
+        and (one.kind in {"promote", "gateway_kill"} or (one.kind in DAEMON_FAULTS and one.target == promotion.target))
+        for one in evidence.deeds
+    )
+
+
+def _faults(evidence: Evidence) -> list[Deed]:
+    return [deed for deed in evidence.deeds if deed.kind in DAEMON_FAULTS | GATEWAY_FAULTS | {"promote"}]
+
+
+def _at(evidence: Evidence, moment: float, kind: str, target: int) -> list[Deed]:
+    return [
+        deed
+        for deed in evidence.deeds
+        if deed.kind == kind and deed.target == target and deed.begin <= moment <= deed.end
+    ]
+
+
+def _during(evidence: Evidence, deed: Deed, kind: str) -> Iterator[Deed]:
+    return (one for one in evidence.deeds if one.kind == kind and one.begin <= deed.end and one.end >= deed.begin)

@@ -1,0 +1,98 @@
+"""The faults of a run: a list that follows from its seed alone.
+
+Rule: nothing here looks at a clock or a process; times are seconds since the clients began.  One target has one fault
+at a time, so that the end of each is the end of what it did.
+"""
+
+import random
+from dataclasses import dataclass
+
+DAEMONS = 3
+
+LONGEST = 4.0
+"""Seconds; a fault that lasts longer says so itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of fault: what it is done to, how often compared with others, how long it lasts."""
+
+    lane: str
+    """`daemon`, `gateway` or `operator`; each daemon is a lane of its own."""
+    weight: int
+    shortest: float
+    longest: float
+    values: tuple[float, ...] = (0.0,)
+
+
+KINDS = {
+    "freeze": Kind("daemon", 5, 0.3, LONGEST),
+    "kill": Kind("daemon", 5, 0.1, 2.5),
+    "wipe": Kind("daemon", 3, 0.1, 2.0, (0.0, 0.0, 0.1)),
+    "wedge": Kind("daemon", 3, 0.5, LONGEST),
+    "slow": Kind("daemon", 2, 0.5, 3.0, (0.05, 0.2, 0.6)),
+    "behind": Kind("daemon", 2, 1.0, LONGEST, (1, 2, 3)),
+    "wrong_balance": Kind("daemon", 2, 1.0, LONGEST),
+    "lose_chain": Kind("daemon", 1, 0.5, 3.0),
+    "silent_chain": Kind("daemon", 1, 0.5, 3.0),
+    "promote": Kind("operator", 4, 0.0, 0.0),
+    "gateway_kill": Kind("gateway", 3, 0.0, 0.8),
+    "disk_full": Kind("gateway", 2, 0.3, 1.5),
+}
+
+SWITCHES = frozenset({"slow", "behind", "wrong_balance", "lose_chain", "silent_chain"})
+"""Faults that a daemon has a switch for."""
+
+OUT_OF_REACH = frozenset({"freeze", "kill", "wipe", "wedge"})
+"""Faults after which a daemon answers nobody."""
+
+SLOW_TO_LEARN = 3.0
+"""Seconds for which a daemon that came back with an old file may take its time for each call."""
+
+QUIET_START = 1.0
+"""Seconds without a fault, so that there is something to lose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault."""
+
+    at: float
+    kind: str
+    target: int
+    """The daemon; for `promote` the one that shall be primary; 0 for the gateway."""
+    lasts: float
+    value: float = 0.0
+
+    @property
+    def lane(self) -> str:
+        """What can have only one fault at a time."""
+        lane = KINDS[self.kind].lane
+        return f"daemon {self.target}" if lane == "daemon" else lane
+
+
+def plan(seed: int, seconds: float) -> list[Fault]:
+    """Return the faults of a run in the order of their beginnings."""
+    chance = random.Random(f"faults {seed}")
+    names = list(KINDS)
+    weights = [kind.weight for kind in KINDS.values()]
+    free_from: dict[str, float] = {}
+    faults: list[Fault] = []
+    at = QUIET_START
+    # One hard hour in four: a fault each half second; else one in each second or two.
+    pause = chance.choice((0.5, 1.2, 1.6, 2.0))
+    while True:
+        at += chance.expovariate(1 / pause)
+        name = chance.choices(names, weights)[0]
+        kind = KINDS[name]
+        lasts = round(chance.uniform(kind.shortest, kind.longest), 2)
+        # in one of six the outage outlasts everything, so that the others have to do
+        if kind.lane == "daemon" and chance.random() < 1 / 6:
+            lasts = round(chance.uniform(LONGEST, max(LONGEST, seconds - at)), 2)
+        target = chance.randrange(DAEMONS) if kind.lane != "gateway" else 0
+        fault = Fault(round(at, 2), name, target, lasts, chance.choice(kind.values))
+        if at > seconds - 0.5:
+            return faults
+        if fault.at >= free_from.get(fault.lane, 0.0):
+            faults.append(fault)
+            free_from[fault.lane] = fault.at + lasts + 0.3 + (SLOW_TO_LEARN if name == "wipe" and fault.value else 0.0)

@@ -1,0 +1,82 @@
+"""The gateway with one rule taken away: `python -m tests.checker.planted BUG run -c FILE`.
+
+Rule: each bug is the least that takes its rule away, in the real function, in the gateway's own process.  A bug that
+no run turns red would mean that the checker sees nothing.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+
+def no_unique_address() -> None:
+    """An address that was handed out stays in the pool."""
+    from sqlalchemy import Connection, select  # noqa: PLC0415 - only the planted gateway needs it
+
+    from gateway.ledger import addresses  # noqa: PLC0415 - the same
+    from gateway.ledger.schema import addresses as table  # noqa: PLC0415 - the same
+
+    def take(connection: Connection, wallet: str, *_whom: Any, **_more: Any) -> str | None:
+        waiting = select(table.c.address).where(table.c.wallet == wallet, table.c.state == addresses.POOL)
+        found = connection.scalar(waiting.order_by(table.c.place).limit(1))
+        return None if found is None else str(found)
+
+    addresses.take = take
+
+
+def no_epoch_check() -> None:
+    """An answer of an older epoch is given all the same."""
+    from gateway.ledger import epochs, intents  # noqa: PLC0415 - only the planted gateway needs it
+
+    def always(*_args: Any, **_more: Any) -> bool:
+        return True
+
+    for room in (epochs, intents):
+        setattr(room, "is_current", always)  # noqa: B010 - the rooms import it by name
+
+
+def resend_on_unknown() -> None:
+    """What may have been run is sent again."""
+    from gateway.flow import runner  # noqa: PLC0415 - only the planted gateway needs it
+    from gateway.rules import retry  # noqa: PLC0415 - the same
+
+    def decide(*_args: Any, **_more: Any) -> retry.TryAgain:
+        return retry.TryAgain(costs=False)
+
+    setattr(runner, "decide", decide)  # noqa: B010 - the room imports it by name
+
+
+def past_the_horizon() -> None:
+    """Every daemon counts as knowing every address."""
+    from gateway.fleet.pool import Pool  # noqa: PLC0415 - only the planted gateway needs it
+
+    def is_aligned(_self: Pool, _backend: object) -> bool:
+        return True
+
+    Pool.is_aligned = is_aligned  # type: ignore[assignment]  # that is the bug
+
+
+BUGS: dict[str, Callable[[], None]] = {
+    "no-unique-address": no_unique_address,
+    "no-epoch-check": no_epoch_check,
+    "resend-on-unknown": resend_on_unknown,
+    "past-the-horizon": past_the_horizon,
+}
+
+
+def launcher(bug: str) -> Sequence[str]:
+    """Return how a gateway with a bug is started."""
+    return ("tests.checker.planted", bug)
+
+
+def main() -> None:
+    """Plant the bug, then be the gateway."""
+    bug = sys.argv.pop(1)
+    BUGS[bug]()
+    from gateway.cli import main as gateway  # noqa: PLC0415 - after the bug
+
+    gateway()
+
+
+if __name__ == "__main__":
+    main()

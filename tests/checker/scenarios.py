@@ -1,0 +1,80 @@
+"""For each planted bug a short run that it turns red, and that a gateway without bugs passes.
+
+Rule: a scenario says which invariant must be violated, and in which words; that another one is violated is no proof.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.checker.plan import Fault
+from tests.checker.run import Options
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A run for one bug.
+
+    Args:
+        invariant: the one that must be violated, and `says` what must be said of it.
+        only: who is on the stage, and `keyed` which share of payments has a key.
+    """
+
+    bug: str
+    invariant: str
+    says: str
+    seconds: float
+    faults: tuple[Fault, ...]
+    only: frozenset[str]
+    seed: int = 1
+    pause: float = 1.0
+    keyed: float = 0.0
+
+    def options(self, launcher: Sequence[str], folder: Path) -> Options:
+        """Return how to make the run."""
+        return Options(
+            self.seed,
+            self.seconds,
+            faults=self.faults,
+            only=self.only,
+            launcher=launcher,
+            folder=folder,
+            keyed=self.keyed,
+            pause=self.pause,
+        )
+
+
+PAYERS = frozenset({"payer-1"})
+CUSTOMERS = frozenset({"desk-1", "desk-2", "eye-1", "eye-2"})
+
+SCENARIOS = (
+    Scenario("no-unique-address", "1", "was answered to", 1.0, (), frozenset({"desk-1"})),
+    # the first signature is in a primary that stands still while another one is made primary, and is answered late
+    Scenario(
+        "no-epoch-check",
+        "6",
+        "and it was answered",
+        4.0,
+        (Fault(0.0, "freeze", 0, 2.6), Fault(0.1, "promote", 1, 0.0)),
+        PAYERS,
+    ),
+    # the same, and it stands still for longer than a signature may take
+    Scenario(
+        "resend-on-unknown",
+        "2",
+        " ran ",
+        5.0,
+        (Fault(0.0, "freeze", 0, 4.5), Fault(0.1, "promote", 1, 0.0)),
+        PAYERS,
+    ),
+    # both standbys come back with an old file and are slow to learn, and the primary is out of reach
+    Scenario(
+        "past-the-horizon",
+        "3",
+        "did not know",
+        5.0,
+        (Fault(1.0, "wipe", 1, 0.1, 0.1), Fault(1.0, "wipe", 2, 0.1, 0.1), Fault(1.2, "freeze", 0, 3.0)),
+        CUSTOMERS,
+        pause=0.3,
+    ),
+)

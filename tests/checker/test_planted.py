@@ -1,0 +1,33 @@
+"""The checker is worth something: a gateway with one rule taken away turns its run red, for just that reason."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.checker.planted import BUGS, launcher
+from tests.checker.report import page
+from tests.checker.run import run
+from tests.checker.scenarios import SCENARIOS, Scenario
+from tests.checker.world import GATEWAY
+
+pytestmark = [pytest.mark.checker, pytest.mark.timeout(120)]
+
+
+def test_every_bug_has_a_scenario() -> None:
+    """And no scenario is for a bug that is gone."""
+    assert {one.bug for one in SCENARIOS} == set(BUGS)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.bug)
+def test_a_planted_bug_is_caught(scenario: Scenario, tmp_path: Path) -> None:
+    """By the invariant that it breaks."""
+    summary = run(scenario.options(launcher(scenario.bug), tmp_path))
+    found = [one for one in summary.violations if one.invariant == scenario.invariant and scenario.says in one.text]
+    assert found, page(summary)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.bug)
+def test_the_same_run_without_the_bug_is_green(scenario: Scenario, tmp_path: Path) -> None:
+    """So it was the bug that was caught."""
+    summary = run(scenario.options(GATEWAY, tmp_path))
+    assert not summary.is_red, page(summary)

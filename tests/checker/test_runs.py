@@ -1,0 +1,30 @@
+"""Seeded runs of real processes: every invariant holds, whatever fails."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.checker.report import page
+from tests.checker.run import Options, run
+
+pytestmark = [pytest.mark.checker, pytest.mark.timeout(180)]
+
+SEEDS = (1, 2, 3)
+"""Three of the two hundred that `make checker` runs."""
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_run_under_faults_violates_nothing(seed: int, tmp_path: Path) -> None:
+    """Twenty seconds of clients, faults from the seed, then the verdict."""
+    summary = run(Options(seed, 20.0, folder=tmp_path))
+    assert not summary.is_red, page(summary)
+    assert summary.counts["addresses"] > 50
+    assert summary.counts["signatures"] > 10
+    assert sum(summary.faults.values()) > 2
+
+
+def test_without_a_ledger_the_checker_sees_addresses_twice(tmp_path: Path) -> None:
+    """The methods of the daemon itself give one address to several callers: the reason for all this."""
+    summary = run(Options(1, 2.0, faults=(), only=frozenset({"desk-1", "desk-2"}), has_ledger=False, folder=tmp_path))
+    assert "1" in {violation.invariant for violation in summary.violations}
+    assert summary.counts["duplicates"] > 0

@@ -1,0 +1,365 @@
+"""The processes of a run, and what an accident or an operator does to them.
+
+Rule: whatever is started here is ended here, by its own process id; each deed is written down with its beginning and
+its end.  Children are started from threads that last as long as the run, for the kernel ends them with their thread.
+"""
+
+import asyncio
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import yaml
+
+from gateway.sandbox.fleet import Fleet, RpcError
+from tests.checker.history import Block, Crowd, Deed, Diary, Paid
+from tests.checker.plan import DAEMONS, SLOW_TO_LEARN, SWITCHES, Fault
+
+ROOT = Path(__file__).parents[2]
+GATEWAY = ("gateway",)
+"""The module to run, with what comes before its command; a planted bug names its launcher."""
+
+PATIENCE = 30.0
+"""Seconds after which something that should happen counts as never happening."""
+
+SERVER_TIMEOUT = 1.5
+"""Seconds that a daemon waits for a silent chain: below the gateway's own bound, as the real 30 s are below 35 s."""
+
+ALL_EFFECTS = ("read", "wallet_read", "local_read", "write", "allocate", "sign", "publish")
+DAY_LIMIT = 300_000
+"""Satoshi that the client `kiosk` may take out of the wallet in a day."""
+
+DEADLINE = 4.0
+"""Seconds in which the gateway has to answer."""
+
+
+def settings(fleet: Fleet, folder: Path, *, has_ledger: bool) -> dict[str, Any]:
+    """Return the gateway's configuration, with short times so that much happens in a run."""
+
+    def client(name: str, **more: Any) -> dict[str, Any]:
+        return {"name": name, "username": name, "password": name, "deadline": DEADLINE, **more}
+
+    backends = [
+        {
+            "name": name_of(n),
+            "url": fleet.url(n),
+            "username": fleet.user,
+            "password": fleet.password,
+            "wallet_file": str(wallet_file(fleet, n)),
+        }
+        for n in range(len(fleet))
+    ]
+    effects = list(ALL_EFFECTS)
+    found: dict[str, Any] = {
+        "listen": {"port": 0},
+        "admin": {"port": 0},
+        "clients": [
+            client("shop"),
+            client("web", errors="http"),
+            client("till", effects=effects),
+            client("kiosk", effects=effects, max_per_day=DAY_LIMIT / 100_000_000),
+            client("auditor"),
+        ],
+        "wallets": {"main": {"expect_return": 3.0, "start_grace": 20.0, "backends": backends}},
+        "timeouts": {"connect": 0.5, "write": 1.0, "fast": 0.5, "heavy": 2.0, "server": 3.0},
+        "health": {
+            "probe_interval": 0.3,
+            "probe_timeout": 0.3,
+            "wedged_after": 0.7,
+            "lag_grace": 1.5,
+            "slow_start": 0.5,
+        },
+        "drain_timeout": 5.0,
+    }
+    if has_ledger:
+        found["ledger"] = {"path": str(folder / "ledger" / "ledger.db"), "may_be_lost": True}
+    return found
+
+
+def name_of(daemon: int) -> str:
+    """Return how the configuration calls a daemon."""
+    return f"ec-{daemon + 1}"
+
+
+def wallet_file(fleet: Fleet, daemon: int) -> Path:
+    """Return where a daemon keeps its wallet."""
+    return fleet.directory / f"wallet-{daemon}" / "regtest" / "wallets" / "default_wallet"
+
+
+class Gateway:
+    """`python -m gateway run -c FILE`, killed and started again as often as it takes.
+
+    Its log goes through a pipe, so that a full disk (a limit of its process) does not stop it.
+    """
+
+    def __init__(self, folder: Path, configuration: dict[str, Any], launcher: Sequence[str]) -> None:
+        """Write the configuration; `start` starts it."""
+        self.file = folder / "gateway.yaml"
+        self.file.write_text(yaml.safe_dump(configuration, sort_keys=False), encoding="utf-8")
+        self.launcher = launcher
+        self.port = 0
+        self.lives = 0
+        self.process: subprocess.Popen[bytes] | None = None
+        self._log = folder / "gateway.log"
+        self._errors = folder / "gateway.stderr"
+        self._reader: threading.Thread | None = None
+        self._is_up = threading.Event()
+
+    def start(self) -> None:
+        """Start it and wait until it says that it has; raises RuntimeError when it ends instead."""
+        self._is_up.clear()
+        with self._errors.open("ab") as errors:
+            self.process = process = subprocess.Popen(
+                [sys.executable, "-m", *self.launcher, "run", "-c", str(self.file)],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
+        self.lives += 1
+        self._reader = threading.Thread(target=self._read, args=(process,), daemon=True)
+        self._reader.start()
+        if not self._is_up.wait(PATIENCE) or process.poll() is not None:
+            raise RuntimeError(f"the gateway does not start: {self._errors.read_text()[-2000:]}")
+
+    def kill(self) -> None:
+        """End it the hard way, if it has not ended."""
+        self.port = 0
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+        if self.process is not None:
+            self.process.wait()
+        if self._reader is not None:
+            self._reader.join()
+
+    def limit_disk(self, *, is_full: bool) -> None:
+        """Let no write of its process grow or change a file, or lift that."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        _, hard = resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (0 if is_full else hard, hard))
+
+    def _read(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        with self._log.open("ab") as log, process.stdout as pipe:
+            for line in pipe:
+                log.write(line)
+                log.flush()
+                if b'"gateway.started"' in line:
+                    self.port = int(json.loads(line)["rpc"].rpartition(":")[2])
+                    self._is_up.set()
+        self._is_up.set()  # it has ended; who waits looks
+
+
+class World:
+    """Three wallets, a chain and a gateway.
+
+    Args:
+        folder: fresh; everything is written below it.
+        seed: of the wallets too, so that no two runs share an address.
+        launcher: the gateway's module, or one that takes a rule away.
+    """
+
+    def __init__(self, folder: Path, seed: int, *, has_ledger: bool = True, launcher: Sequence[str] = GATEWAY) -> None:
+        """Start all of it, with wallets that nobody used."""
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.diary = Diary(folder / "operator.jsonl")
+        self.fleet = Fleet(DAEMONS, folder / "fleet", seed=f"checker {seed}", load=False, server_timeout=SERVER_TIMEOUT)
+        self.frozen: dict[int, float] = {}
+        """Daemons that stand still, since when (monotonic)."""
+        self._hands = [ThreadPoolExecutor(1, thread_name_prefix=f"hand-{n}") for n in range(DAEMONS + 1)]
+        self._kills: list[float] = []
+        try:
+            for n in range(DAEMONS):
+                self._load(n)
+                # what a wipe brings back: the wallet as it was before anybody came
+                shutil.copy(wallet_file(self.fleet, n), folder / f"old-wallet-{n}")
+            (folder / "ledger").mkdir()
+            self.gateway = Gateway(folder, settings(self.fleet, folder, has_ledger=has_ledger), launcher)
+            self.gateway.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End everything; may be called twice."""
+        if hasattr(self, "gateway"):
+            self.gateway.kill()
+        self.fleet.stop()
+        for hand in self._hands:
+            hand.shutdown(wait=True, cancel_futures=True)
+
+    # -- the chain ------------------------------------------------------------------------------------------
+
+    async def pay(self, address: str, sats: int) -> None:
+        """Let a customer pay."""
+        answer = await asyncio.to_thread(self.fleet.chain, "fund", address=f"bchreg:{address}", sats=sats)
+        self.diary.write(Paid(address, sats, answer["txid"], time.time()))
+
+    async def mine(self, blocks: int = 1) -> None:
+        """Find blocks."""
+        for _ in range(blocks):
+            answer = await asyncio.to_thread(self.fleet.chain, "mine", blocks=1)
+            self.diary.write(Block(answer["height"], time.time()))
+
+    # -- faults ---------------------------------------------------------------------------------------------
+
+    async def do(self, fault: Fault) -> None:
+        """Carry out one fault from its beginning to its end."""
+        begin = time.time()
+        is_done, note = True, ""
+        match fault.kind:
+            case "freeze":
+                await self._freeze(fault)
+            case "kill" | "wipe":
+                await self._kill(fault)
+            case "wedge":
+                with self.fleet.wedge(fault.target):
+                    await asyncio.sleep(fault.lasts)
+            case "promote":
+                is_done, note = await self._promote(fault.target)
+            case "gateway_kill":
+                await self._kill_gateway(fault)
+            case "disk_full":
+                self.gateway.limit_disk(is_full=True)
+                await asyncio.sleep(fault.lasts)
+                self.gateway.limit_disk(is_full=False)
+            case name if name in SWITCHES:
+                await self._switch(fault, name)
+            case other:
+                raise ValueError(f"no such fault: {other}")
+        target = None if fault.lane == "gateway" else fault.target
+        self.diary.write(Deed(fault.kind, target, begin, time.time(), is_done, note))
+
+    async def heal(self) -> None:
+        """Make all daemons well, as an operator's supervisor would."""
+        begin = time.time()
+        for n in range(DAEMONS):
+            if self.fleet.is_alive(n):
+                self.fleet.thaw(n)
+                await self._by_hand(n, self.fleet.control, n, "heal")
+            else:
+                await self._by_hand(n, self.fleet.start, n)
+            await self._by_hand(n, self._load, n)
+        self.diary.write(Deed("heal", None, begin, time.time()))
+
+    async def _freeze(self, fault: Fault) -> None:
+        self.fleet.freeze(fault.target)
+        self.frozen[fault.target] = time.monotonic()
+        watcher = asyncio.create_task(self._watch_connections(fault.target))
+        try:
+            await asyncio.sleep(fault.lasts)
+        finally:
+            watcher.cancel()
+            del self.frozen[fault.target]
+            self.fleet.thaw(fault.target)
+
+    async def _kill(self, fault: Fault) -> None:
+        await self._by_hand(fault.target, self.fleet.kill, fault.target)
+        if fault.kind == "wipe":
+            shutil.copy(self.folder / f"old-wallet-{fault.target}", wallet_file(self.fleet, fault.target))
+        await asyncio.sleep(fault.lasts)
+        await self._by_hand(fault.target, self.fleet.start, fault.target)
+        if fault.value:
+            await self._by_hand(fault.target, self.fleet.control, fault.target, "slow", fault.value)
+        await self._by_hand(fault.target, self._load, fault.target)
+        if fault.value:
+            await asyncio.sleep(SLOW_TO_LEARN)
+            await self._by_hand(fault.target, self.fleet.control, fault.target, "heal")
+
+    async def _switch(self, fault: Fault, name: str) -> None:
+        has_value = name in {"slow", "behind"}
+        value = fault.value if has_value else None
+        await self._by_hand(fault.target, self.fleet.control, fault.target, name, value)
+        await asyncio.sleep(fault.lasts)
+        await self._by_hand(fault.target, self.fleet.control, fault.target, "heal")
+
+    async def _kill_gateway(self, fault: Fault) -> None:
+        self._kills.append(time.monotonic())
+        await self._by_hand(DAEMONS, self.gateway.kill)
+        await asyncio.sleep(fault.lasts)
+        await self._by_hand(DAEMONS, self.gateway.start)
+
+    async def _promote(self, daemon: int) -> tuple[bool, str]:
+        """Order a promotion by the command, as an operator does."""
+        command = ["promote", "-c", str(self.gateway.file), "--wallet", "main", name_of(daemon)]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "gateway",
+            *command,
+            cwd=ROOT,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            return False, "the command did not end"
+        return process.returncode == 0, said.decode()[-300:].strip()
+
+    async def _watch_connections(self, daemon: int) -> None:
+        """Count what of ours a frozen daemon has in its queue: one call and one probe for each life of the gateway."""
+        began = time.monotonic()
+        port = self.fleet.port(daemon)
+        await asyncio.sleep(0.15)
+        # What is closed by now was answered before the freeze, or given up by a client that left.
+        over = {one for one, state in connections_at(port) if state == CLOSE_WAIT}
+        while True:
+            await asyncio.sleep(0.1)
+            found = [one for one, state in connections_at(port) if state in HELD and one not in over]
+            allowed = 2 + sum(at >= began for at in self._kills)
+            if len(found) > allowed:
+                self.diary.write(Crowd(daemon, time.time(), len(found), allowed))
+                return
+
+    def _load(self, daemon: int) -> None:
+        """Load a wallet, as the supervisor of a daemon does after its start."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self.fleet.rpc(daemon, "load_wallet", timeout=5.0)
+            except (OSError, RpcError):
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
+
+    async def _by_hand(self, number: int, what: Any, *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._hands[number], what, *arguments)
+
+
+CLOSE_WAIT = "08"
+HELD = frozenset({"01", CLOSE_WAIT})
+"""States of a connection that its daemon has not closed: open, or closed by the other side alone."""
+
+
+def connections_at(port: int) -> list[tuple[str, str]]:
+    """Return the far end and the state of each connection that a local port has taken, as the kernel lists them."""
+    found = []
+    for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+        _, local, remote, state, *_ = line.split()
+        if int(local.rpartition(":")[2], 16) == port and state in HELD:
+            found.append((remote, state))
+    return found

@@ -1,0 +1,285 @@
+"""Writes of clients: durable with their value or not acknowledged, and never a coin unfrozen that is being spent."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Connection, insert, select
+
+from gateway.base.config import Client
+from gateway.base.errors import (
+    DEADLINE_BEFORE_SEND,
+    INVALID_PARAMS,
+    METHOD_REFUSED,
+    OUTCOME_UNKNOWN,
+    READ_ONLY,
+    RESULT_WITHHELD,
+    Failure,
+)
+from gateway.base.jsonrpc import Answer
+from gateway.fleet.pool import Pool
+from gateway.flow.carry import Carried, carrier
+from gateway.flow.marks import Writes
+from gateway.ledger import epochs, marks
+from gateway.ledger.marks import Change
+from gateway.ledger.schema import holds, intents, metadata
+from gateway.ledger.store import InlineLedger, LedgerError, T
+from gateway.profiles import load
+from gateway.rules.methods import Granted
+from tests.simulation.world import World
+from tests.virtual_time import run_virtual
+
+PROFILE = load("electron-cash")
+SHOP = Client(name="shop", username="shop", password=SecretStr("x"))
+COIN = "a" * 64 + ":0"
+
+
+class FailingLedger(InlineLedger):
+    """A ledger whose disk fills up."""
+
+    def __init__(self) -> None:
+        """Begin with room."""
+        super().__init__(None)
+        metadata.create_all(self.engine)
+        self.fails_after = 1_000_000
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """Fail once so many transactions were done."""
+        self.fails_after -= 1
+        if self.fails_after < 0:
+            raise LedgerError("disk is full")
+        return await super().run(work)
+
+
+class Shop:
+    """A ledger, a primary that answers as it is told to, and the room between them."""
+
+    def __init__(self) -> None:
+        """Begin in epoch 1."""
+        self.ledger = FailingLedger()
+        self.ledger.transact(lambda c: epochs.begin(c, "main", "ec-1", ["ec-1"], 1.0))
+        self.pool = cast("Pool", SimpleNamespace(name="main", epoch=1))
+        self.says: Callable[[], Answer | Failure] = lambda: Answer(b"null", None)
+        self.sent: list[tuple[str, bytes]] = []
+        self.states_when_sent: list[list[str]] = []
+        self.marked: list[tuple[str, Change]] = []
+        self.epoch = 1
+        self.now = 10.0
+        self.room = Writes(
+            self.pool, self.ledger, self.carry, lambda: self.now, lambda *heard: self.marked.append(heard)
+        )  # fmt: skip
+
+    async def carry(self, _client: str, granted: Granted, _deadline: float) -> Carried:
+        """Answer as the primary does, and note what was durable by then."""
+        self.sent.append((granted.method.name, granted.params))
+        self.states_when_sent.append(self.states())
+        result = self.says()
+        was_sent = isinstance(result, Answer) or result.kind is OUTCOME_UNKNOWN
+        return Carried(result, self.epoch if was_sent else 0, "ec-1" if was_sent else "", "g7" if was_sent else "")
+
+    def call(self, method: str, *params: object) -> Answer | Failure:
+        """Make one call."""
+        row = PROFILE.methods[method]
+        granted = Granted(row, row.effect, row.bound, json.dumps(params).encode())
+        return asyncio.run(self._handle(granted))
+
+    async def _handle(self, granted: Granted) -> Answer | Failure:
+        return await self.room.handle(SHOP, granted, 100.0, None)
+
+    def states(self) -> list[str]:
+        """The states of all intents."""
+        return self.ledger.transact(lambda c: list(c.scalars(select(intents.c.state).order_by(intents.c.id))))
+
+    def values(self) -> dict[tuple[str, str], str]:
+        """The marks in the ledger."""
+        found = self.ledger.transact(lambda c: marks.every(c, "main"))
+        assert {one.owner for one in found} <= {"client"}
+        return {(one.kind, one.key): one.value for one in found}
+
+
+def failure(told: Answer | Failure) -> Failure:
+    """The error that a client was told."""
+    assert isinstance(told, Failure), told
+    assert told.message.startswith(f"{told.kind.name}: ")
+    return told
+
+
+@pytest.mark.parametrize(
+    ("call", "answer", "expected"),
+    [
+        (("setlabel", "some key", "rent"), b"null", {("label", "some key"): "rent"}),
+        (("setlabel", "some key", None), b"null", {("label", "some key"): ""}),
+        (("freeze", "bchreg:qabc"), b"true", {("freeze", "qabc"): "1"}),
+        (("unfreeze", "qabc"), b"true", {("freeze", "qabc"): ""}),
+        (("freeze_utxo", COIN), b"true", {("freeze_utxo", COIN): "1"}),
+        (("unfreeze_utxo", COIN), b" true", {("freeze_utxo", COIN): ""}),
+        (("freeze", "foreign"), b"false", {}),
+        (("freeze", "qabc"), b'{"error": "no"}', {}),
+    ],
+)
+def test_what_the_daemon_did_is_kept_as_the_last_value(
+    call: tuple[str, object], answer: bytes, expected: dict[tuple[str, str], str]
+) -> None:
+    """And what it did not do leaves nothing; its answer goes to the client as it is."""
+    shop = Shop()
+    shop.says = lambda: Answer(answer, None)
+    assert shop.call(*call) == Answer(answer, None)
+    assert shop.values() == expected
+    assert [(backend, (change.mark.kind, change.mark.key)) for backend, change in shop.marked] == [
+        ("ec-1", key) for key in expected
+    ]
+    assert shop.states_when_sent == [["open"]]
+    assert shop.states() == ["answered"]
+
+
+def test_a_daemons_own_error_is_an_answer_and_leaves_no_mark() -> None:
+    """It goes to the client verbatim."""
+    shop = Shop()
+    error = Answer(None, b'{"code": -32603, "message": "Server error"}')
+    shop.says = lambda: error
+    assert shop.call("setlabel", "k", "v") == error
+    assert (shop.values(), shop.states(), shop.marked) == ({}, ["answered"], [])
+
+
+@pytest.mark.parametrize(("kind", "state"), [(OUTCOME_UNKNOWN, "unknown"), (DEADLINE_BEFORE_SEND, "not_executed")])
+def test_what_was_not_answered_leaves_no_mark_and_a_closed_intent(kind: Any, state: str) -> None:
+    """Unknown stays unknown, not sent stays not sent."""
+    shop = Shop()
+    told = Failure(kind, f"{kind.name}: so it is", safe_to_repeat=False)
+    shop.says = lambda: told
+    assert shop.call("setlabel", "k", "v") is told
+    assert (shop.values(), shop.states()) == ({}, [state])
+
+
+def test_with_the_ledger_away_nothing_is_sent() -> None:
+    """The client is told so, and may send it again."""
+    shop = Shop()
+    shop.ledger.fails_after = 0
+    told = failure(shop.call("setlabel", "k", "v"))
+    assert (told.kind, told.safe_to_repeat) == (READ_ONLY, True)
+    assert "disk is full" in told.message
+    assert shop.sent == []
+
+
+def test_with_the_ledger_gone_after_the_daemons_answer_nothing_is_acknowledged() -> None:
+    """It ran, it is not written down: withheld, and made twice it comes to the same."""
+    shop = Shop()
+    shop.ledger.fails_after = 1
+    told = failure(shop.call("setlabel", "k", "v"))
+    assert (told.kind, told.safe_to_repeat, told.backend, told.request) == (RESULT_WITHHELD, True, "ec-1", "g7")
+    assert (shop.values(), shop.states(), shop.marked) == ({}, ["open"], [])
+
+
+def test_with_the_ledger_gone_after_no_answer_the_first_error_is_told() -> None:
+    """It says more than that the ledger has failed too."""
+    shop = Shop()
+    shop.ledger.fails_after = 1
+    shop.says = lambda: Failure(OUTCOME_UNKNOWN, "outcome_unknown: silence", safe_to_repeat=False)
+    assert failure(shop.call("setlabel", "k", "v")).kind is OUTCOME_UNKNOWN
+
+
+def test_an_answer_of_an_older_epoch_is_withheld_and_leaves_no_mark() -> None:
+    """The daemon that ran it is not the primary any more, and the new one has not heard of it."""
+    shop = Shop()
+    shop.ledger.transact(lambda c: epochs.promote(c, "main", "ec-2", 1, 5.0))
+    told = failure(shop.call("setlabel", "k", "v"))
+    assert (told.kind, told.safe_to_repeat) == (RESULT_WITHHELD, True)
+    assert (shop.values(), shop.states(), shop.marked) == ({}, ["withheld"], [])
+
+
+@pytest.mark.parametrize("coin", [COIN, COIN.upper(), f"{COIN[:-1]}00"])
+def test_a_coin_that_the_gateway_holds_is_not_unfrozen(coin: str) -> None:
+    """However it is written; nothing is sent, and the owner may still freeze it himself."""
+    shop = Shop()
+    shop.ledger.transact(
+        lambda c: c.execute(insert(holds).values(wallet="main", outpoint=COIN, txid="f" * 64, since=1.0))
+    )
+    told = failure(shop.call("unfreeze_utxo", coin))
+    assert (told.kind, told.safe_to_repeat) == (METHOD_REFUSED, False)
+    assert "payment" in told.message
+    assert "f" * 64 not in told.message
+    assert (shop.sent, shop.states()) == ([], [])
+    shop.says = lambda: Answer(b"true", None)
+    assert shop.call("freeze_utxo", COIN) == Answer(b"true", None)
+    assert shop.call("unfreeze_utxo", "b" * 64 + ":0") == Answer(b"true", None)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        ("setlabel", 5, "x"),
+        ("setlabel", "k", 5),
+        ("setlabel", "k"),
+        ("setlabel", "", "x"),
+        ("setlabel", None, "x"),
+        ("setlabel", "k" * 201, "x"),
+        ("setlabel", "k\0", "x"),
+        ("setlabel", "k", "x\0"),
+        ("setlabel", "k", "x", "too many"),
+        ("freeze", ["qabc"]),
+        ("freeze",),
+        ("unfreeze_utxo", {"a": 1}),
+    ],
+)
+def test_arguments_that_no_daemon_takes_are_told_and_not_sent(call: tuple[str, Any]) -> None:
+    """What cannot be kept for the standbys is not done on the primary either."""
+    shop = Shop()
+    assert failure(shop.call(*call)).kind is INVALID_PARAMS
+    assert (shop.sent, shop.states()) == ([], [])
+
+
+def test_arguments_by_name_are_understood_as_those_by_position() -> None:
+    """And go to the daemon as they were written."""
+    shop = Shop()
+    row = PROFILE.methods["setlabel"]
+    params = b'{"label": "rent", "key": "k"}'
+    asyncio.run(shop._handle(Granted(row, row.effect, row.bound, params)))
+    assert shop.values() == {("label", "k"): "rent"}
+    assert shop.sent == [("setlabel", params)]
+
+
+def test_a_write_without_a_role_is_written_down_and_leaves_no_mark() -> None:
+    """Such as one that an operator's own profile allows."""
+    shop = Shop()
+    shop.says = lambda: Answer(b"true", None)
+    assert shop.call("version", "whatever", 1) == Answer(b"true", None)
+    assert (shop.values(), shop.states()) == ({}, ["answered"])
+
+
+def test_in_a_whole_gateway_the_primary_runs_it_once_and_the_ledger_has_it() -> None:
+    """Real runner, real carrier, in virtual time; the daemon's answer counts as success only where it is null."""
+
+    async def live() -> None:
+        world = World(2, 1)
+        answer = world.daemons[0].wallet.answer
+        world.daemons[0].wallet.answer = (  # type: ignore[method-assign]  # a daemon that knows setlabel
+            lambda method, params: None if method == "setlabel" else answer(method, params)
+        )
+        world.start()
+        await asyncio.sleep(2.0)
+        ledger = FailingLedger()
+        ledger.transact(lambda c: epochs.begin(c, "main", "ec-1", ["ec-1", "ec-2"], 1.0))
+        world.plant.pool.epoch = 1
+        heard: list[str] = []
+        room = Writes(
+            world.plant.pool, ledger, carrier(world.plant.runner), world.loop.time,
+            lambda backend, _change: heard.append(backend),
+        )  # fmt: skip
+        row = PROFILE.methods["setlabel"]
+        granted = Granted(row, row.effect, row.bound, b'["k", "v"]')
+        told = await room.handle(SHOP, granted, world.loop.time() + 5.0, None)
+        assert told == Answer(b"null", None)
+        assert [one.value for one in ledger.transact(lambda c: marks.every(c, "main"))] == ["v"]
+        assert [sum(m == "setlabel" for _, m, _ in one.journal) for one in world.daemons] == [1, 0]
+        assert heard == ["ec-1"]
+        world.daemons[0].freeze()
+        told = await room.handle(SHOP, granted, world.loop.time() + 0.2, None)
+        assert failure(told).kind is OUTCOME_UNKNOWN
+        world.daemons[0].thaw()
+        await world.stop()
+
+    run_virtual(live())

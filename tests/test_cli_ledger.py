@@ -1,0 +1,283 @@
+"""The commands of the ledger: what they say, and what they ask of a gateway that runs or does not."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import insert, select, update
+
+from gateway.base.config import Ledger as Settings
+from gateway.cli import main
+from gateway.ledger import orders
+from gateway.ledger.opening import open_ledger
+from gateway.ledger.orders import Order
+from gateway.ledger.schema import addresses, intents, keys
+from gateway.ledger.store import SqliteLedger
+from gateway.rules import payment
+from tests.ledger.conftest import AT, fill, hash_of, key_of
+
+CONFIG = """
+clients: [{name: shop, username: shop, password: secret-of-the-shop}]
+ledger: {path: ledger.db, may_be_lost: true}
+wallets:
+  main:
+    backends:
+      - {name: ec-1, url: "http://127.0.0.1:17771", username: user, password: secret-of-the-daemon}
+      - {name: ec-2, url: "http://127.0.0.1:17772", username: user, password: secret-of-the-daemon}
+"""
+SECOND = '  savings: {backends: [{name: ec-9, url: "http://127.0.0.1:17779"}]}\n'
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A configuration whose ledger holds a small shop; no gateway runs."""
+    path = tmp_path / "gateway.yaml"
+    path.write_text(CONFIG, encoding="utf-8")
+    with closing(opened(path)) as ledger:
+        ledger.transact(fill)
+    return path
+
+
+def opened(config: Path) -> SqliteLedger:
+    """Open the ledger of a configuration as its gateway does."""
+    return open_ledger(Settings(path=str(config.with_name("ledger.db")), may_be_lost=True), AT).ledger
+
+
+def ec_gateway(*words: str | Path) -> Result:
+    """Run a command, which never shows a traceback or a secret."""
+    done = CliRunner().invoke(main, [str(word) for word in words])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    assert "Traceback" not in done.output
+    assert "secret-of" not in done.output
+    return done
+
+
+@contextmanager
+def gateway(config: Path, answer: Callable[[Order], tuple[bool, str] | None]) -> Iterator[list[Order]]:
+    """Run what a gateway does with orders; None leaves one unanswered."""
+    heard: list[Order] = []
+    over = threading.Event()
+
+    def serve(ledger: SqliteLedger) -> None:
+        while not over.wait(0.02):
+            for order in ledger.transact(lambda connection: orders.take(connection, time.time())):
+                heard.append(order)
+                found = answer(order)
+                if found is not None:
+                    tell(ledger, order, *found)
+
+    with closing(opened(config)) as ledger:
+        thread = threading.Thread(target=serve, args=(ledger,))
+        thread.start()
+        try:
+            yield heard
+        finally:
+            over.set()
+            thread.join()
+
+
+def tell(ledger: SqliteLedger, order: Order, is_done: bool, words: str) -> None:  # noqa: FBT001 - as it was answered
+    """Answer an order."""
+    ledger.transact(lambda connection: orders.finish(connection, order.id, words, time.time(), is_done=is_done))
+
+
+# -- looking --------------------------------------------------------------------------------------------------
+
+
+def test_a_sound_ledger_is_ok_and_findings_are_told(config: Path) -> None:
+    """One line each, and code 1."""
+    done = ec_gateway("ledger", "check", "-c", config)
+    assert (done.exit_code, done.stdout) == (0, "ok\n")
+    with closing(opened(config)) as ledger:
+        ledger.transact(lambda connection: connection.execute(update(addresses).values(epoch=9)))
+        done = ec_gateway("ledger", "check", "-c", config)
+    assert done.exit_code == 1
+    assert "5 addresses are of an epoch that has not begun\n1 finding; keep a copy of" in done.stderr
+
+
+def test_a_damaged_file_is_told(config: Path) -> None:
+    """In one line, with what helps."""
+    config.with_name("ledger.db").write_bytes(b"no database" * 1000)
+    for command in ("check", "export", "prune"):
+        done = ec_gateway("ledger", command, "-c", config)
+        assert done.exit_code == 1
+        assert "file is not a database); nothing was changed; keep a copy of it" in done.stderr
+
+
+def test_the_whole_ledger_is_printed_as_lines_of_json(config: Path) -> None:
+    """While a gateway runs, too."""
+    with closing(opened(config)):
+        done = ec_gateway("ledger", "export", "-c", config)
+    assert done.exit_code == 0
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["address"] for row in rows if row["table"] == "addresses"] == [f"qa{n}" for n in range(5)]
+
+
+def test_pruning_says_how_much_it_was(config: Path) -> None:
+    """Also with more rows than one transaction takes."""
+    old = {"wallet": "main", "epoch": 1, "client": "shop", "method": "payto", "state": "answered", "opened_at": 1.0}
+    rows = [old | {"closed_at": 1.0} for _ in range(201)]
+    with closing(opened(config)) as ledger:
+        ledger.transact(lambda connection: connection.execute(insert(intents), rows))
+        done = ec_gateway("ledger", "prune", "-c", config)
+        assert (done.exit_code, done.stdout) == (0, "201 rows removed or shortened\n")
+        assert ledger.transact(lambda connection: list(connection.scalars(select(intents.c.state)))) == ["unknown"]
+
+
+# -- what is missing ------------------------------------------------------------------------------------------
+
+EVERY = [("ledger", "check"), ("ledger", "export"), ("ledger", "prune"), ("ledger", "adopt"), ("promote", "ec-2"),
+         ("reinit", "ec-2"), ("outcome",), ("outcome", "order-1"), ("outcome", "order-1", "--abandon")]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+def test_every_command_tells_a_missing_ledger(config: Path, words: tuple[str, ...]) -> None:
+    """In the files, on the disk, or the files themselves."""
+    config.with_name("ledger.db").unlink()
+    done = ec_gateway(*words, "-c", config)
+    assert done.exit_code == 1
+    assert f"there is no ledger {config.with_name('ledger.db')}; the gateway makes it when it starts" in done.stderr
+    config.write_text(CONFIG.replace("ledger: {path: ledger.db, may_be_lost: true}", ""), encoding="utf-8")
+    done = ec_gateway(*words, "-c", config)
+    assert (done.exit_code, done.stderr) == (
+        1, "ledger: there is none in this configuration; add `ledger: {path: ...}`\n",
+    )  # fmt: skip
+    done = ec_gateway(*words, "-c", config.with_name("none.yaml"))
+    assert done.exit_code == 1
+    assert "none.yaml: does not exist; name a file that is there" in done.stderr
+    assert ec_gateway(*words).exit_code == 2
+
+
+# -- orders ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "order"),
+    [
+        (("ledger", "adopt"), ("adopt", "")),
+        (("promote", "ec-2"), ("promote", "ec-2")),
+        (("reinit", "ec-2", "--wallet", "main"), ("reinit", "ec-2")),
+    ],
+    ids=lambda words: words[0],
+)
+def test_an_order_is_answered_by_the_running_gateway(
+    config: Path, words: tuple[str, ...], order: tuple[str, str]
+) -> None:
+    """What it did, or why it did not."""
+    with gateway(config, lambda _order: (True, "it is done")) as heard:
+        done = ec_gateway(*words, "-c", config)
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "it is done\n", "")
+    assert [(one.wallet, one.verb, one.argument) for one in heard] == [("main", *order)]
+    with gateway(config, lambda _order: (False, "ec-2 is not in service; try later")):
+        done = ec_gateway(*words, "-c", config)
+    assert (done.exit_code, done.stdout, done.stderr) == (1, "", "ec-2 is not in service; try later\n")
+
+
+def test_without_a_gateway_no_order_is_left_behind(config: Path) -> None:
+    """Told at once, with what to do; the next start does not find it."""
+    done = ec_gateway("promote", "ec-2", "-c", config)
+    assert done.exit_code == 1
+    assert "no gateway has" in done.stderr
+    assert "start it (`ec-gateway run`), then give the order again" in done.stderr
+    config.with_name("ledger.db.lock").unlink()
+    assert "no gateway has" in ec_gateway("promote", "ec-2", "-c", config).stderr
+    with closing(opened(config)) as ledger:
+        assert ledger.transact(lambda connection: orders.take(connection, time.time())) == []
+
+
+def test_a_gateway_that_hangs_is_told_from_one_that_works(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not taken: withdrawn. Taken and not answered: it goes on."""
+    monkeypatch.setattr(orders, "PATIENCE", 0.3)
+    with closing(opened(config)):
+        done = ec_gateway("promote", "ec-2", "-c", config)
+    assert (done.exit_code, done.stderr) == (1, "withdrawn: no gateway took it\n")
+    with gateway(config, lambda _order: None):
+        done = ec_gateway("promote", "ec-2", "-c", config)
+    assert done.exit_code == 1
+    assert "the gateway is still at it after" in done.stderr
+
+
+def test_wallets_and_backends_that_are_not_there_are_told(config: Path) -> None:
+    """Before anything is ordered."""
+    for words, said in (
+        (("promote", "ec-7"), "main has no backend ec-7; there are ec-1, ec-2"),
+        (("promote", "ec-1", "--wallet", "x"), "there is no wallet x; there are main"),
+        (("promote",), "Missing argument"),
+        (("outcome", "--abandon"), "name the key to give up"),
+    ):
+        done = ec_gateway(*words, "-c", config)
+        assert done.exit_code == 2
+        assert said in done.stderr
+    config.write_text(CONFIG + SECOND, encoding="utf-8")
+    assert "name the wallet by --wallet; there are main, savings" in ec_gateway("ledger", "adopt", "-c", config).stderr
+
+
+# -- outcomes -------------------------------------------------------------------------------------------------
+
+
+def test_what_is_open_is_listed(config: Path) -> None:
+    """Calls, broadcasts and keys, of all or of one."""
+    done = ec_gateway("outcome", "-c", config)
+    assert done.exit_code == 0
+    call, broadcast, key = done.stdout.splitlines()
+    when = "2027-01-15 08:00:00 UTC"
+    assert call == (
+        f"call 1: payto of shop in main, {when} on ec-1 (request 77); the gateway ended before it was answered"
+    )
+    assert broadcast == f"broadcast {'p' * 64} of shop in main, {when}; sent 2 times, last {when}"
+    assert key == (
+        f"key order-1: signed since {when}, never broadcast through this gateway, txid {'t' * 64}; "
+        f"holds 2 coins, 0.00100000 BCH; payto of shop in main, {when}"
+    )
+    for narrow in (("--client", "till"), ("--wallet", "savings")):
+        assert ec_gateway("outcome", "-c", config, *narrow).stdout == "nothing is open\n"
+
+
+def test_one_key_is_told_and_given_up(config: Path) -> None:
+    """Once; then it says that it was."""
+    assert ec_gateway("outcome", "order-1", "-c", config).stdout.startswith("key order-1: signed")
+    done = ec_gateway("outcome", "order-1", "-c", config, "--abandon")
+    assert (done.exit_code, done.stdout) == (
+        0, "the key order-1 is given up; 2 coins are released, and it never signs again\n",
+    )  # fmt: skip
+    done = ec_gateway("outcome", "order-1", "-c", config)
+    assert done.exit_code == 1
+    assert "no client ever used the key order-1 here; an outcome without a key is listed" in done.stderr
+    told = ec_gateway("outcome", hash_of("order-1"), "-c", config).stdout
+    assert told.startswith(f"key (hash {hash_of('order-1')}): abandoned since ")
+    done = ec_gateway("outcome", hash_of("order-1"), "-c", config, "--abandon")
+    assert done.exit_code == 1
+    assert "cannot be given up: it is abandoned already and holds nothing" in done.stderr
+
+
+def test_a_key_whose_text_is_gone_is_found_by_its_text(config: Path) -> None:
+    """With the ledger's own key; without it only by hash or txid."""
+    secret = config.with_name("ledger.db.key")
+    hashed = payment.hash_of(secret.read_bytes(), "order-old")
+    row = key_of("tombstone", "x", key_hash=hashed, result=None) | {"key": None}
+    with closing(opened(config)) as ledger:
+        ledger.transact(lambda connection: connection.execute(insert(keys).values(row)))
+    assert ec_gateway("outcome", "order-old", "-c", config).stdout.startswith(
+        f"key (hash {row['key_hash']}): tombstone"
+    )
+    secret.chmod(0o644)
+    assert "no client ever used the key order-old here" in ec_gateway("outcome", "order-old", "-c", config).stderr
+    secret.unlink()
+    assert ec_gateway("outcome", "t" * 64, "-c", config).exit_code == 0
+
+
+def test_a_key_of_two_clients_is_given_up_by_name_only(config: Path) -> None:
+    """Never both, never the wrong one."""
+    row = key_of("signed", "order-1", client="till", txid="x" * 64)
+    with closing(opened(config)) as ledger:
+        ledger.transact(lambda connection: connection.execute(insert(keys).values(row)))
+    done = ec_gateway("outcome", "order-1", "-c", config, "--abandon")
+    assert done.exit_code == 1
+    assert "say which: --wallet main --client shop, --wallet main --client till" in done.stderr
+    done = ec_gateway("outcome", "order-1", "-c", config, "--abandon", "--client", "till")
+    assert (done.exit_code, "0 coins are released" in done.stdout) == (0, True)
