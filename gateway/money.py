@@ -26,8 +26,9 @@ from gateway.ledger.epochs import UNADOPTED
 from gateway.ledger.opening import open_ledger
 from gateway.ledger.store import InlineLedger, LedgerError
 from gateway.profiles import Profile
+from gateway.supervision.adoption import Adoption
 from gateway.supervision.clerk import Verb
-from gateway.supervision.election import CannotPromoteError, Election
+from gateway.supervision.election import Election
 from gateway.supervision.keeper import Keeper
 from gateway.supervision.mirror import Mirror
 from gateway.supervision.receipts import Receipts
@@ -60,7 +61,7 @@ class Book:
 class Rooms:
     """The rooms of one wallet."""
 
-    mirror: Mirror
+    adoption: Adoption
     questions: Questions
     allocator: Allocator
     election: Election
@@ -115,7 +116,9 @@ class Money:
     def update(self, wallet: Wallet, profile: Profile) -> None:
         """Take new settings."""
         self.keeper.size = wallet.address_pool
-        self.keeper.profile = self.rooms.questions.profile = self.rooms.receipts.profile = profile
+        self.keeper.profile = self.rooms.adoption.profile = self.rooms.questions.profile = (
+            self.rooms.receipts.profile
+        ) = profile
         self.rooms.reconciler.update(profile)
         self.files.clear()
         self.files.update({one.name: one.wallet_file for one in wallet.backends})
@@ -136,14 +139,11 @@ class Money:
 
     def verbs(self) -> Mapping[str, Verb]:
         """Return what an operator may order for this wallet."""
-        return {"promote": self.rooms.election.order, "adopt": self._adopt, "reinit": self.rooms.reinit.run}
-
-    async def _adopt(self, _argument: str) -> str:
-        """Take over a wallet that was used before."""
-        primary = self.pool.primary
-        if not primary.phase.is_serving:
-            raise CannotPromoteError(f"{primary.name} is not in service ({primary.ailment}); nothing was adopted")
-        return await self.keeper.adopt(await self.rooms.mirror.list_as_written(primary))
+        return {
+            "promote": self.rooms.election.order,
+            "adopt": self.rooms.adoption.run,
+            "reinit": self.rooms.reinit.run,
+        }
 
     def status(self) -> dict[str, object]:
         """Return what an operator asks about the ledger of a wallet; no address, no key."""
@@ -214,7 +214,7 @@ def furnish(money: Money, mirror: Mirror, runner: Runner, wallet: Wallet, loop: 
     )  # fmt: skip
     money.files = {one.name: one.wallet_file for one in wallet.backends}
     money.rooms = Rooms(
-        mirror=mirror,
+        adoption=Adoption(pool, profile, keeper, mirror, clock),
         questions=questions,
         allocator=allocator,
         election=Election(pool, ledger, clock, loop, reconciler.may_sign),

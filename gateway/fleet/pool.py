@@ -140,9 +140,11 @@ class Pool:
     def set_primary(self, backend: Backend, epoch: int) -> None:
         """Let another backend allocate and sign, by an epoch that the ledger has; what stays aligned stays so."""
         before, was_aligned = self.primary, self.is_aligned(backend)
+        # one that came back and was not looked at since may have forgotten addresses
+        was_whole = before.phase.is_serving and not before.is_stranger and self.is_primary_checked
         self.primary, self.epoch = backend, epoch
         if before is not backend:
-            before.aligned_to = self.written if before.phase.is_serving and not before.is_stranger else None
+            before.aligned_to = self.written if was_whole else None
             self.is_primary_checked = was_aligned or not self.mirror
         self.refresh()
         self.on_compare()

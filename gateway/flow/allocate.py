@@ -101,7 +101,10 @@ class Allocator:
                 if self.loop.time() + AGAIN >= deadline:
                     return self._failure(READ_ONLY, "another gateway has this wallet; nothing was given out")
                 await asyncio.sleep(AGAIN)
-            elif not await self.keeper.wait(deadline):
+                continue
+            # whoever took the last one may have left before he could say so
+            self.keeper.took(left)
+            if not await self.keeper.wait(deadline):
                 return self._failure(NO_BACKEND, self._why_dry())
 
     def _why_dry(self) -> str:

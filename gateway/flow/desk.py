@@ -67,7 +67,8 @@ class Desk:
         self.under_way.add(task)
         task.add_done_callback(self.under_way.discard)
         done, _ = await asyncio.wait({task}, timeout=max(0.0, deadline - self.loop.time()) + GRACE)
-        return task.result() if done else self._late(granted, key)
+        # the gateway that stops cancels it; its caller is told all the same
+        return task.result() if done and not task.cancelled() else self._late(granted, key)
 
     async def _handle(
         self, handler: Handler, client: Client, granted: Granted, deadline: float, key: str | None

@@ -125,7 +125,12 @@ class SqliteLedger(InlineLedger):
 
         A caller that is cancelled leaves; the transaction is done all the same.  Raises LedgerError.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self.transact, work)
+        try:
+            done = asyncio.get_running_loop().run_in_executor(self._thread, self.transact, work)
+        except RuntimeError as error:
+            raise LedgerError("the ledger is closed, for the gateway is stopping") from error
+        # unshielded, one that still waits for the thread would be taken back when its caller leaves
+        return await asyncio.shield(done)
 
     def close(self) -> None:
         """Wait for the transaction under way, then let go of file and lock."""
@@ -161,7 +166,7 @@ def sqlite_engine(path: Path | None) -> Engine:
 def reason(error: SQLAlchemyError) -> str:
     """Return in one line what the engine says, without the statement and its values."""
     original = getattr(error, "orig", None)
-    return str(original or error).splitlines()[0]
+    return (str(original or error).splitlines() or [type(original or error).__name__])[0]
 
 
 def _lock(path: Path) -> int:

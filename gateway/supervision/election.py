@@ -97,9 +97,17 @@ class Election:
         ]
 
     async def _promote(self, backend: Backend, reason: str, now: float) -> bool:
-        """Write the promotion down, then carry it out; False when the ledger could not."""
+        """Write the promotion down, then carry it out; False when the ledger could not.
+
+        Whoever gave the order may leave, but not between the two: the ledger would be an epoch ahead for ever.
+        """
+        work = self._write_and_carry_out(backend, reason, now, self.pool.epoch)
+        return await asyncio.shield(self.loop.create_task(work, name=f"promotion-{self.pool.name}"))
+
+    async def _write_and_carry_out(self, backend: Backend, reason: str, now: float, epoch: int) -> bool:
+        """Do it, unless the epoch that it was decided in is over."""
         async with self._one_at_a_time:
-            pool, epoch = self.pool, self.pool.epoch
+            pool = self.pool
             try:
                 new = await self.ledger.run(
                     lambda connection: epochs.promote(connection, pool.name, backend.name, epoch, self.clock())
@@ -118,5 +126,6 @@ class Election:
             del self.promoted_at[:-100]
             fields = {"before": before.name, "reason": reason, "epoch": new, "took": round(self.loop.time() - now, 3)}
             pool.emit(Event("primary.promoted", pool.name, backend.name, fields, "warning"))
-            pool.set_primary(backend, new)
+            # a reload may have replaced the backend meanwhile, or taken it away
+            pool.set_primary(pool.by_name.get(backend.name, pool.primary), new)
             return True

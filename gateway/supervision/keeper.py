@@ -97,7 +97,7 @@ class Keeper:
         """
         if self.state != NEW or not listed:
             return
-        answers = [await self._ask(primary, method, params) for method, params in self.profile.first_contact]
+        answers = [await self.ask(primary, method, params) for method, params in self.profile.first_contact]
         if self.profile.first_contact and is_fresh(len(listed), answers):
             await self._take_over(listed, "fresh")
         else:
@@ -175,14 +175,14 @@ class Keeper:
             found = (listed - unused) | funded
         for method in self.profile.methods.values():
             if method.role == "invoice_list":
-                requests = await self._ask(backend, method, b"[]")
+                requests = await self.ask(backend, method, b"[]")
                 items = requests if isinstance(requests, list) else []
                 asked = (one.get("address") for one in items if isinstance(one, dict))
                 found |= {addresses.bare(one) for one in asked if isinstance(one, str)}
         return found
 
     async def _texts(self, backend: Backend, method: Method, params: bytes) -> set[str]:
-        answer = await self._ask(backend, method, params)
+        answer = await self.ask(backend, method, params)
         return {addresses.bare(one) for one in answer if isinstance(one, str)} if isinstance(answer, list) else set()
 
     # -- what allocations ask and tell --------------------------------------------------------------------
@@ -257,7 +257,8 @@ class Keeper:
     def _note_prefix(self, first: str) -> None:
         self.prefix = first[: len(first) - len(addresses.bare(first))]
 
-    async def _ask(self, backend: Backend, method: Method, params: bytes) -> object:
+    async def ask(self, backend: Backend, method: Method, params: bytes) -> object:
+        """Return the decoded answer of a daemon to one question.  Raises NotNow."""
         answer = await self.call_on(backend, method, params, self.loop.time() + PATIENCE)
         if isinstance(answer, Failure) or answer.result is None:
             raise NotNow(f"{backend.name} did not answer {method.name}")

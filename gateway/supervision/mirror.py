@@ -49,6 +49,9 @@ LATE = 0.05
 SOON = 0.25
 """Seconds for which a standby that does not answer keeps the next comparison of the others waiting."""
 
+OWED = 0.5
+"""Seconds until a comparison is tried again that did not get as far as the ledger."""
+
 AT_ONCE = 500
 """Addresses derived in one go, so that a standby far behind does not keep its slot from reads for long."""
 
@@ -69,6 +72,9 @@ _decode_told = msgspec.json.Decoder(str | _Invoice).decode
 
 class Keeper(Protocol):
     """Who writes down what is listed; the ledger's keeper."""
+
+    known: int
+    """Addresses that are written down: any of them may have been given out."""
 
     def wanted(self) -> int:
         """Return how many addresses the primary should list; 0 for as many as it does."""
@@ -134,6 +140,8 @@ class Mirror:
         self._blind = False
         self._ours: set[str] = set()
         """Addresses that were derived for the pool and that the keeper has not written down yet."""
+        self._owes = False
+        """The last comparison did not get as far as the ledger."""
         self._lists: dict[Backend, int] = {}
         """How many of the primary's addresses each standby was seen to list in this comparison."""
         self._under_way: dict[Backend, asyncio.Task[None]] = {}
@@ -157,7 +165,7 @@ class Mirror:
         """Wait for a write or a period; look sooner while a standby in service is not aligned."""
         pool = self.pool
         is_unchecked = pool.primary.phase.is_serving and not pool.is_primary_checked
-        pause = 0.02 if is_unchecked else 0.1 if self._behind() else self.period
+        pause = 0.02 if is_unchecked else 0.1 if self._behind() else OWED if self._owes else self.period
         try:
             async with asyncio.timeout(pause):
                 await self._wake.wait()
@@ -184,7 +192,11 @@ class Mirror:
         """
         pool = self.pool
         if not pool.primary.phase.is_serving:
+            if self.keeper is not None:
+                # what was given out is in the ledger, so that one of the others can be found whole and take over
+                await self._go_on_without_primary()
             return
+        self._owes = self.keeper is not None
         written = pool.written
         self._lists.clear()
         primary = pool.primary
@@ -209,13 +221,14 @@ class Mirror:
         }
         if tasks:
             await asyncio.wait(tasks, timeout=SOON)
-        is_everywhere = all(self._lists.get(b, 0) >= len(wanted) for b in self._standbys())
-        if (
-            self.keeper is not None
-            and is_everywhere
-            and await self._tell_keeper(self.keeper.mirrored(wanted, self._ours))
-        ):
-            self._ours.difference_update(wanted)
+        if pool.primary is not primary:
+            # the new one may have been left out of this comparison
+            raise NotNow(f"{primary.name} is no longer primary")
+        seeing = [b for b in self._standbys() if b.name not in self._strangers]
+        if self.keeper is not None and all(self._lists.get(b, 0) >= len(wanted) for b in seeing):
+            if await self._tell_keeper(self.keeper.mirrored(wanted, self._ours)):
+                self._ours.difference_update(wanted)
+            self._owes = False
 
     async def _tell_keeper(self, work: Awaitable[T]) -> T:
         """Let the keeper write something down; raises NotNow where that was not possible."""
@@ -229,7 +242,7 @@ class Mirror:
 
         Raises NotNow.
         """
-        if not self.pool.is_primary_checked and self.is_money_elsewhere(primary):
+        if self.keeper is None and not self.pool.is_primary_checked and self.is_money_elsewhere(primary):
             # the primary before it is still answering somebody: what it tells must be known first
             raise NotNow("a money call is under way at another backend")
         told = set(self._told)
@@ -237,19 +250,23 @@ class Mirror:
             as_written = await self.list_as_written(primary)
             listed = list(map(_bare_one, as_written))
             self._judge_primary(primary, listed)
+            if self.keeper is not None and len(listed) < self.keeper.known:
+                self.pool.doubt_primary()
             listed = await self._bring_past(primary, listed, told)
+            self._told -= told
+            self._blind = False
+            self._know(listed)
+            # what comes now is for the pool, and nobody's call has to wait for it
+            self.pool.mark_primary_checked(primary)
             if self.keeper is not None:
                 await self._tell_keeper(self.keeper.met(primary, as_written))
                 listed = await self._grow(primary, listed, self.keeper.wanted())
+                self._know(listed)
         except CannotList as error:
             # nothing to compare with; refusing money for ever would help nobody
             self._tell_blind(primary, str(error))
             self.pool.mark_primary_checked(primary)
             raise
-        self._told -= told
-        self._blind = False
-        self._know(listed)
-        self.pool.mark_primary_checked(primary)
         return listed
 
     def _judge_primary(self, primary: Backend, listed: list[str]) -> None:
@@ -364,6 +381,8 @@ class Mirror:
 
     async def _bring_up(self, standby: Backend, wanted: list[str], written: int) -> None:
         held = await self._list(standby)
+        if self.keeper is not None and len(held) < self.keeper.known:
+            self.pool.lose_alignment(standby, "lists fewer addresses than are written down")
         began = self.loop.time()
         missing = len(wanted) - len(held)
         for _ in range(min(missing, AT_ONCE)):
@@ -380,7 +399,9 @@ class Mirror:
         if len(held) >= len(wanted):
             self._lists[standby] = len(held)
             self._strangers.discard(standby.name)
-            self.pool.mark_aligned(standby, written)
+            if len(held) >= len(self._known):
+                # more may have become known while this one was asked, and was out of service for a while
+                self.pool.mark_aligned(standby, written)
 
     def _remember(self, standby: Backend, held: list[str]) -> None:
         """Take over what a standby lists beyond the primary, which may have given it out and forgotten it."""

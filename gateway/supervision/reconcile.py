@@ -188,7 +188,8 @@ class Reconciler:
             self._is_blind = False
         except LedgerError as error:
             self._tell_blind(error)
-        await self._with_each(self._look, self._serving())
+        await self._with_each(self._tend, self._serving())
+        # who was looked at before the one that has most change addresses may lack some after all
         await self._with_each(self._bring_up, [one for one in self._serving() if not self._is_whole(one)])
         self._tell_changes()
         if self.loop.time() >= self.balances.compare_at:
@@ -231,6 +232,11 @@ class Reconciler:
         self._under_way[backend] = task
         task.add_done_callback(lambda _task: self._under_way.pop(backend, None))
         return task
+
+    async def _tend(self, backend: Backend) -> None:
+        await self._look(backend)
+        if not self._is_whole(backend):
+            await self._bring_up(backend)
 
     async def _look(self, backend: Backend) -> None:
         self._known_since.setdefault(backend, self.loop.time())
