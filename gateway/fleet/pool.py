@@ -209,10 +209,10 @@ class Pool:
 
     def lose_alignment(self, backend: Backend, reason: str) -> None:
         """Forget that a standby was aligned: it may have been restarted, and lost what it had not saved."""
+        self.on_lost(backend)
         if backend.aligned_to is None:
             return
         backend.aligned_to = None
-        self.on_lost(backend)
         self.emit(Event("backend.unaligned", self.name, backend.name, {"reason": reason}))
         self.refresh()
 

@@ -185,6 +185,7 @@ marks = Table(
     Column("value", Text, nullable=False),
     Column("owner", String(16), nullable=False),
     Column("at", Float, nullable=False),
+    Index("ix_marks_at", "wallet", "kind", "at"),
 )
 """Labels and freezes as their last value.  kind: `label`, `freeze`, `freeze_utxo`; value: the label, or `1`, or "" for
 none; owner: `client`, or `gateway` where a freeze is ours to lift."""

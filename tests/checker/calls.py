@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from tests.checker.history import BROKEN, ERROR, LEFT, REFUSED, RESULT, Diary, Op
-from tests.checker.world import DEADLINE, World
+from tests.checker.world import World
 
 SILENCE = 8.0
 """Seconds past the deadline after which a client stops listening."""
@@ -62,7 +62,8 @@ class Caller:
             head += f"Idempotency-Key: {key}\r\n"
         if wait is not None:
             head += f"X-Request-Timeout: {wait}\r\n"
-        deadline = min(DEADLINE, wait or DEADLINE)
+        usual = self.world.bounds.deadline
+        deadline = min(usual, wait or usual)
         answer: dict[str, Any] = {}
         try:
             answer = await self._exchange(head.encode() + b"\r\n" + body, leave_after or deadline + SILENCE)

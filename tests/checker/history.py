@@ -108,6 +108,7 @@ class Crowd:
     at: float
     connections: int
     allowed: int
+    note: str = ""
 
 
 KINDS = {kind.__name__: kind for kind in (Op, Deed, Block, Paid, Crowd)}

@@ -35,7 +35,8 @@ DAEMON_FAULTS = OUT_OF_REACH | SWITCHES
 def crowds(evidence: Evidence) -> Iterator[Violation]:
     """5: no daemon holds two unsettled calls of ours; beside the one there may be a probe."""
     for crowd in evidence.crowds:
-        text = f"daemon {crowd.daemon} stood still and held {crowd.connections} connections; {crowd.allowed} may be"
+        held = f"{crowd.connections} connections ({crowd.note})"
+        text = f"daemon {crowd.daemon} stood still and held {held}; {crowd.allowed} may be"
         yield Violation("5", text, tuple(_at(evidence, crowd.at, "freeze", crowd.daemon)))
     by_id: dict[tuple[int, str], list[Row]] = defaultdict(list)
     for row in evidence.rows:

@@ -25,7 +25,7 @@ from tests.checker.history import ALLOCATIONS, Deed, Diary, address_of, bare
 from tests.checker.judge import FINAL, judge
 from tests.checker.plan import DAEMONS, Fault, plan
 from tests.checker.report import Summary, page, summarize
-from tests.checker.world import DAY_LIMIT, GATEWAY, World
+from tests.checker.world import DAY_LIMIT, GATEWAY, USUAL, Bounds, World
 
 COINS = 24
 """Coins that the wallet is given, so that many payments can be under way."""
@@ -54,6 +54,7 @@ class Options:
     only: names of tasks, None for all.
     keyed: the share of payments that have a key.
     pause: what all pauses of clients are multiplied with.
+    quiet: seconds before the first client begins, in which the gateway's own work comes to an end.
     """
 
     seed: int
@@ -65,6 +66,8 @@ class Options:
     keeps: bool = False
     pause: float = 1.0
     keyed: float = 0.6
+    bounds: Bounds = USUAL
+    quiet: float = 0.0
     folder: Path | None = None
     """Where the run's own folder is made; the system's place for such things when None."""
 
@@ -74,7 +77,9 @@ def run(options: Options) -> Summary:
     if options.folder is not None:
         options.folder.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"checker-{options.seed}-", dir=options.folder))
-    with World(folder, options.seed, has_ledger=options.has_ledger, launcher=options.launcher) as world:
+    with World(
+        folder, options.seed, has_ledger=options.has_ledger, launcher=options.launcher, bounds=options.bounds
+    ) as world:
         asyncio.run(_live(world, options))
         (folder / "chain.json").write_text(json.dumps(chain_events(world.fleet.chain_port)), encoding="utf-8")
     limit = DAY_LIMIT if options.has_ledger else None
@@ -101,6 +106,7 @@ async def _live(world: World, options: Options) -> None:
         auditor = Caller(world, diary("auditor"), "auditor", "auditor")
         await _wait_until_open(auditor)
         await _fund(world, auditor, options.seed)
+        await asyncio.sleep(options.quiet)
         common = Common(
             world,
             options.seed,

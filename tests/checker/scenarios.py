@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.checker.plan import Fault
 from tests.checker.run import Options
+from tests.checker.world import USUAL, Bounds
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Scenario:
     seconds: float
     faults: tuple[Fault, ...]
     only: frozenset[str]
+    bounds: Bounds = USUAL
+    quiet: float = 0.0
     seed: int = 1
     pause: float = 1.0
     keyed: float = 0.0
@@ -40,6 +43,8 @@ class Scenario:
             launcher=launcher,
             folder=folder,
             keyed=self.keyed,
+            bounds=self.bounds,
+            quiet=self.quiet,
             pause=self.pause,
         )
 
@@ -54,18 +59,22 @@ SCENARIOS = (
         "no-epoch-check",
         "6",
         "and it was answered",
-        4.0,
-        (Fault(0.0, "freeze", 0, 2.6), Fault(0.1, "promote", 1, 0.0)),
+        7.0,
+        (Fault(0.0, "freeze", 0, 6.0), Fault(0.1, "promote", 1, 0.0)),
         PAYERS,
+        Bounds(deadline=9.0, server=8.0),
+        quiet=1.0,
     ),
     # the same, and it stands still for longer than a signature may take
     Scenario(
         "resend-on-unknown",
         "2",
         " ran ",
-        5.0,
-        (Fault(0.0, "freeze", 0, 4.5), Fault(0.1, "promote", 1, 0.0)),
+        7.5,
+        (Fault(0.0, "freeze", 0, 7.0), Fault(0.1, "promote", 1, 0.0)),
         PAYERS,
+        Bounds(deadline=9.0, server=5.0),
+        quiet=1.0,
     ),
     # both standbys come back with an old file and are slow to learn, and the primary is out of reach
     Scenario(

@@ -10,6 +10,8 @@ from tests.checker.run import run
 from tests.checker.scenarios import SCENARIOS, Scenario
 from tests.checker.world import GATEWAY
 
+TIMES = 3
+
 pytestmark = [pytest.mark.checker, pytest.mark.timeout(120)]
 
 
@@ -20,10 +22,12 @@ def test_every_bug_has_a_scenario() -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.bug)
 def test_a_planted_bug_is_caught(scenario: Scenario, tmp_path: Path) -> None:
-    """By the invariant that it breaks."""
-    summary = run(scenario.options(launcher(scenario.bug), tmp_path))
-    found = [one for one in summary.violations if one.invariant == scenario.invariant and scenario.says in one.text]
-    assert found, page(summary)
+    """By the invariant that it breaks; at the third time at the latest, for a fault must meet the right call."""
+    for _ in range(TIMES):
+        summary = run(scenario.options(launcher(scenario.bug), tmp_path))
+        if any(one.invariant == scenario.invariant and scenario.says in one.text for one in summary.violations):
+            return
+    pytest.fail(page(summary))
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.bug)

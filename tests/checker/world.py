@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -38,15 +39,23 @@ ALL_EFFECTS = ("read", "wallet_read", "local_read", "write", "allocate", "sign",
 DAY_LIMIT = 300_000
 """Satoshi that the client `kiosk` may take out of the wallet in a day."""
 
-DEADLINE = 4.0
-"""Seconds in which the gateway has to answer."""
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Seconds in which the gateway has to answer a client, and in which a daemon has to sign."""
+
+    deadline: float = 4.0
+    server: float = 3.0
 
 
-def settings(fleet: Fleet, folder: Path, *, has_ledger: bool) -> dict[str, Any]:
+USUAL = Bounds()
+
+
+def settings(fleet: Fleet, folder: Path, bounds: Bounds, *, has_ledger: bool) -> dict[str, Any]:
     """Return the gateway's configuration, with short times so that much happens in a run."""
 
     def client(name: str, **more: Any) -> dict[str, Any]:
-        return {"name": name, "username": name, "password": name, "deadline": DEADLINE, **more}
+        return {"name": name, "username": name, "password": name, "deadline": bounds.deadline, **more}
 
     backends = [
         {
@@ -70,7 +79,7 @@ def settings(fleet: Fleet, folder: Path, *, has_ledger: bool) -> dict[str, Any]:
             client("auditor"),
         ],
         "wallets": {"main": {"expect_return": 3.0, "start_grace": 20.0, "backends": backends}},
-        "timeouts": {"connect": 0.5, "write": 1.0, "fast": 0.5, "heavy": 2.0, "server": 3.0},
+        "timeouts": {"connect": 0.5, "write": 1.0, "fast": 0.5, "heavy": 2.0, "server": bounds.server},
         "health": {
             "probe_interval": 0.3,
             "probe_timeout": 0.3,
@@ -169,9 +178,18 @@ class World:
         launcher: the gateway's module, or one that takes a rule away.
     """
 
-    def __init__(self, folder: Path, seed: int, *, has_ledger: bool = True, launcher: Sequence[str] = GATEWAY) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        seed: int,
+        *,
+        has_ledger: bool = True,
+        launcher: Sequence[str] = GATEWAY,
+        bounds: Bounds = USUAL,
+    ) -> None:
         """Start all of it, with wallets that nobody used."""
         self.folder = folder
+        self.bounds = bounds
         folder.mkdir(parents=True, exist_ok=True)
         self.diary = Diary(folder / "operator.jsonl")
         self.fleet = Fleet(DAEMONS, folder / "fleet", seed=f"checker {seed}", load=False, server_timeout=SERVER_TIMEOUT)
@@ -185,7 +203,7 @@ class World:
                 # what a wipe brings back: the wallet as it was before anybody came
                 shutil.copy(wallet_file(self.fleet, n), folder / f"old-wallet-{n}")
             (folder / "ledger").mkdir()
-            self.gateway = Gateway(folder, settings(self.fleet, folder, has_ledger=has_ledger), launcher)
+            self.gateway = Gateway(folder, settings(self.fleet, folder, bounds, has_ledger=has_ledger), launcher)
             self.gateway.start()
         except BaseException:
             self.stop()
@@ -324,13 +342,20 @@ class World:
         port = self.fleet.port(daemon)
         await asyncio.sleep(0.15)
         # What is closed by now was answered before the freeze, or given up by a client that left.
-        over = {one for one, state in connections_at(port) if state == CLOSE_WAIT}
+        over = {one for one, state in connections_at(port).items() if state == CLOSE_WAIT}
+        seen: dict[str, float] = {}
+        times_too_many = 0
         while True:
             await asyncio.sleep(0.1)
-            found = [one for one, state in connections_at(port) if state in HELD and one not in over]
+            found = {one: state for one, state in connections_at(port).items() if one not in over}
+            for one in found:
+                seen.setdefault(one, time.monotonic() - began)
             allowed = 2 + sum(at >= began for at in self._kills)
-            if len(found) > allowed:
-                self.diary.write(Crowd(daemon, time.time(), len(found), allowed))
+            # the kernel's list is no picture of one moment, so that one look proves nothing
+            times_too_many = times_too_many + 1 if len(found) > allowed else 0
+            if times_too_many == 2:
+                note = ", ".join(f"{state} since {seen[one]:.1f} s" for one, state in found.items())
+                self.diary.write(Crowd(daemon, time.time(), len(found), allowed, note))
                 return
 
     def _load(self, daemon: int) -> None:
@@ -355,11 +380,11 @@ HELD = frozenset({"01", CLOSE_WAIT})
 """States of a connection that its daemon has not closed: open, or closed by the other side alone."""
 
 
-def connections_at(port: int) -> list[tuple[str, str]]:
+def connections_at(port: int) -> dict[str, str]:
     """Return the far end and the state of each connection that a local port has taken, as the kernel lists them."""
-    found = []
+    found = {}
     for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
         _, local, remote, state, *_ = line.split()
         if int(local.rpartition(":")[2], 16) == port and state in HELD:
-            found.append((remote, state))
+            found[remote] = state
     return found

@@ -71,7 +71,9 @@ def test_a_primary_out_of_service_is_replaced_wherever_somebody_can(candidates: 
 
 
 @given(wallets(), times)
-def test_a_primary_in_service_stays_whatever_the_others_are(candidates: list[Candidate], promoted_at: list[float]) -> None:
+def test_a_primary_in_service_stays_whatever_the_others_are(
+    candidates: list[Candidate], promoted_at: list[float]
+) -> None:
     """A doubt, an open circuit and a better score are no reasons."""
     candidates = [replace(one, is_out=False) if one.is_primary else one for one in candidates]
     assert elect(candidates, promoted_at, NOW - 100.0, NOW) is None
@@ -124,9 +126,7 @@ def test_the_wallet_is_not_handed_to_and_fro(pauses: list[float]) -> None:
         if chosen is not None:
             promoted_at.append(now)
             # the new primary falls ill at once, and the old one is well
-            daemons = [
-                replace(SICK if one.name == chosen else ABLE, name=one.name) for one in daemons
-            ]
+            daemons = [replace(SICK if one.name == chosen else ABLE, name=one.name) for one in daemons]
     for place, at in enumerate(promoted_at):
         assert sum(at <= other < at + MEMORY for other in promoted_at[place:]) <= MOST
     assert all(later - earlier >= CALM for earlier, later in pairwise(promoted_at))

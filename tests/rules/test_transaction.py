@@ -121,7 +121,7 @@ def test_garbage_is_told_in_words_and_never_by_another_error(text: str) -> None:
         ("01000000ffffffffff00000000" + "00" * 60, "more bytes than it needs"),
         ("01000000fdff00" + "00" * 60, "names 255 inputs"),
         # how Bitcoin marks witnesses: no inputs, then a flag
-        ("02000000000101" + "00" * 60, "it"),
+        ("02000000000101" + "00" * 60, "too many at the end"),
     ],
 )
 def test_each_way_of_being_none_has_its_words(text: str, why: str) -> None:

@@ -193,6 +193,7 @@ class MoneyWorld:
         self.daemons = [MoneyDaemon(name, self.loop, self.chain) for name in names]
         self.by_name = {daemon.name: daemon for daemon in self.daemons}
         self.slow: dict[str, Callable[[], float]] = {}
+        self.slow_methods: dict[str, dict[str, float]] = {}
         for daemon in self.daemons:
             daemon.service = self._service(daemon)
         self.recorder = Recorder()
@@ -433,6 +434,8 @@ class MoneyWorld:
             self._slow_down, self._cut, self._drop, self._mangle, self._disconnect, self._lag, self._silence,
             self._unload, self._save_late, self._promote, self._promote, self._end_gateway, self._die_soon,
             self._die_soon, self._die_soon, self._ledger_fails, self._ledger_hangs, self._reload, self._block,
+            self._overtake, self._overtake, self._lag_behind, self._lag_behind, self._come_back_empty,
+            self._come_back_empty, self._break_off, self._lose_a_broadcast,
         )  # fmt: skip
 
     def fault(self) -> None:
@@ -589,6 +592,68 @@ class MoneyWorld:
                 self.chain.fund(told.address, 100_000)
         self.chain.mine(self.random.choice((1, 1, 3)))
 
+    # -- several things at once, where chance alone would seldom bring them together ---------------------------------
+
+    def _slow_some(self, daemon: MoneyDaemon, after: float, methods: tuple[str, ...], takes: float) -> None:
+        """Let some methods of a daemon take long."""
+        self.slow_methods[daemon.name] = dict.fromkeys(methods, takes)
+        self._heal(daemon, after, lambda: self.slow_methods.pop(daemon.name, None))
+
+    def _primary(self) -> MoneyDaemon:
+        return self.by_name[self.reigns[-1].primary] if self.reigns else self.daemons[0]
+
+    def _overtake(self, daemon: MoneyDaemon, _after: float) -> None:
+        """Promote another one while the primary works on a signature and on a write."""
+        self._slow_some(self._primary(), 1.0, SENT_ONCE, 0.2)
+        self.loop.call_later(0.01, self.pay)
+        self.loop.call_later(0.02, self.pay)
+        self.loop.call_later(self.random.uniform(0.1, 0.5), self.promote, daemon.name)
+        self.loop.call_later(0.03, self.ask, "setlabel")
+
+    def _read_much(self, seconds: float) -> None:
+        """Give out addresses, and let the primary be so slow with reads that others answer some of them."""
+        self._slow_some(self._primary(), seconds, READS, 0.15)
+        for i in range(int(seconds / 0.1)):
+            if i % 3 == 0:
+                self.loop.call_later(0.1 * i, self.ask, "createnewaddress")
+            for late in (0.03, 0.031, 0.032):
+                self.loop.call_later(0.1 * i + late, self.ask, "ismine", 1.0)
+
+    def _lag_behind(self, daemon: MoneyDaemon, _after: float) -> None:
+        """Let a standby be slow to derive while addresses are given out and looked for."""
+        if daemon is not self._primary():
+            self._slow_some(daemon, 1.5, ("createnewaddress",), 0.4)
+        self._read_much(1.5)
+
+    def _come_back_empty(self, daemon: MoneyDaemon, _after: float) -> None:
+        """Let a standby come back without most addresses, slow to derive them again, and promote it perhaps."""
+        if daemon is self._primary():
+            return
+        self._kill(daemon, 1.5, wiped_to=0)
+        self._slow_some(daemon, 4.0, ("createnewaddress",), 0.2)
+        self.loop.call_later(1.5, self._read_much, 2.0)
+        if self.random.random() < 0.6:
+            for late in (1.9, 2.4, 2.6):
+                self.loop.call_later(late, self.promote, daemon.name)
+
+    def _break_off(self, _daemon: MoneyDaemon, _after: float) -> None:
+        """Break the way to the primary while it has a payment and a write to do."""
+        daemon = self._primary()
+        self._cut(daemon, 0.0)
+        self.pay()
+        self.loop.call_later(0.05, self.pay)
+        self.loop.call_later(0.1, self.ask, "setlabel")
+
+    def _lose_a_broadcast(self, _daemon: MoneyDaemon, _after: float) -> None:
+        """Let every daemon die with a broadcast in hand that it has not begun."""
+        waiting = [told.tx for told in self.told if told.tx and told.tx.txid not in self.chain.view.heights]
+        for daemon in self.daemons:
+            daemon.freeze()
+            self._hurt(daemon, 1.5)
+            self.loop.call_later(0.5, self._kill, daemon, 1.0)
+        if waiting:
+            self.ask("broadcast", 0.4, params=[self.random.choice(waiting).hex])
+
     def _service(self, daemon: MoneyDaemon) -> Callable[[str], float]:
         """Return what says how long a daemon takes for a method at this moment."""
 
@@ -597,6 +662,8 @@ class MoneyWorld:
                 # it holds the daemon, and all who wait for it, also when the server is back
                 self._hurt(daemon, HANG)
                 return HANG
+            if method in self.slow_methods.get(daemon.name, {}):
+                return self.slow_methods[daemon.name][method]
             return self.slow[daemon.name]() if daemon.name in self.slow else USUAL
 
         return service

@@ -52,6 +52,8 @@ class MoneyWallet(FakeWallet):
     """The wallet that it has loaded, where that is not its default one."""
     denies: frozenset[str] = frozenset()
     """Methods that it answers with an error."""
+    is_synced: bool = True
+    """Whether its wallet is in step with its server."""
     is_poor: bool = False
     """No payment can be put together."""
 
@@ -70,7 +72,7 @@ class MoneyWallet(FakeWallet):
         """The state, with the paths of real daemons."""
         found: Any = super().answer("getinfo", params)
         path = self.other_path or PATH
-        return {**found, "default_wallet": PATH, "wallets": {path: True} if self.is_loaded else {}}
+        return {**found, "default_wallet": PATH, "wallets": {path: self.is_synced} if self.is_loaded else {}}
 
     def do_close_wallet(self, _params: Any) -> object:
         """Save and close; questions go on being answered."""

@@ -514,7 +514,11 @@ def test_where_a_wallet_could_not_be_loaded_again_no_other_one_is_closed() -> No
     async def scene(world: MoneyWorld) -> None:
         world.daemons[1].money.missed = 500
         world.daemons[1].money.stays_closed = 1000
-        await asyncio.sleep(100.0)
+        await asyncio.sleep(50.0)
+        world.daemons[1].money.stays_closed = 0
+        world.daemons[1].money.is_loaded = True  # by hand; it is as wrong as before
+        await asyncio.sleep(200.0)
+        assert {one.backend for one in world.events("backend.diverged_balance")} == {"ec-1", "ec-2"}
 
     world = play(scene, 2)
     assert world.daemons[0].money.is_loaded
@@ -547,24 +551,29 @@ def test_no_call_comes_between_closing_and_loading() -> None:
 
 
 def test_while_a_wallet_is_reloaded_its_daemon_is_out_and_the_mirror_looks_at_it_again() -> None:
-    """No reads, no signing; afterwards its addresses are compared anew."""
-    seen: list[tuple[bool, bool, bool]] = []
+    """No reads, no signing, until it is in step with its server; afterwards its addresses are compared anew."""
 
     async def scene(world: MoneyWorld) -> None:
-        standby = world.backend(1)
-        world.daemons[1].service = lambda method: 0.5 if method == "load_wallet" else 0.0003
-        task = asyncio.create_task(world.reconciler.balances.cure(standby))
-        await asyncio.sleep(0.3)
-        reconciler = world.reconciler
-        seen.append((reconciler.may_read(standby), reconciler.may_sign(standby), world.pool.is_aligned(standby)))
+        standby, reconciler = world.backend(1), world.reconciler
+        for backend in world.pool.backends:
+            world.pool.on_doubt = lambda _backend: None
+            backend.probed_at = backend.heard_at = world.loop.time() + 10.0  # no probe comes between
+        world.daemons[1].money.is_synced = False
+        task = asyncio.create_task(reconciler.balances.cure(standby))
+        await asyncio.sleep(1.0)
+        assert world.daemons[1].ran("load_wallet")
+        assert world.daemons[1].money.is_loaded
+        assert not reconciler.may_read(standby)
+        assert not reconciler.may_sign(standby)
+        world.daemons[1].money.is_synced = True
         await task
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1.0)
         assert reconciler.may_read(standby)
         assert reconciler.may_sign(standby)
         assert world.pool.is_aligned(standby)
+        assert {one.backend for one in world.events("backend.unaligned")} == {"ec-2"}
 
     play(scene)
-    assert seen == [(False, False, False)]
 
 
 def test_a_gateway_that_stops_waits_for_the_reload_under_way() -> None:

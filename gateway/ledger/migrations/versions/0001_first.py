@@ -148,6 +148,7 @@ def upgrade() -> None:
         sa.Column("at", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("wallet", "kind", "key", name=op.f("pk_marks")),
     )
+    op.create_index("ix_marks_at", "marks", ["wallet", "kind", "at"])
     op.create_table(
         "orders",
         sa.Column("id", sa.Integer(), nullable=False),
