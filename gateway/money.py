@@ -19,6 +19,7 @@ from gateway.flow.carry import carrier
 from gateway.flow.desk import Desk
 from gateway.flow.invoices import Invoices
 from gateway.flow.marks import Writes
+from gateway.flow.outcome import Outcomes
 from gateway.flow.pay import Payments
 from gateway.flow.runner import Runner
 from gateway.ledger import epochs, intents
@@ -206,7 +207,7 @@ def furnish(money: Money, mirror: Mirror, runner: Runner, wallet: Wallet, loop: 
     )  # fmt: skip
     payments = Payments(
         pool, questions, ledger, money.book.secret, carry, clock, loop,
-        may_sign=reconciler.may_sign, on_marked=reconciler.marked, on_sent=reconciler.stirred,
+        may_sign=reconciler.may_sign, on_marked=reconciler.marked, on_sent=reconciler.stirred, level=reconciler.level,
     )  # fmt: skip
     writes = Writes(pool, ledger, carry, clock, on_marked=reconciler.marked)
     settler = Settler(
@@ -234,5 +235,6 @@ def furnish(money: Money, mirror: Mirror, runner: Runner, wallet: Wallet, loop: 
             },
             {Effect.SIGN: payments.pay, Effect.WRITE: writes.handle},
             loop,
+            {"gateway.outcome": Outcomes(pool, ledger, money.book.secret).handle},
         ),
     )

@@ -223,6 +223,8 @@ class MoneyWallet(FakeWallet):
         """Answer for a node."""
         super().__init__()
         self.node = node
+        self.refuses: set[str] = set()
+        """Methods that it answers with an error, without doing anything."""
         self.methods = registered(Commands(node))  # type: ignore[arg-type]  # a node without sockets and threads
 
     @property
@@ -232,6 +234,8 @@ class MoneyWallet(FakeWallet):
 
     def answer(self, method: str, params: object) -> object:
         """Run one method; an exception becomes an error as the daemon words it."""
+        if method in self.refuses:
+            return Refusal("Server error: TimeoutError: ")
         self.node.before_call()
         try:
             run = self.methods[method]

@@ -13,6 +13,7 @@ where the ledger's disk is not.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 
 from gateway.base.config import Client
 from gateway.base.effects import Effect
@@ -22,6 +23,9 @@ from gateway.rules.methods import Granted
 
 Handler = Callable[[Client, Granted, float, str | None], Awaitable[Answer | Failure]]
 """Client, call, deadline in loop time, idempotency key."""
+
+Own = Callable[[Client, bytes], Awaitable[Answer | Failure]]
+"""Answers a method of the gateway itself: client, raw parameters."""
 
 GRACE = 0.25
 """Seconds past the deadline for a room to say by itself what it knows."""
@@ -33,13 +37,15 @@ class Desk:
     Args:
         by_role: handlers of the roles of the profile.
         by_effect: handlers of effects whose methods have no role.
+        own: methods of the gateway itself that ask the ledger.
     """
 
     def __init__(
         self, wallet: str, by_role: Mapping[str, Handler], by_effect: Mapping[Effect, Handler],
-        loop: asyncio.AbstractEventLoop,
+        loop: asyncio.AbstractEventLoop, own: Mapping[str, Own] = MappingProxyType({}),
     ) -> None:  # fmt: skip
         """Begin with nothing under way."""
+        self.own = own
         self.wallet = wallet
         self.by_role = by_role
         self.by_effect = by_effect

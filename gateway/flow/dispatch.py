@@ -78,7 +78,7 @@ class Dispatcher:
         began = self.loop.time()
         runner = self.runners[wallet]
         if call.method.startswith("gateway."):
-            return self._own(wallet, call)
+            return await self._own(wallet, client, call)
         verdict = judge(
             runner.profile, call.method, call.params,
             effects=client.effects, opened=client.methods, client=client.name, wallet=wallet,
@@ -132,11 +132,15 @@ class Dispatcher:
             runner.begin(errand)
         return await _wait(runner, errand, member)
 
-    def _own(self, wallet: str, call: Call) -> Reply:
+    async def _own(self, wallet: str, client: Client, call: Call) -> Reply:
         """Answer the gateway's own methods."""
         if call.method == "gateway.status":
             return reply(call, Answer(msgspec.json.encode(self.status(wallet)), None))
-        message = f"{call.method} is not a method of this gateway; gateway.status is"
+        desk = self.desks.get(wallet)
+        if desk is not None and call.method in desk.own:
+            return reply(call, await desk.own[call.method](client, call.params))
+        known = ", ".join(["gateway.status", *(desk.own if desk is not None else ())])
+        message = f"{call.method} is not a method of this gateway; there are: {known}"
         return reply(call, Failure(METHOD_NOT_FOUND, message, safe_to_repeat=True, wallet=wallet))
 
 

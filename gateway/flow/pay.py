@@ -15,7 +15,7 @@ nothing on a daemon, so whatever was signed and not written down never was.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import msgspec
@@ -52,8 +52,16 @@ LOOK = 0.05
 PATIENCE = 2.0
 """Seconds that one such look may take; another primary may be there by then."""
 
+LEVEL = 0.5
+"""Seconds that a signed payment may wait until the standbys see its change."""
+
 TRIES = 3
 """Signatures for one call: the second after coins of others were frozen, one more where the primary changed."""
+
+
+async def _is_level(_patience: float) -> bool:
+    """Have no standby to wait for."""
+    return True
 
 
 class Payments:
@@ -65,6 +73,7 @@ class Payments:
         may_sign: whether a backend has every freeze and sees every change address.
         on_marked: hears of each freeze that is written, and on which backend it is true already ("" for none).
         on_sent: hears that bytes go out.
+        level: lets every daemon see the change of what was just signed, within so many seconds.
     """
 
     def __init__(
@@ -73,6 +82,7 @@ class Payments:
         may_sign: Callable[[Backend], bool] = lambda _backend: True,
         on_marked: Callable[[str, Change], None] = lambda _backend, _change: None,
         on_sent: Callable[[], None] = lambda: None,
+        level: Callable[[float], Awaitable[bool]] = _is_level,
     ) -> None:  # fmt: skip
         """Begin with nothing under way."""
         self.pool = pool
@@ -85,6 +95,7 @@ class Payments:
         self.binder = Binder(pool, questions, ledger, clock, on_marked)
         self.publisher = Publisher(pool, questions, ledger, carry, clock, loop, on_marked, on_sent)
         self.may_sign = may_sign
+        self.level = level
         self._turn = asyncio.Lock()
         self._live: Counter[tuple[str, str]] = Counter()
         """Keys that calls of this process work on."""
@@ -205,6 +216,9 @@ class Payments:
             if fit not in ("", backend):
                 continue  # promoted in between, and not looked at; nobody has heard of what it signed
             taken = await self.binder.take(call, carried)
+            if isinstance(taken, Answer) and call.granted.method.role == "payment":
+                # whoever pays in quick succession would outrun the daemons that do not see his change yet
+                await self.level(LEVEL)
             if not isinstance(taken, Held):
                 return taken
             coins = len(taken.coins)

@@ -6,7 +6,8 @@
     epochs      who is primary, since when, and the fence against answers of an older one
     intents     money calls, written down before their first byte
     invoices    what addrequest answered, and what was paid
-    payments    keys, held inputs, published bytes, what was spent
+    payments    keys, held inputs, what was spent
+    broadcasts  published bytes, and what the chain said
     marks       labels and freezes, as their last value
     orders      what an operator asked the running gateway to do
     outcomes    what became of payments, for whoever asks

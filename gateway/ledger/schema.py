@@ -75,6 +75,7 @@ invoices = Table(
     Column("removed_at", Float, nullable=True),
     Column("status", String(16), nullable=False, server_default="Pending"),
     Column("place", Integer, nullable=False),
+    Index("ix_invoices_status", "wallet", "status"),
 )
 """What addrequest answered.  status: the furthest that was ever seen (it never goes back); expiry is told from time
 and exp.  A removed invoice stays, so that its address is never free again."""

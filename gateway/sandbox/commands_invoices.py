@@ -44,7 +44,7 @@ class InvoiceCommands:
         wallet.notes.requests[address] = {
             "time": now,
             "amount": None if amount is None else satoshis(amount),
-            "exp": None if expiration is None else int(str(expiration)),
+            "exp": int(str(expiration)) if expiration else None,
             "address": address,
             "memo": memo,
             "id": wallet.request_id(address, now),

@@ -23,6 +23,7 @@ from gateway.ledger.epochs import ADOPTED, NEW, UNADOPTED
 from gateway.ledger.store import Ledger, LedgerError
 from gateway.profiles import Method, Profile
 from gateway.rules.adoption import is_fresh
+from gateway.rules.lifecycle import Phase
 from gateway.supervision.mirror import CallOn, NotNow
 
 PATIENCE = 10.0
@@ -30,6 +31,10 @@ PATIENCE = 10.0
 
 LOOK_FOR_USE = 10.0
 """Seconds between two looks at whether somebody else uses the pool's addresses."""
+
+FIRST_LOOK = 5.0
+"""Seconds for which a wallet that is met for the first time waits for daemons that have not come up yet: one of them
+may have given out addresses that the primary does not list."""
 
 REFILL_BELOW = 2 / 3
 """The share of the pool below which it is filled up, so that not every allocation costs a derivation."""
@@ -64,6 +69,8 @@ class Keeper:
         self.free = 0
         """Those of them that wait in the pool."""
         self._filled = asyncio.Event()
+        self._looks_until: float | None = None
+        """When first contact waits no more for daemons that are starting."""
 
     def __repr__(self) -> str:
         """Status line."""
@@ -91,19 +98,48 @@ class Keeper:
     async def met(self, primary: Backend, listed: list[str]) -> None:
         """Take over a fresh wallet that was never met.  `listed` is with prefixes.
 
+        Every daemon in service is asked: invoices, labels and addresses that nobody paid to are each one's own.
+
         Raises:
             NotNow: it could not be found out whether it is fresh.
             LedgerError: it could not be written down.
         """
         if self.state != NEW or not listed:
             return
-        answers = [await self.ask(primary, method, params) for method, params in self.profile.first_contact]
-        if self.profile.first_contact and is_fresh(len(listed), answers):
-            await self._take_over(listed, "fresh")
-        else:
-            await self._settle(UNADOPTED, listed[0])
-            fields: dict[str, object] = {"listed": len(listed), "remedy": self.remedy}
+        if self._looks_until is None:
+            self._looks_until = self.loop.time() + FIRST_LOOK
+        unseen = [one.name for one in self.pool.backends if one.phase is Phase.STARTING]
+        if unseen and self.loop.time() < self._looks_until:
+            raise NotNow(f"{', '.join(unseen)} may know more of the wallet and is not yet in service")
+        lists = await self._lists(primary, listed)
+        used = [one.name for one, held in lists.items() if not await self._is_fresh(one, held)]
+        longest = max(lists.values(), key=len)
+        if self.state != NEW:
+            return  # an operator's order came between
+        if not used:
+            await self._take_over(longest, "fresh")
+        elif await self._settle(UNADOPTED, listed[0]):
+            fields: dict[str, object] = {"listed": len(longest), "used": ", ".join(used), "remedy": self.remedy}
             self.pool.emit(Event("wallet.not_adopted", self.pool.name, primary.name, fields, "error"))
+
+    async def _lists(self, primary: Backend, listed: list[str]) -> dict[Backend, list[str]]:
+        """Return what each daemon in service lists, with prefixes; other seeds are left out.  Raises NotNow."""
+        lists, method = {primary: listed}, self.profile.methods[self.profile.list_addresses]
+        for one in self.pool.backends:
+            if one is primary or not one.phase.is_serving:
+                continue
+            held = await self.ask(one, method, self.profile.list_params)
+            texts = [text for text in held if isinstance(text, str)] if isinstance(held, list) else []
+            shorter = min(len(texts), len(listed))
+            if shorter and list(map(addresses.bare, texts[:shorter])) == list(map(addresses.bare, listed[:shorter])):
+                lists[one] = texts
+        return lists
+
+    async def _is_fresh(self, backend: Backend, listed: list[str]) -> bool:
+        """Return whether a daemon shows no use of its wallet.  Raises NotNow."""
+        calls = self.profile.first_contact
+        answers = [await self.ask(backend, method, params) for method, params in calls]
+        return bool(calls) and is_fresh(len(listed), answers)
 
     async def mirrored(self, listed: list[str], ours: set[str]) -> bool:
         """Hear that every daemon in service lists these addresses (bare): what is new among them is written down.
@@ -156,7 +192,8 @@ class Keeper:
 
         if not in_use:
             return
-        burnt, self.free = await self.ledger.run(work)
+        burnt, left = await self.ledger.run(work)
+        self.took(left)
         if burnt:
             self.pool.emit(Event("address.burnt", name, backend.name, {"addresses": burnt}, "error"))
 
@@ -216,43 +253,64 @@ class Keeper:
     async def adopt(self, listed: list[str], also: Callable[[Connection], None] = lambda _connection: None) -> str:
         """Take over a used wallet by an operator's order; return a sentence about it.
 
+        One that was adopted before is adopted again: an older ledger was put back, and what waits in its pool may
+        have been given out since.
+
         Args:
-            listed: its receiving addresses with prefixes.
+            listed: the primary's receiving addresses with prefixes; where another daemon lists more, those count.
             also: writes what else is taken over, in the same transaction.
 
-        Raises LedgerError.
+        Raises LedgerError, or NotNow when a daemon in service does not say what it lists.
         """
-        if self.state == ADOPTED:
-            return f"the wallet {self.pool.name} was adopted before; nothing to do"
-        await self._take_over(listed, "adopted", also)
-        return f"the wallet {self.pool.name} is adopted: {len(listed)} addresses count as given out"
+        if not listed:
+            raise NotNow(f"{self.pool.primary.name} lists no addresses yet; nothing was adopted, try it again later")
+        longest = max((await self._lists(self.pool.primary, listed)).values(), key=len)
+        await self._take_over(longest, "adopted", also)
+        return f"the wallet {self.pool.name} is adopted: {len(longest)} addresses count as given out"
 
     async def _take_over(
         self, listed: list[str], how: str, also: Callable[[Connection], None] = lambda _connection: None
     ) -> None:
         name, epoch = self.pool.name, self.pool.epoch
 
-        def work(connection: Connection) -> int:
+        def work(connection: Connection) -> tuple[int, int]:
             known = addresses.listed(connection, name)
             bare = [addresses.bare(one) for one in listed]
-            if known != bare[: len(known)]:
+            shorter = min(len(known), len(bare))
+            if known[:shorter] != bare[:shorter]:
                 raise LedgerError(f"the ledger knows other addresses of the wallet {name} than its daemon lists")
+            addresses.burn(connection, name, addresses.pooled(connection, name), self.clock())
             addresses.add(connection, name, bare[len(known) :], addresses.FOREIGN, epoch, self.clock())
             also(connection)
             epochs.settle(connection, name, ADOPTED, listed[0])
-            return len(bare)
+            return addresses.count(connection, name), addresses.in_pool(connection, name)
 
-        self.known = await self.ledger.run(work)
+        self.known, self.free = await self.ledger.run(work)
         self.state = ADOPTED
         self._note_prefix(listed[0])
-        self.pool.emit(Event("wallet.adopted", name, "", {"how": how, "addresses": len(listed)}))
+        fields: dict[str, object] = {"how": how, "addresses": len(listed)}
+        if unseen := [one.name for one in self.pool.backends if not one.phase.is_serving]:
+            # addresses that only these gave out are not among them
+            fields["not_asked"] = ", ".join(unseen)
+        self.pool.emit(Event("wallet.adopted", name, "", fields, "warning" if unseen else "info"))
         self.pool.on_compare()
 
-    async def _settle(self, state: str, first: str) -> None:
+    async def _settle(self, state: str, first: str) -> bool:
+        """Write down how first contact went; False where an operator's order was faster."""
         name = self.pool.name
-        await self.ledger.run(lambda connection: epochs.settle(connection, name, state, first))
+
+        def work(connection: Connection) -> bool:
+            standing = epochs.current(connection, name)
+            if standing is None or standing.state != NEW:
+                return False
+            epochs.settle(connection, name, state, first)
+            return True
+
+        if not await self.ledger.run(work):
+            return False
         self.state = state
         self._note_prefix(first)
+        return True
 
     def _note_prefix(self, first: str) -> None:
         self.prefix = first[: len(first) - len(addresses.bare(first))]

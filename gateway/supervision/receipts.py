@@ -70,6 +70,9 @@ AT_ONCE = 20
 ADDRESSES_AT_ONCE = 500
 """Addresses that are looked up together."""
 
+DEEP = 2 * FINAL
+"""Blocks on a transaction after which it is looked at no more."""
+
 HISTORY = b'{"show_addresses": true}'
 
 ASKED = ("getbalance", "history", "gettransaction", "deserialize")
@@ -188,13 +191,13 @@ class Receipts:
         self.readings += 1
         history = await self._history(backend)
         self._rests_until = self.loop.time() + REST * (self.loop.time() - began)
-        open_lines = [one for one in history if one.confirmations <= FINAL or one.txid not in self._done]
+        open_lines = [one for one in history if one.txid not in self._done]
         paid = await self._paid(open_lines)
         found = shown(open_lines, paid)
         fresh, moved = news(found, paid, is_ahead=height >= self._tip)
         await self._write(backend, moved, [])
         await self._take_in(backend, fresh)
-        self._done.update(one.txid for one in open_lines if one.confirmations > FINAL)
+        self._done.update(one.txid for one in open_lines if one.confirmations > DEEP)
         gone, sunk = await self._lost(backend, height, found)
         await self._write(backend, sunk, gone)
 

@@ -10,11 +10,11 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+from tests.checker.gateway import GATEWAY
 from tests.checker.planted import BUGS
 from tests.checker.planted import launcher as launcher_of
 from tests.checker.report import Summary, overview
 from tests.checker.run import Options, run
-from tests.checker.world import GATEWAY
 
 
 def main(arguments: list[str] | None = None) -> int:

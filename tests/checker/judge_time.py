@@ -141,6 +141,9 @@ def unknowns(evidence: Evidence) -> Iterator[Violation]:
 
 def liveness(evidence: Evidence) -> Iterator[Violation]:
     """9: outside faults 99 % of allocations are answered; and the wallet comes back whole."""
+    for deed in evidence.deeds:
+        if deed.kind == "gateway_kill" and not deed.is_done:
+            yield Violation("9", "the gateway did not start again after it was killed", (deed,))
     if not evidence.finals.is_settled:
         yield Violation("9", f"not all backends came back after the faults: {evidence.finals.note}")
     counted = countable(evidence)

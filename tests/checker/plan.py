@@ -80,7 +80,7 @@ def plan(seed: int, seconds: float) -> list[Fault]:
     faults: list[Fault] = []
     at = QUIET_START
     # One hard hour in four: a fault each half second; else one in each second or two.
-    pause = chance.choice((0.5, 1.2, 1.6, 2.0))
+    pause = chance.choice((0.5, 0.9, 1.2, 1.6))
     while True:
         at += chance.expovariate(1 / pause)
         name = chance.choices(names, weights)[0]
@@ -89,7 +89,8 @@ def plan(seed: int, seconds: float) -> list[Fault]:
         # in one of six the outage outlasts everything, so that the others have to do
         if kind.lane == "daemon" and chance.random() < 1 / 6:
             lasts = round(chance.uniform(LONGEST, max(LONGEST, seconds - at)), 2)
-        target = chance.randrange(DAEMONS) if kind.lane != "gateway" else 0
+        # the first is primary until it fails, and there is most to lose there
+        target = {"daemon": chance.choice((0, 0, 1, 2)), "operator": chance.randrange(DAEMONS)}.get(kind.lane, 0)
         fault = Fault(round(at, 2), name, target, lasts, chance.choice(kind.values))
         if at > seconds - 0.5:
             return faults

@@ -24,6 +24,8 @@ class Summary:
     seconds: float
     counts: dict[str, int]
     faults: dict[str, int]
+    ends: dict[str, int] = field(default_factory=dict)
+    """How the calls of each method ended."""
     violations: list[Violation] = field(default_factory=list)
     folder: str = ""
     """Where its evidence is; "" when it was taken away."""
@@ -72,7 +74,12 @@ def summarize(seed: int, seconds: float, evidence: Evidence, violations: list[Vi
         "promotions done": sum(deed.kind == "promote" and deed.is_done for deed in evidence.deeds),
     }
     faults = Counter(deed.kind for deed in evidence.deeds if deed.kind in KINDS)
-    return Summary(seed, seconds, counts, dict(faults), violations, folder)
+    return Summary(seed, seconds, counts, dict(faults), _ends(evidence), violations, folder)
+
+
+def _ends(evidence: Evidence) -> dict[str, int]:
+    ends = Counter(f"{op.method}: {op.kind or op.how}" for op in evidence.ops)
+    return dict(sorted(ends.items()))
 
 
 def page(summary: Summary) -> str:
@@ -83,6 +90,7 @@ def page(summary: Summary) -> str:
     lines += ["| what | how many |", "|---|---|"]
     lines += [f"| {name} | {count} |" for name, count in summary.counts.items()]
     lines += [f"| fault: {name} | {count} |" for name, count in sorted(summary.faults.items())]
+    lines += [f"| {name} | {count} |" for name, count in summary.ends.items()]
     lines.append("")
     for violation in summary.violations:
         lines += [f"### Invariant {violation.invariant}: {violation.text}", ""]
@@ -96,13 +104,16 @@ def overview(summaries: Sequence[Summary]) -> str:
     red = [one for one in summaries if one.is_red]
     total: Counter[str] = Counter()
     faults: Counter[str] = Counter()
+    ends: Counter[str] = Counter()
     found: Counter[str] = Counter()
     for one in summaries:
         total.update({name: count for name, count in one.counts.items() if "median" not in name})
         faults.update(one.faults)
+        ends.update(one.ends)
         found.update({violation.invariant for violation in one.violations})
     lines = [f"# {len(summaries)} runs, {len(red)} red", "", "| what | how many |", "|---|---|"]
     lines += [f"| {name} | {count} |" for name, count in total.items()]
     lines += [f"| fault: {name} | {count} |" for name, count in sorted(faults.items())]
+    lines += [f"| {name} | {count} |" for name, count in sorted(ends.items())]
     lines += [f"| runs that violate invariant {name} | {count} |" for name, count in sorted(found.items())]
     return "\n".join([*lines, "", *(page(one) for one in red)])

@@ -21,11 +21,12 @@ from gateway.sandbox.fleet import RpcError
 from tests.checker.calls import Caller
 from tests.checker.clients import Common, cast, coins
 from tests.checker.evidence import chain_events, gather
+from tests.checker.gateway import DAY_LIMIT, GATEWAY, USUAL, Bounds
 from tests.checker.history import ALLOCATIONS, Deed, Diary, address_of, bare
 from tests.checker.judge import FINAL, judge
 from tests.checker.plan import DAEMONS, Fault, plan
 from tests.checker.report import Summary, page, summarize
-from tests.checker.world import DAY_LIMIT, GATEWAY, USUAL, Bounds, World
+from tests.checker.world import World
 
 COINS = 24
 """Coins that the wallet is given, so that many payments can be under way."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.checker.gateway import USUAL, Bounds
 from tests.checker.plan import Fault
 from tests.checker.run import Options
-from tests.checker.world import USUAL, Bounds
 
 
 @dataclass(frozen=True)

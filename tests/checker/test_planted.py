@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.checker.gateway import GATEWAY
 from tests.checker.planted import BUGS, launcher
 from tests.checker.report import page
 from tests.checker.run import run
 from tests.checker.scenarios import SCENARIOS, Scenario
-from tests.checker.world import GATEWAY
 
 TIMES = 3
 
-pytestmark = [pytest.mark.checker, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.checker, pytest.mark.timeout(180)]
 
 
 def test_every_bug_has_a_scenario() -> None:

@@ -9,8 +9,8 @@ from tests.checker.run import Options, run
 
 pytestmark = [pytest.mark.checker, pytest.mark.timeout(180)]
 
-SEEDS = (1, 2, 3)
-"""Three of the two hundred that `make checker` runs."""
+SEEDS = (1, 2)
+"""Two of the two hundred that `make checker` runs."""
 
 
 @pytest.mark.parametrize("seed", SEEDS)

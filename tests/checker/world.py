@@ -5,168 +5,23 @@ its end.  Children are started from threads that last as long as the run, for th
 """
 
 import asyncio
-import json
-import resource
 import shutil
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import yaml
-
 from gateway.sandbox.fleet import Fleet, RpcError
+from tests.checker.connections import CLOSE_WAIT, connections_at
+from tests.checker.gateway import GATEWAY, PATIENCE, ROOT, USUAL, Bounds, Gateway, name_of, settings, wallet_file
 from tests.checker.history import Block, Crowd, Deed, Diary, Paid
 from tests.checker.plan import DAEMONS, SLOW_TO_LEARN, SWITCHES, Fault
 
-ROOT = Path(__file__).parents[2]
-GATEWAY = ("gateway",)
-"""The module to run, with what comes before its command; a planted bug names its launcher."""
-
-PATIENCE = 30.0
-"""Seconds after which something that should happen counts as never happening."""
-
 SERVER_TIMEOUT = 1.5
 """Seconds that a daemon waits for a silent chain: below the gateway's own bound, as the real 30 s are below 35 s."""
-
-ALL_EFFECTS = ("read", "wallet_read", "local_read", "write", "allocate", "sign", "publish")
-DAY_LIMIT = 300_000
-"""Satoshi that the client `kiosk` may take out of the wallet in a day."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """Seconds in which the gateway has to answer a client, and in which a daemon has to sign."""
-
-    deadline: float = 4.0
-    server: float = 3.0
-
-
-USUAL = Bounds()
-
-
-def settings(fleet: Fleet, folder: Path, bounds: Bounds, *, has_ledger: bool) -> dict[str, Any]:
-    """Return the gateway's configuration, with short times so that much happens in a run."""
-
-    def client(name: str, **more: Any) -> dict[str, Any]:
-        return {"name": name, "username": name, "password": name, "deadline": bounds.deadline, **more}
-
-    backends = [
-        {
-            "name": name_of(n),
-            "url": fleet.url(n),
-            "username": fleet.user,
-            "password": fleet.password,
-            "wallet_file": str(wallet_file(fleet, n)),
-        }
-        for n in range(len(fleet))
-    ]
-    effects = list(ALL_EFFECTS)
-    found: dict[str, Any] = {
-        "listen": {"port": 0},
-        "admin": {"port": 0},
-        "clients": [
-            client("shop"),
-            client("web", errors="http"),
-            client("till", effects=effects),
-            client("kiosk", effects=effects, max_per_day=DAY_LIMIT / 100_000_000),
-            client("auditor"),
-        ],
-        "wallets": {"main": {"expect_return": 3.0, "start_grace": 20.0, "backends": backends}},
-        "timeouts": {"connect": 0.5, "write": 1.0, "fast": 0.5, "heavy": 2.0, "server": bounds.server},
-        "health": {
-            "probe_interval": 0.3,
-            "probe_timeout": 0.3,
-            "wedged_after": 0.7,
-            "lag_grace": 1.5,
-            "slow_start": 0.5,
-        },
-        "drain_timeout": 5.0,
-    }
-    if has_ledger:
-        found["ledger"] = {"path": str(folder / "ledger" / "ledger.db"), "may_be_lost": True}
-    return found
-
-
-def name_of(daemon: int) -> str:
-    """Return how the configuration calls a daemon."""
-    return f"ec-{daemon + 1}"
-
-
-def wallet_file(fleet: Fleet, daemon: int) -> Path:
-    """Return where a daemon keeps its wallet."""
-    return fleet.directory / f"wallet-{daemon}" / "regtest" / "wallets" / "default_wallet"
-
-
-class Gateway:
-    """`python -m gateway run -c FILE`, killed and started again as often as it takes.
-
-    Its log goes through a pipe, so that a full disk (a limit of its process) does not stop it.
-    """
-
-    def __init__(self, folder: Path, configuration: dict[str, Any], launcher: Sequence[str]) -> None:
-        """Write the configuration; `start` starts it."""
-        self.file = folder / "gateway.yaml"
-        self.file.write_text(yaml.safe_dump(configuration, sort_keys=False), encoding="utf-8")
-        self.launcher = launcher
-        self.port = 0
-        self.lives = 0
-        self.process: subprocess.Popen[bytes] | None = None
-        self._log = folder / "gateway.log"
-        self._errors = folder / "gateway.stderr"
-        self._reader: threading.Thread | None = None
-        self._is_up = threading.Event()
-
-    def start(self) -> None:
-        """Start it and wait until it says that it has; raises RuntimeError when it ends instead."""
-        self._is_up.clear()
-        with self._errors.open("ab") as errors:
-            self.process = process = subprocess.Popen(
-                [sys.executable, "-m", *self.launcher, "run", "-c", str(self.file)],
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-            )
-        self.lives += 1
-        self._reader = threading.Thread(target=self._read, args=(process,), daemon=True)
-        self._reader.start()
-        if not self._is_up.wait(PATIENCE) or process.poll() is not None:
-            raise RuntimeError(f"the gateway does not start: {self._errors.read_text()[-2000:]}")
-
-    def kill(self) -> None:
-        """End it the hard way, if it has not ended."""
-        self.port = 0
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-        if self.process is not None:
-            self.process.wait()
-        if self._reader is not None:
-            self._reader.join()
-
-    def limit_disk(self, *, is_full: bool) -> None:
-        """Let no write of its process grow or change a file, or lift that."""
-        if self.process is None or self.process.poll() is not None:
-            return
-        _, hard = resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (0 if is_full else hard, hard))
-
-    def _read(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdout is not None
-        with self._log.open("ab") as log, process.stdout as pipe:
-            for line in pipe:
-                log.write(line)
-                log.flush()
-                if b'"gateway.started"' in line:
-                    self.port = int(json.loads(line)["rpc"].rpartition(":")[2])
-                    self._is_up.set()
-        self._is_up.set()  # it has ended; who waits looks
 
 
 class World:
@@ -197,6 +52,7 @@ class World:
         """Daemons that stand still, since when (monotonic)."""
         self._hands = [ThreadPoolExecutor(1, thread_name_prefix=f"hand-{n}") for n in range(DAEMONS + 1)]
         self._kills: list[float] = []
+        self._busy: set[str] = set()
         try:
             for n in range(DAEMONS):
                 self._load(n)
@@ -241,7 +97,19 @@ class World:
     # -- faults ---------------------------------------------------------------------------------------------
 
     async def do(self, fault: Fault) -> None:
-        """Carry out one fault from its beginning to its end."""
+        """Carry out one fault from its beginning to its end; leave it out while its target has another one.
+
+        That is planned not to be, but to start a process may take longer than planned.
+        """
+        if fault.lane in self._busy:
+            return
+        self._busy.add(fault.lane)
+        try:
+            await self._do(fault)
+        finally:
+            self._busy.discard(fault.lane)
+
+    async def _do(self, fault: Fault) -> None:
         begin = time.time()
         is_done, note = True, ""
         match fault.kind:
@@ -255,7 +123,7 @@ class World:
             case "promote":
                 is_done, note = await self._promote(fault.target)
             case "gateway_kill":
-                await self._kill_gateway(fault)
+                is_done, note = await self._kill_gateway(fault)
             case "disk_full":
                 self.gateway.limit_disk(is_full=True)
                 await asyncio.sleep(fault.lasts)
@@ -310,11 +178,15 @@ class World:
         await asyncio.sleep(fault.lasts)
         await self._by_hand(fault.target, self.fleet.control, fault.target, "heal")
 
-    async def _kill_gateway(self, fault: Fault) -> None:
+    async def _kill_gateway(self, fault: Fault) -> tuple[bool, str]:
         self._kills.append(time.monotonic())
         await self._by_hand(DAEMONS, self.gateway.kill)
         await asyncio.sleep(fault.lasts)
-        await self._by_hand(DAEMONS, self.gateway.start)
+        try:
+            await self._by_hand(DAEMONS, self.gateway.start)
+        except RuntimeError as error:
+            return False, str(error)
+        return True, ""
 
     async def _promote(self, daemon: int) -> tuple[bool, str]:
         """Order a promotion by the command, as an operator does."""
@@ -373,18 +245,3 @@ class World:
 
     async def _by_hand(self, number: int, what: Any, *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._hands[number], what, *arguments)
-
-
-CLOSE_WAIT = "08"
-HELD = frozenset({"01", CLOSE_WAIT})
-"""States of a connection that its daemon has not closed: open, or closed by the other side alone."""
-
-
-def connections_at(port: int) -> dict[str, str]:
-    """Return the far end and the state of each connection that a local port has taken, as the kernel lists them."""
-    found = {}
-    for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
-        _, local, remote, state, *_ = line.split()
-        if int(local.rpartition(":")[2], 16) == port and state in HELD:
-            found[remote] = state
-    return found

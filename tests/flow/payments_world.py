@@ -8,6 +8,7 @@ import asyncio
 import copy
 import json
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
@@ -113,10 +114,8 @@ class Daemon:
 
     def _ask(self, **question: Any) -> dict[str, Any]:
         if self.swallows:
-            try:
+            with suppress(RefusedError):
                 self.chain.accept(question["tx"])
-            except RefusedError:
-                pass
             raise NoAnswerError
         if self.is_silent:
             raise NoAnswerError
@@ -329,7 +328,7 @@ class World:
 
     def publication(self, txid: str) -> str:
         """State of a publication."""
-        return next(row.state for row in self.rows(publications) if row.txid == txid)
+        return next(str(row.state) for row in self.rows(publications) if row.txid == txid)
 
     def holds(self) -> dict[str, str]:
         """Transaction by held coin."""

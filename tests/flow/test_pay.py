@@ -6,14 +6,22 @@ from typing import Any
 
 import pytest
 
+from gateway.base.config import Client
 from gateway.base.errors import Failure
 from gateway.base.jsonrpc import Answer
-from gateway.ledger import epochs, marks
+from gateway.flow.carry import Carried
+from gateway.ledger import epochs
 from gateway.ledger.schema import holds, intents, spending
 from gateway.ledger.store import LedgerError
+from gateway.rules.methods import Granted
 from gateway.rules.transaction import parse
-from tests.flow.payments_world import NAME, STRANGER, World, failure_of, limited, play, result_of
+from tests.flow.payments_world import NAME, SHOP, STRANGER, World, failure_of, limited, play, result_of
 from tests.virtual_time import run_virtual
+
+
+async def sign(world: World, client: Client) -> Answer | Failure:
+    """Have a transaction signed that the client made himself."""
+    return await world.pay(method="signtransaction", params={"tx": "00"}, client=client)
 
 
 def txid_of(answer: Answer | Failure) -> str:
@@ -230,7 +238,6 @@ def test_the_owners_freeze_is_not_taken_over() -> None:
     async def scene(world: World) -> None:
         text = result_of(await world.pay())["hex"]
         coin = parse(text).inputs[0]
-        world.ledger.transact(lambda c: marks.put(c, NAME, "freeze_utxo", coin, "1", "client", world.now))
         world.fleet["ec-1"].wallet.notes.frozen_coins.append(coin)
         world.fleet["ec-1"].methods["signtransaction"] = lambda **_: {"hex": text, "complete": True, "final": True}
         result_of(await world.pay("order 1", method="signtransaction", params={"tx": text}))
@@ -255,6 +262,28 @@ def test_a_signer_that_has_not_heard_of_the_last_payment_waits() -> None:
         await asyncio.sleep(1.0)
         world.fleet["ec-2"].lags = False
         assert parse(result_of(await waiting)["hex"]).inputs != parse(tx).inputs
+
+    play(scene, daemons=2)
+
+
+def test_what_a_signer_signed_that_was_not_looked_at_is_told_to_nobody() -> None:
+    """Promoted between the look and the call; that it was run is not called "not executed" afterwards."""
+
+    async def scene(world: World) -> None:
+        tx = result_of(await world.pay())["hex"]
+        world.fleet["ec-2"].lags = True
+        result_of(await world.broadcast(tx))
+
+        async def promoted(client: str, granted: Granted, deadline: float) -> Carried:
+            world.payments.carry = world.carry
+            world.promote("ec-2")
+            return await world.carry(client, granted, deadline)
+
+        world.payments.carry = promoted
+        told = failure_of(await world.pay("order 1", wait=1.0))
+        assert told.kind.name == "result_withheld"
+        assert world.fleet["ec-2"].ran("payto") == 1
+        assert world.key_states() == []
 
     play(scene, daemons=2)
 
@@ -339,9 +368,8 @@ def test_a_coin_that_is_spent_already_is_counted_all_the_same() -> None:
         again = first | {"hex": first["hex"][:-8] + "01000000"}
         world.ledger.transact(lambda c: c.exec_driver_sql("delete from holds"))
         world.fleet["ec-1"].methods["signtransaction"] = lambda **_: again
-        call = {"method": "signtransaction", "params": {"tx": "00"}}
-        assert failure_of(await world.pay(**call, client=limited(max_per_call="0.005"))).kind.name == "limit_exceeded"
-        assert result_of(await world.pay(**call, client=limited(max_per_call="0.01"))) == again
+        assert failure_of(await sign(world, limited(max_per_call="0.005"))).kind.name == "limit_exceeded"
+        assert result_of(await sign(world, limited(max_per_call="0.01"))) == again
 
     play(scene)
 
@@ -352,9 +380,8 @@ def test_half_a_signature_cannot_be_counted() -> None:
     async def scene(world: World) -> None:
         half = {"hex": "00", "complete": False, "final": True}
         world.fleet["ec-1"].methods["signtransaction"] = lambda **_: half
-        call = {"method": "signtransaction", "params": {"tx": "00"}}
-        assert failure_of(await world.pay(**call, client=limited(max_per_call="1"))).kind.name == "result_withheld"
-        assert result_of(await world.pay(**call)) == half
+        assert failure_of(await sign(world, limited(max_per_call="1"))).kind.name == "result_withheld"
+        assert result_of(await sign(world, SHOP)) == half
 
     play(scene)
 
@@ -493,6 +520,46 @@ def test_a_silent_server_is_left_for_another_daemon_before_the_deadline() -> Non
         assert world.frozen() == set(coins)
 
     play(scene, daemons=2)
+
+
+def test_a_refusal_after_silence_is_not_the_last_word() -> None:
+    """It is one server's policy; the one that was silent may have taken the bytes."""
+
+    async def scene(world: World) -> None:
+        tx = result_of(await world.pay())
+        world.publish_to = "ec-2"
+        world.fleet["ec-2"].swallows = True
+        world.fleet["ec-1"].methods["broadcast"] = lambda _tx: [False, "error: min relay fee not met"]
+        assert failure_of(await world.broadcast(tx)).kind.name == "outcome_unknown"
+        assert world.publication(parse(tx["hex"]).txid) == "unknown"
+
+    play(scene, daemons=2)
+
+
+def test_a_plain_refusal_is_told_and_frees_the_coins() -> None:
+    """Nothing was sent that could be out, and the key keeps what it holds."""
+
+    async def scene(world: World) -> None:
+        tx = result_of(await world.pay())
+        refusal = [False, "error: min relay fee not met"]
+        world.fleet["ec-1"].methods["broadcast"] = lambda _tx: refusal
+        assert result_of(await world.broadcast(tx)) == refusal
+        assert (world.holds(), world.frozen()) == ({}, set())
+
+    play(scene)
+
+
+def test_a_conflict_with_itself_is_none() -> None:
+    """A server that knows only spent coins, of bytes that are in a block already."""
+
+    async def scene(world: World) -> None:
+        tx = result_of(await world.pay())
+        world.chain.accept(tx["hex"])
+        text = "error: Transaction could not be broadcast due to missing, already-spent, or otherwise invalid inputs."
+        world.fleet["ec-1"].methods["broadcast"] = lambda _tx: [False, text]
+        assert result_of(await world.broadcast(tx)) == [True, parse(tx["hex"]).txid]
+
+    play(scene)
 
 
 def test_an_unknown_broadcast_is_told_as_such_and_stays_held() -> None:

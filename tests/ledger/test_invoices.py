@@ -98,16 +98,18 @@ def test_a_memo_is_the_label_of_the_older_form_of_the_address(shop: InlineLedger
 
 def test_an_invoice_that_goes_takes_its_own_label_along(shop: InlineLedger) -> None:
     """Unless somebody has paid there, or a client gave the address another name."""
-    for memo in ("free", "paid", "renamed"):
+    for memo in ("free", "paid", "renamed", "taken over"):
         invoice(shop, memo=memo)
     pay(shop, Receipt(B, "t", 1, 0))
     shop.transact(lambda c: marks.put(c, "main", LABEL, label_key(C), "theirs", CLIENT, AT))
-    for address in (A, B, C):
+    shop.transact(lambda c: marks.put(c, "main", LABEL, label_key(ADDRESSES[3]), "taken over", CLIENT, AT))
+    for address in ADDRESSES[:4]:
         was_there, changes = shop.transact(lambda c, one=address: invoices.remove(c, "main", [one], AT))  # type: ignore[misc]  # a default binds it
         assert was_there
         assert [change.mark.key for change in changes] == ([label_key(A)] if address == A else [])
     assert {one.key: one.value for one in labels(shop)} == {
         label_key(A): "", label_key(B): "paid", label_key(C): "theirs",
+        label_key(ADDRESSES[3]): "taken over",
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The store: a transaction is whole or nothing, one follows the other, and every trouble of the engine is a LedgerError."""
+"""The store: a transaction is whole or nothing, they follow each other, and trouble of the engine is a LedgerError."""
 
 import asyncio
 import sqlite3
@@ -53,6 +53,10 @@ class _Hold:
     def __init__(self) -> None:
         self.has_begun = threading.Event()
         self.may_end = threading.Event()
+
+    async def begun(self) -> None:
+        """Wait until it is on the thread."""
+        await asyncio.to_thread(self.has_begun.wait, PATIENCE)
 
     def __call__(self, connection: Connection) -> None:
         put("held")(connection)
@@ -129,7 +133,7 @@ def test_a_file_that_is_no_ledger_is_a_ledger_error(path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_says_what_would_help(tmp_path: Path) -> None:
     """At the lock already, before anything is made."""
-    with pytest.raises(LedgerError, match="name another in ledger.path"):
+    with pytest.raises(LedgerError, match=r"name another in ledger\.path"):
         SqliteLedger(tmp_path / "gone" / "ledger.db")
 
 
@@ -184,8 +188,7 @@ async def test_the_loop_goes_on_while_a_transaction_takes_its_time(ledger: Sqlit
     """A slow disk keeps no read waiting."""
     hold = _Hold()
     task = asyncio.create_task(ledger.run(hold))
-    while not hold.has_begun.is_set():
-        await asyncio.sleep(0.001)
+    await hold.begun()
     assert not task.done()
     hold.may_end.set()
     await task
@@ -197,8 +200,7 @@ async def test_a_caller_that_leaves_takes_nothing_back(ledger: SqliteLedger, has
     hold = _Hold()
     before = asyncio.create_task(ledger.run(hold))
     leaving = before if has_begun else asyncio.create_task(ledger.run(put("waiting")))
-    while not hold.has_begun.is_set():
-        await asyncio.sleep(0.001)
+    await hold.begun()
     await asyncio.sleep(0)
     leaving.cancel()
     with suppress(asyncio.CancelledError):
@@ -215,8 +217,7 @@ async def test_a_failure_that_nobody_waits_for_any_more_is_no_noise(
     hold = _Hold()
     before = asyncio.create_task(ledger.run(hold))
     leaving = asyncio.create_task(ledger.run(put("held")))
-    while not hold.has_begun.is_set():
-        await asyncio.sleep(0.001)
+    await hold.begun()
     leaving.cancel()
     hold.may_end.set()
     await before
@@ -238,8 +239,7 @@ async def test_closing_waits_for_the_transaction_under_way(path: Path) -> None:
     metadata.create_all(ledger.engine)
     hold = _Hold()
     task = asyncio.create_task(ledger.run(hold))
-    while not hold.has_begun.is_set():
-        await asyncio.sleep(0.001)
+    await hold.begun()
     threading.Timer(0.02, hold.may_end.set).start()
     ledger.close()
     await task
@@ -256,15 +256,20 @@ async def test_a_ledger_in_memory_runs_here_and_now() -> None:
     ledger.close()
 
 
+def trouble(text: str) -> OperationalError:
+    """What the engine raises when the driver says this."""
+    return OperationalError("INSERT INTO keys VALUES (?)", {"key": "secret"}, sqlite3.OperationalError(text))
+
+
 @pytest.mark.parametrize(
     ("error", "says"),
     [
-        (OperationalError("INSERT INTO keys VALUES (?)", {"key": "secret"}, sqlite3.OperationalError("disk is full")), "disk is full"),
-        (OperationalError("INSERT", {}, sqlite3.OperationalError("one\ntwo secret")), "one"),
-        (OperationalError("INSERT", {}, sqlite3.OperationalError("")), "OperationalError"),
+        (trouble("disk is full"), "disk is full"),
+        (trouble("one\ntwo secret"), "one"),
+        (trouble(""), "OperationalError"),
         (SQLAlchemyError("odd\nmore"), "odd"),
     ],
-)  # fmt: skip
+)
 def test_a_reason_is_one_line_without_the_statement_and_its_values(error: SQLAlchemyError, says: str) -> None:
     """It goes into the log and to clients."""
     assert reason(error) == says

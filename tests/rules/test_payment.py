@@ -176,7 +176,7 @@ def test_days_begin_at_midnight_utc() -> None:
     assert (day_of(86_399.9), day_of(86_400.0)) == (0, 1)
 
 
-EC, ELECTRUM = "Electron Cash", "Electrum"
+SPENT = "Transaction could not be broadcast due to missing, already-spent, or otherwise invalid inputs."
 
 
 @pytest.mark.parametrize(
@@ -189,8 +189,7 @@ EC, ELECTRUM = "Electron Cash", "Electrum"
         ([False, "error: Server did not answer"], Said.UNKNOWN),
         ([False, "error: Server response does not match signed transaction ID."], Said.UNKNOWN),
         ([True, "cd" * 32], Said.UNKNOWN),
-        ([False, "error: Transaction could not be broadcast due to missing, already-spent, or otherwise invalid inputs."],
-         Said.CONFLICT),
+        ([False, f"error: {SPENT}"], Said.CONFLICT),
         ([False, "error: The transaction could not be decoded."], Said.REJECTED),
         ([False, None], Said.REJECTED),
         ("something else", Said.UNKNOWN),

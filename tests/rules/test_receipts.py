@@ -99,6 +99,12 @@ def test_a_payment_that_is_shown_again_is_doubted_from_the_beginning() -> None:
     assert (doubts, ripe) == ({("qa", "t2"): Doubt(200.0, 21)}, [])
 
 
+def test_a_daemon_below_the_block_of_a_payment_cannot_miss_it() -> None:
+    """It does not know that block yet; a doubt of before is dropped with it."""
+    assert doubt({("qa", "t2"): Doubt(0.0, 5)}, LOST, 9, 1000.0) == ({}, [])
+    assert doubt({}, LOST, 10, 1000.0) == ({("qa", "t2"): Doubt(1000.0, 10)}, [])
+
+
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 30), st.floats(0, 40)), max_size=20))
 def test_nobody_below_the_block_of_a_payment_makes_it_doubtful(looks: list[tuple[bool, int, float]]) -> None:
     """Whatever is shown or not: gone needs two looks from above its block, a minute and a block apart."""

@@ -152,6 +152,7 @@ def test_what_a_daemon_made_is_told_from_what_it_did_not() -> None:
     assert found({"hex": "any form of its own", "complete": False}) == ([], True)
     assert found(unsigned) == ([], True)
     assert found([{"hex": signed, "complete": True}, {"hex": "", "complete": False}]) == ([txid], True)
+    nothing: Any
     for nothing in ({"error": "no"}, "SGVsbG8=", "ff" * 20, "z" * 200, None, True, 7, {"hex": None}, []):
         assert found(nothing) == ([], False)
 

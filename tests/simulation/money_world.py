@@ -72,6 +72,9 @@ INVOICES = ("getrequest", "getrequest", "getrequest", "rmrequest")
 SENT_ONCE = ("setlabel", "payto")
 """What is never sent again by itself."""
 
+PLOTS = 0.35
+"""The share of faults that are plots."""
+
 STATUS = ("Pending", "Expired", "Unconfirmed", "Paid")
 """The states of an invoice; later ones are for ever."""
 
@@ -386,12 +389,12 @@ class MoneyWorld:
     def _pay_again(self, told: Told) -> None:
         self.ask("payto", params=told.params, key=told.key, tag=told.tag)
 
-    def pay(self) -> Told | None:
+    def pay(self, *, is_new: bool = False) -> Told | None:
         """Ask for a payment: a new one, with a key most often, or an earlier one again."""
         if not self.has("payment"):
             return None
         keyed = [told for told in self.told if told.method == "payto" and told.key]
-        if keyed and self.random.random() < 0.35:
+        if keyed and not is_new and self.random.random() < 0.35:
             again = self.random.choice(keyed)
             return self.ask("payto", params=again.params, key=again.key, tag=again.tag)
         self._tags += 1
@@ -434,13 +437,15 @@ class MoneyWorld:
             self._slow_down, self._cut, self._drop, self._mangle, self._disconnect, self._lag, self._silence,
             self._unload, self._save_late, self._promote, self._promote, self._end_gateway, self._die_soon,
             self._die_soon, self._die_soon, self._ledger_fails, self._ledger_hangs, self._reload, self._block,
-            self._overtake, self._overtake, self._lag_behind, self._lag_behind, self._come_back_empty,
-            self._come_back_empty, self._break_off, self._lose_a_broadcast,
         )  # fmt: skip
+
+    def plots(self) -> tuple[Callable[[MoneyDaemon, float], None], ...]:
+        """Return what chance alone would seldom bring together."""
+        return (self._overtake, self._lag_behind, self._come_back_empty, self._break_off, self._lose_a_broadcast)
 
     def fault(self) -> None:
         """Let something happen, and heal it later, as chance wants."""
-        happen = self.random.choice(self.faults())
+        happen = self.random.choice(self.plots() if self.random.random() < PLOTS else self.faults())
         happen(self.random.choice(self.daemons), self.random.choice((0.3, 2.0, 6.0)) * self.random.random() + 0.01)
 
     def _wrong(self, after: float) -> None:
@@ -603,12 +608,15 @@ class MoneyWorld:
         return self.by_name[self.reigns[-1].primary] if self.reigns else self.daemons[0]
 
     def _overtake(self, daemon: MoneyDaemon, _after: float) -> None:
-        """Promote another one while the primary works on a signature and on a write."""
-        self._slow_some(self._primary(), 1.0, SENT_ONCE, 0.2)
-        self.loop.call_later(0.01, self.pay)
-        self.loop.call_later(0.02, self.pay)
-        self.loop.call_later(self.random.uniform(0.1, 0.5), self.promote, daemon.name)
-        self.loop.call_later(0.03, self.ask, "setlabel")
+        """Promote another one while the primary works on a signature or on a write."""
+        primary = self._primary()
+        others = [one for one in self.daemons if one is not primary] or [daemon]
+        self._slow_some(primary, 1.0, SENT_ONCE, 0.2)
+        if self.random.random() < 0.7:
+            self.loop.call_later(0.01, lambda: self.pay(is_new=True))
+        else:
+            self.loop.call_later(0.01, self.ask, "setlabel")
+        self.loop.call_later(self.random.uniform(0.05, 0.2), self.promote, self.random.choice(others).name)
 
     def _read_much(self, seconds: float) -> None:
         """Give out addresses, and let the primary be so slow with reads that others answer some of them."""
@@ -620,10 +628,15 @@ class MoneyWorld:
                 self.loop.call_later(0.1 * i + late, self.ask, "ismine", 1.0)
 
     def _lag_behind(self, daemon: MoneyDaemon, _after: float) -> None:
-        """Let a standby be slow to derive while addresses are given out and looked for."""
-        if daemon is not self._primary():
-            self._slow_some(daemon, 1.5, ("createnewaddress",), 0.4)
-        self._read_much(1.5)
+        """Let a standby derive nothing, or slowly, while addresses are given out and looked for."""
+        if daemon is not self._primary() and self.random.random() < 0.7:
+            daemon.money.refuses.add("createnewaddress")
+            self._heal(daemon, 3.0, lambda: daemon.money.refuses.discard("createnewaddress"))
+        elif daemon is not self._primary():
+            self._slow_some(daemon, 3.0, ("createnewaddress",), 0.4)
+        for i in range(self.settings.wallets["main"].address_pool):
+            self.loop.call_later(0.02 * i, self.ask, "createnewaddress")
+        self._read_much(2.0)
 
     def _come_back_empty(self, daemon: MoneyDaemon, _after: float) -> None:
         """Let a standby come back without most addresses, slow to derive them again, and promote it perhaps."""
@@ -649,7 +662,7 @@ class MoneyWorld:
         waiting = [told.tx for told in self.told if told.tx and told.tx.txid not in self.chain.view.heights]
         for daemon in self.daemons:
             daemon.freeze()
-            self._hurt(daemon, 1.5)
+            self._heal(daemon, 1.6, daemon.thaw)
             self.loop.call_later(0.5, self._kill, daemon, 1.0)
         if waiting:
             self.ask("broadcast", 0.4, params=[self.random.choice(waiting).hex])
@@ -885,7 +898,8 @@ class MoneyWorld:
         for told in self.told:
             if told.method not in SENT_ONCE or "result" not in told.reply or not self.has_writes:
                 continue
-            runs = ran.get(told.tag, [])
+            # the mirror tells others a label later
+            runs = ran.get(told.tag, [])[: None if told.method == "payto" else 1]
             if told.tx is not None:
                 runs = [run for run in runs if isinstance(run.result, dict) and run.result["hex"] == told.tx.hex]
             if runs and all(self._is_cut(run) for run in runs):

@@ -56,6 +56,7 @@ def upgrade() -> None:
         sa.Column("place", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("wallet", "address", name=op.f("pk_invoices")),
     )
+    op.create_index("ix_invoices_status", "invoices", ["wallet", "status"])
     op.create_table(
         "receipts",
         sa.Column("wallet", sa.String(63), nullable=False),
