@@ -127,14 +127,16 @@ class Money:
     def replace_primary(self, primary: str) -> None:
         """Begin a new epoch because a reload took the primary away.
 
-        Where the ledger cannot write it, the old epoch stays and nothing of it is lost: what the new primary answers
-        counts in it, and the old one gets nothing any more.
+        Where the ledger cannot write it, the election does as soon as it can.  Until then the ledger is an epoch
+        behind: what the old primary still answers is withheld, and nothing is given out.
         """
         name, epoch, at = self.pool.name, self.pool.epoch, self.book.clock()
         try:
             new = self.book.ledger.transact(lambda c: epochs.promote(c, name, primary, epoch, at))
         except LedgerError as error:
             self.pool.emit(Event("primary.cannot_be_promoted", name, primary, {"reason": str(error)}, "error"))
+            self.rooms.election.is_owed = True
+            self.pool.epoch = epoch + 1
             return
         self.pool.epoch = new or epoch
 

@@ -284,15 +284,22 @@ class MoneyDaemon(FakeDaemon):
 
     def say(self, exchange: FakeExchange, call: dict[str, object], result: object) -> None:
         """Answer, and keep what was run."""
-        if call["method"] != "getinfo":
-            gateway = getattr(exchange, "gateway", 0)
+        method = str(call["method"])
+        if method != "getinfo":
             self.runs.append(
                 Run(
-                    self.name, exchange.started_at, self.loop.time(), gateway, str(call["method"]),
-                    call["params"], result, self.money.horizon, is_heard=not exchange.ended and self.mangle(str(call["method"])) is None,
+                    daemon=self.name,
+                    sent_at=exchange.started_at,
+                    ran_at=self.loop.time(),
+                    gateway=getattr(exchange, "gateway", 0),
+                    method=method,
+                    params=call["params"],
+                    result=result,
+                    listed=self.money.horizon,
+                    is_heard=not exchange.ended and self.mangle(method) is None,
                 )
-            )  # fmt: skip
-        if isinstance(result, Refusal) and self.mangle(str(call["method"])) is None:
+            )
+        if isinstance(result, Refusal) and self.mangle(method) is None:
             error = {"code": -32603, "message": result.message}
             exchange.end(Fate.ANSWERED, "", json.dumps({"jsonrpc": "2.0", "id": call["id"], "error": error}).encode())
         else:
@@ -319,7 +326,8 @@ class MoneyDaemon(FakeDaemon):
             super().start()
             self.node.load()
 
-class Dead(BaseException):  # noqa: N818 - no error: the process is no more
+
+class Dead(BaseException):
     """What is left of a gateway that was killed touches the ledger or the wire."""
 
 
@@ -362,7 +370,7 @@ def new_ledger() -> InlineLedger:
     """
     empty, used = _stores()
     source, target = empty.engine.raw_connection(), used.engine.raw_connection()
-    source.driver_connection.backup(target.driver_connection)
+    source.driver_connection.backup(target.driver_connection)  # type: ignore[union-attr]  # sqlite3's own
     source.close()
     target.close()
     return used

@@ -42,6 +42,8 @@ class Election:
         self.loop = loop
         self.may_sign = may_sign
         self.promoted_at: list[float] = []
+        self.is_owed = False
+        """The primary was replaced by a reload that the ledger could not write; its epoch is one behind the pool's."""
         self._started_at = loop.time()
         self._is_blind = False
         self._one_at_a_time = asyncio.Lock()
@@ -49,6 +51,8 @@ class Election:
     async def run(self) -> None:
         """Watch the primary for ever."""
         while True:
+            if self.is_owed:
+                await self._pay_the_ledger()
             now = self.loop.time()
             chosen = elect(self._candidates(), self.promoted_at, self._started_at, now)
             if chosen is not None:
@@ -72,6 +76,8 @@ class Election:
                 f"{name} does not list every address that was given out yet; try again in a second"
             )
         if not await self._promote(backend, "an operator's order", self.loop.time()):
+            if name not in self.pool.by_name:
+                raise CannotPromoteError(f"{name} was taken out of the configuration meanwhile")
             raise CannotPromoteError(
                 f"the ledger could not write it down ({self.ledger.last_error or 'another epoch'})"
             )
@@ -108,24 +114,38 @@ class Election:
         """Do it, unless the epoch that it was decided in is over."""
         async with self._one_at_a_time:
             pool = self.pool
-            try:
-                new = await self.ledger.run(
-                    lambda connection: epochs.promote(connection, pool.name, backend.name, epoch, self.clock())
-                )
-            except LedgerError as error:
-                if not self._is_blind:
-                    self._is_blind = True
-                    fields: dict[str, object] = {"reason": str(error)}
-                    pool.emit(Event("primary.cannot_be_promoted", pool.name, backend.name, fields, "error"))
-                return False
-            self._is_blind = False
+            new = await self._write(backend.name, epoch)
             if new is None:
                 return False
-            before = pool.primary
             self.promoted_at.append(now)
             del self.promoted_at[:-100]
-            fields = {"before": before.name, "reason": reason, "epoch": new, "took": round(self.loop.time() - now, 3)}
-            pool.emit(Event("primary.promoted", pool.name, backend.name, fields, "warning"))
-            # a reload may have replaced the backend meanwhile, or taken it away
-            pool.set_primary(pool.by_name.get(backend.name, pool.primary), new)
+            chosen = pool.by_name.get(backend.name)
+            if chosen is None:
+                # a reload took it away meanwhile: the one that calls go to must be the ledger's as well
+                pool.set_primary(pool.primary, await self._write(pool.primary.name, new) or new)
+                return False
+            before, took = pool.primary.name, round(self.loop.time() - now, 3)
+            fields: dict[str, object] = {"before": before, "reason": reason, "epoch": new, "took": took}
+            pool.emit(Event("primary.promoted", pool.name, chosen.name, fields, "warning"))
+            pool.set_primary(chosen, new)
             return True
+
+    async def _pay_the_ledger(self) -> None:
+        """Write down which primary a reload has made, if that is possible now."""
+        async with self._one_at_a_time:
+            if await self._write(self.pool.primary.name, self.pool.epoch - 1) is not None:
+                self.is_owed = False
+
+    async def _write(self, primary: str, epoch: int) -> int | None:
+        """Write a promotion down and return its epoch; None where that was not possible, or somebody was faster."""
+        name = self.pool.name
+        try:
+            new = await self.ledger.run(lambda c: epochs.promote(c, name, primary, epoch, self.clock()))
+        except LedgerError as error:
+            if not self._is_blind:
+                self._is_blind = True
+                fields: dict[str, object] = {"reason": str(error)}
+                self.pool.emit(Event("primary.cannot_be_promoted", name, primary, fields, "error"))
+            return None
+        self._is_blind = False
+        return new

@@ -52,6 +52,9 @@ SOON = 0.25
 OWED = 0.5
 """Seconds until a comparison is tried again that did not get as far as the ledger."""
 
+LEFT_BEHIND = 3.0
+"""Seconds for which new addresses wait for a standby in service that does not get as far as to list them."""
+
 AT_ONCE = 500
 """Addresses derived in one go, so that a standby far behind does not keep its slot from reads for long."""
 
@@ -142,6 +145,8 @@ class Mirror:
         """Addresses that were derived for the pool and that the keeper has not written down yet."""
         self._owes = False
         """The last comparison did not get as far as the ledger."""
+        self._waited_since: dict[Backend, float] = {}
+        """Since when new addresses wait for a standby to list them."""
         self._lists: dict[Backend, int] = {}
         """How many of the primary's addresses each standby was seen to list in this comparison."""
         self._under_way: dict[Backend, asyncio.Task[None]] = {}
@@ -224,11 +229,30 @@ class Mirror:
         if pool.primary is not primary:
             # the new one may have been left out of this comparison
             raise NotNow(f"{primary.name} is no longer primary")
-        seeing = [b for b in self._standbys() if b.name not in self._strangers]
-        if self.keeper is not None and all(self._lists.get(b, 0) >= len(wanted) for b in seeing):
+        if self.keeper is not None and not self._waits_for_standbys(len(wanted)):
             if await self._tell_keeper(self.keeper.mirrored(wanted, self._ours)):
                 self._ours.difference_update(wanted)
             self._owes = False
+
+    def _waits_for_standbys(self, wanted: int) -> bool:
+        """Whether a standby has to list more before anybody may be told what the primary lists.
+
+        One that cannot is left behind after a while: it answers no wallet reads until it has caught up, and one sick
+        standby must not keep the pool dry.
+        """
+        now = self.loop.time()
+        late = [b for b in self._standbys() if b.name not in self._strangers and self._lists.get(b, 0) < wanted]
+        self._waited_since = {b: self._waited_since.get(b, now) for b in late}
+        waited_for = [b for b in late if now - self._waited_since[b] < LEFT_BEHIND]
+        if not waited_for:
+            for standby in late:
+                self._lose(standby, "does not list new addresses")
+        return bool(waited_for)
+
+    def _lose(self, standby: Backend, reason: str) -> None:
+        """Let a standby that was whole count as whole no more."""
+        if standby.aligned_to is not None:
+            self.pool.lose_alignment(standby, reason)
 
     async def _tell_keeper(self, work: Awaitable[T]) -> T:
         """Let the keeper write something down; raises NotNow where that was not possible."""
@@ -293,6 +317,9 @@ class Mirror:
         if wanted <= before:
             return listed
         for _ in range(min(wanted - before, AT_ONCE)):
+            if self.pool.primary is not primary:
+                # the one of now alone is first to derive
+                raise NotNow(f"{primary.name} is no longer primary")
             self._ours.add(await self._derive(primary))
         listed = await self._list(primary)
         self._tell_derived(primary, len(listed) - before, began)
@@ -382,7 +409,7 @@ class Mirror:
     async def _bring_up(self, standby: Backend, wanted: list[str], written: int) -> None:
         held = await self._list(standby)
         if self.keeper is not None and len(held) < self.keeper.known:
-            self.pool.lose_alignment(standby, "lists fewer addresses than are written down")
+            self._lose(standby, "lists fewer addresses than are written down")
         began = self.loop.time()
         missing = len(wanted) - len(held)
         for _ in range(min(missing, AT_ONCE)):

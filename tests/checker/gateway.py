@@ -34,7 +34,7 @@ class Bounds:
     """Seconds in which the gateway has to answer a client, and in which a daemon has to sign."""
 
     deadline: float = 4.0
-    server: float = 3.0
+    server: float = 2.0
 
 
 USUAL = Bounds()

@@ -26,7 +26,7 @@ class Kind:
 
 
 KINDS = {
-    "freeze": Kind("daemon", 5, 0.3, LONGEST),
+    "freeze": Kind("daemon", 6, 0.3, LONGEST),
     "kill": Kind("daemon", 5, 0.1, 2.5),
     "wipe": Kind("daemon", 3, 0.1, 2.0, (0.0, 0.0, 0.1)),
     "wedge": Kind("daemon", 3, 0.5, LONGEST),

@@ -20,7 +20,7 @@ from tests.checker.gateway import GATEWAY, PATIENCE, ROOT, USUAL, Bounds, Gatewa
 from tests.checker.history import Block, Crowd, Deed, Diary, Paid
 from tests.checker.plan import DAEMONS, SLOW_TO_LEARN, SWITCHES, Fault
 
-SERVER_TIMEOUT = 1.5
+SERVER_TIMEOUT = 1.0
 """Seconds that a daemon waits for a silent chain: below the gateway's own bound, as the real 30 s are below 35 s."""
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gateway import profiles
 from gateway.base.effects import Bound, Effect
 from gateway.base.errors import ConfigError, Problem
-from gateway.profiles import HERE, Profile, load, names, parse, path_of
+from gateway.profiles import HERE, ROLES, Profile, load, names, parse, path_of
 
 GOOD = """\
 name: tiny
@@ -113,6 +113,22 @@ def test_what_is_forbidden_everywhere_is_forbidden_in_every_row_that_can_be_call
         ("getseed: {", "get\\seed: {", 14, "methods.get\\seed", "is no name of a method"),
         ("  getseed: {", "  getinfo: {", 14, "methods.getinfo", "is written twice"),
         ("{effect: secret, why: shows the seed}", "secret", 14, "methods.getseed", "must be a mapping"),
+        ("params: [receiving]", "params: [receiving], role: adress", 11, "methods.listaddresses.role",
+         "adress is not known; take one of address, invoice_add"),
+        ("params: [receiving]", "params: [receiving], role: ''", 11, "methods.listaddresses.role", "is not known"),
+        ("params: [receiving]", "params: [receiving], role: [label]", 11, "methods.listaddresses.role", "must be text"),
+        ("allocate: newaddress", "allocate: newaddress\nfirst_contact: [getinfo]", 9, "first_contact",
+         "must be a mapping"),
+        ("allocate: newaddress", "allocate: newaddress\nfirst_contact: {gone: []}", 9, "first_contact.gone",
+         "gone is not among the methods that read; name one that is"),
+        ("allocate: newaddress", "allocate: newaddress\nfirst_contact: {newaddress: []}", 9, "first_contact.newaddress",
+         "newaddress is not among the methods that read"),
+        ("allocate: newaddress", "allocate: newaddress\nfirst_contact: {getseed: []}", 9, "first_contact.getseed",
+         "getseed is not among the methods that read"),
+        ("allocate: newaddress", "allocate: newaddress\nfirst_contact: {getinfo: yes}", 9, "first_contact.getinfo",
+         "must be a list"),
+        ("allocate: newaddress", "allocate: newaddress\nfirst_contact: {getinfo: [], getinfo: []}", 9,
+         "first_contact.getinfo", "is written twice"),
     ],
 )  # fmt: skip
 def test_each_mistake_is_told_with_its_line(old: str, new: str, line: int, key: str, says: str) -> None:
@@ -179,6 +195,47 @@ def test_no_text_makes_the_reader_raise_anything_else(line: str, value: str) -> 
 def test_a_recursive_list_is_a_mistake_like_others() -> None:
     """An alias within its own anchor."""
     assert "must be a list" in str(changed("params: [true]", "params: &a [*a]")[0])
+
+
+def test_a_role_says_what_the_ledger_does_with_a_method() -> None:
+    """Where none is named, it is the daemon's."""
+    profile = parse(GOOD.replace("params: [to, amt, add]", "params: [to, amt, add], role: payment"), "tiny.yaml")
+    assert profile.methods["pay"].role == "payment"
+    assert {row.role for name, row in profile.methods.items() if name != "pay"} == {""}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_role_can_be_written(role: str) -> None:
+    """As the mistake above lists them."""
+    text = GOOD.replace("params: [receiving]", f"params: [receiving], role: {role}")
+    assert parse(text, "tiny.yaml").methods["listaddresses"].role == role
+
+
+def test_first_contact_names_reads_and_their_parameters() -> None:
+    """In the order of the file; without it, each wallet has to be adopted."""
+    assert parse(GOOD, "tiny.yaml").first_contact == ()
+    text = GOOD + "first_contact: {listaddresses: [true, {a: 1}], getinfo: []}\n"
+    found = parse(text, "tiny.yaml").first_contact
+    assert [(row.name, params) for row, params in found] == [("listaddresses", b'[true,{"a":1}]'), ("getinfo", b"[]")]
+
+
+@pytest.mark.parametrize("name", ["electron-cash", "electrum"])
+def test_whatever_allocates_has_a_role_or_is_refused_by_the_ledger(name: str) -> None:
+    """A role of the ledger on a read or a secret would be a slip of the pen."""
+    profile = load(name)
+    for row in profile.methods.values():
+        if row.role in ("address", "invoice_add"):
+            assert row.effect is Effect.ALLOCATE
+        elif row.role in ("payment", "signature"):
+            assert row.effect is Effect.SIGN
+        elif row.role == "broadcast":
+            assert row.effect is Effect.PUBLISH
+        elif row.role in ("invoice_get", "invoice_list"):
+            assert row.effect.is_read
+        elif row.role:
+            assert row.effect is Effect.WRITE
+    assert profile.methods[profile.allocate].role == "address"
+    assert profile.first_contact
 
 
 def test_the_profiles_that_come_with_the_gateway_load() -> None:

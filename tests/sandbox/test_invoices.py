@@ -66,7 +66,7 @@ def test_an_invoice_goes_from_pending_over_unconfirmed_to_paid_and_back(one: Fle
 
 def test_an_invoice_expires_unless_it_is_paid(one: Fleet) -> None:
     """An expiry of no seconds is over a second later; a payment makes even an expired one unconfirmed."""
-    address = one.rpc(0, "addrequest", "1", "", 0)["address"]
+    address = one.rpc(0, "addrequest", "1", "", "0")["address"]
     assert eventually(lambda: bool(one.rpc(0, "getrequest", address)["status"] == "Expired"))
     kept = one.rpc(0, "addrequest", "1")["address"]
     assert [each["address"] for each in one.rpc(0, "listrequests", expired=True)] == [address]

@@ -1,4 +1,4 @@
-"""A wallet with a ledger in virtual time: daemons on one seed and one chain, and a gateway that is killed and restarted.
+"""A wallet with a ledger in virtual time: daemons on one seed and one chain, and a gateway that is killed.
 
 Rule: everything random comes from one seed, and the judgement rests on what clients were told, on the journals of
 the daemons and on the chain; the gateway's own word is asked only for who was primary when.
@@ -8,8 +8,8 @@ import asyncio
 import functools
 import json
 import random
-from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -213,6 +213,8 @@ class MoneyWorld:
         """From when to when anything was wrong: faults with their aftermath."""
         self.hurt_until = dict.fromkeys(names, 0.0)
         self.hurt_since = dict.fromkeys(names, 0.0)
+        self.plot = ""
+        """The one plot that is the only fault there is; "" for all."""
         self.is_funded = False
         self.has_writes = False
         """Whether the gateway writes down what clients write."""
@@ -413,6 +415,13 @@ class MoneyWorld:
         while self.open:
             await asyncio.wait(list(self.open.values()))
 
+    async def healed(self) -> None:
+        """Wait until nothing is wrong any more; a fault may begin another one."""
+        left = max((until for _, until in self.windows), default=0.0) - self.loop.time()
+        if left > 0.0:
+            await asyncio.sleep(left)
+            await self.healed()
+
     def promote(self, name: str) -> None:
         """Order a promotion as an operator does."""
         gateway = self.gateway
@@ -421,10 +430,8 @@ class MoneyWorld:
         money = gateway.plant.money
 
         async def order() -> None:
-            try:
+            with suppress(CannotPromoteError):
                 await money.verbs()["promote"](name)
-            except CannotPromoteError:
-                pass
 
         self._orders = self.loop.create_task(order())
 
@@ -445,7 +452,8 @@ class MoneyWorld:
 
     def fault(self) -> None:
         """Let something happen, and heal it later, as chance wants."""
-        happen = self.random.choice(self.plots() if self.random.random() < PLOTS else self.faults())
+        plots = [plot for plot in self.plots() if self.plot in plot.__name__]
+        happen = self.random.choice(plots if self.plot or self.random.random() < PLOTS else self.faults())
         happen(self.random.choice(self.daemons), self.random.choice((0.3, 2.0, 6.0)) * self.random.random() + 0.01)
 
     def _wrong(self, after: float) -> None:
@@ -797,7 +805,9 @@ class MoneyWorld:
     def _invoiced(self) -> list[str]:
         """Invoices that are told otherwise than they were made, or whose status went back."""
         found = []
-        made = {told.address: told.reply["result"] for told in self.told if told.method == "addrequest" and told.address}
+        made = {
+            told.address: told.reply["result"] for told in self.told if told.method == "addrequest" and told.address
+        }
         furthest: dict[str, str] = {}
         for told in sorted(self.told, key=lambda told: told.answered_at):
             result = told.reply.get("result")
@@ -887,7 +897,7 @@ class MoneyWorld:
                 is_first = True
             if is_first and run.daemon not in self._reigning(run.sent_at):
                 found.append(
-                    f"6: {run.daemon} was first to {run.method} {run.params} at {run.ran_at:.3f}, as number {run.listed}"
+                    f"6: {run.daemon} was first to {run.method} {run.params} at {run.ran_at:.3f}, no. {run.listed}"
                 )
         return found
 
@@ -991,10 +1001,15 @@ def _is_clients(run: Run) -> bool:
     return run.method == "setlabel" and run.params[0] == run.params[1]
 
 
-async def history(seed: int, *, seconds: float = 4.0) -> MoneyWorld:
-    """Live one random history and return the world after it."""
+async def history(seed: int, *, seconds: float = 4.0, plot: str = "") -> MoneyWorld:
+    """Live one random history and return the world after it.
+
+    Args:
+        plot: the only fault, by its name; "" lets everything happen.
+    """
     chance = random.Random(seed)
     world = MoneyWorld(chance.choice([1, 2, 3, 3]), seed, address_pool=chance.choice([3, 8, 30]))
+    world.plot = plot
     world.start()
     rate = chance.choice([1.0, 4.0, 10.0])
     faults = chance.choice([0.2, 0.6, 1.5])
@@ -1036,8 +1051,7 @@ async def calm(world: MoneyWorld) -> None:
     world.dies_at_step = 0
     await asyncio.sleep(3.0)
     await world.answered()
-    while world.loop.time() < (until := max((until for _, until in world.windows), default=0.0)):
-        await asyncio.sleep(until - world.loop.time())
+    await world.healed()
     world.calm_since = world.loop.time()
     for method in (*ALLOCATES, *READS, *WRITES):
         world.ask(method)

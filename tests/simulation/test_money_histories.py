@@ -133,6 +133,7 @@ async def crashed(scenario: Callable[[MoneyWorld], object], step: int) -> MoneyW
 def test_a_crash_at_any_step_loses_no_money(scenario: Callable[[MoneyWorld], object]) -> None:
     """Nothing is given twice or told wrongly, and the next gateway goes on, whichever step was the last."""
     whole = run_virtual(crashed(scenario, 0))
+    assert whole.told
     assert not whole.violations(), "without a crash"
     assert 4 <= whole.scenario_steps <= MOST_STEPS, "a scenario does something, and not everything"
     for step in range(1, whole.scenario_steps + 1):

@@ -19,7 +19,7 @@ from gateway.ledger.schema import metadata
 from gateway.ledger.store import InlineLedger, LedgerError, T
 from gateway.profiles import Method, Profile, load
 from gateway.supervision.keeper import FIRST_LOOK, LOOK_FOR_USE, Keeper
-from gateway.supervision.mirror import LATE, OWED, SOON, Mirror, NotNow
+from gateway.supervision.mirror import LATE, LEFT_BEHIND, OWED, SOON, Mirror, NotNow
 from tests.fleet.test_pool import build, probe
 from tests.virtual_time import run_virtual
 
@@ -718,6 +718,28 @@ def test_a_primary_that_fell_silent_in_the_middle_of_a_refill_costs_no_address()
     scenario(play)
 
 
+def test_a_primary_that_is_replaced_in_the_middle_of_a_refill_derives_no_more() -> None:
+    """The primary of now alone is first to derive; the call under way is the last."""
+
+    async def play() -> None:
+        bench = Bench(state=ADOPTED, size=100)
+        bench.up()
+
+        def overtake(_method: str) -> None:
+            if len(bench.daemons[0].listed) == 30 and bench.pool.primary.name == "ec-1":
+                bench.promote("ec-2")
+
+        bench.daemons[0].before_answer = overtake
+        with pytest.raises(NotNow, match="no longer primary"):
+            await bench.compare()
+        assert len(bench.daemons[0].listed) == 30
+        await bench.compare()
+        assert bench.states() == "f" * 20 + "p" * 100
+        assert not bench.told("address.foreign")
+
+    scenario(play)
+
+
 def test_a_derivation_whose_answer_was_lost_is_nobodys() -> None:
     """The daemon has one more than we were told of: it is burnt, and the next one is taken."""
 
@@ -924,6 +946,36 @@ def test_a_standby_of_another_seed_does_not_keep_the_pool_dry() -> None:
         assert bench.states() == "f" * 20 + "p" * SIZE
         assert not bench.pool.is_aligned(bench.pool.by_name["ec-2"])
         assert bench.pool.is_aligned(bench.pool.by_name["ec-3"])
+
+    scenario(play)
+
+
+@pytest.mark.parametrize("denied", ["createnewaddress", "listaddresses"])
+def test_a_standby_that_cannot_follow_is_left_behind_after_a_while(denied: str) -> None:
+    """It answers no wallet reads any more, and the others go on selling; when it can again, it is brought up."""
+
+    async def play() -> None:
+        bench = Bench(3, state=ADOPTED)
+        bench.up()
+        for name in ("ec-2", "ec-3"):
+            bench.pool.mark_aligned(bench.pool.by_name[name], bench.pool.written)
+        bench.daemons[1].denies = {denied}
+        sick = bench.pool.by_name["ec-2"]
+        task = bench.loop.create_task(bench.mirror.run())
+        await asyncio.sleep(LEFT_BEHIND - OWED)
+        assert bench.states() == "f" * 20
+        await asyncio.sleep(3 * OWED)
+        assert bench.states() == "f" * 20 + "p" * SIZE
+        assert not bench.pool.is_aligned(sick)
+        while bench.take():
+            pass
+        await asyncio.sleep(1.0)
+        assert bench.states() == "f" * 20 + "h" * SIZE + "p" * SIZE
+        bench.daemons[1].denies = set()
+        await asyncio.sleep(1.0)
+        assert bench.pool.is_aligned(sick)
+        assert len(bench.daemons[1].listed) == 20 + 2 * SIZE
+        task.cancel()
 
     scenario(play)
 

@@ -1,0 +1,629 @@
+"""A wallet on a ledger, put together: addresses for clients whatever happens to daemons, gateway and disk."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from gateway.fleet.pool import Pool
+from gateway.ledger import addresses, epochs, intents
+from gateway.ledger.schema import addresses as address_rows
+from gateway.ledger.schema import intents as intent_rows
+from gateway.money import Money
+from tests.fakes_money import MoneyDaemon, derived
+from tests.simulation.money_world import CLOCK, CUSTOMER, MoneyWorld, Told
+from tests.virtual_time import run_virtual
+
+SIZE = 30
+FRESH = 20
+"""Addresses of a wallet that nobody ever used."""
+
+pytestmark = [
+    # a task of a gateway that is killed before its first step leaves a coroutine behind that nobody began
+    pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
+]
+
+
+class Shop(MoneyWorld):
+    """A wallet, and a shop that does nothing but what a test asks it to do."""
+
+    def __init__(self, backends: int = 3, **changes: Any) -> None:
+        """Build it; nothing is started."""
+        super().__init__(backends, 1, **changes)
+        self.ledger_seconds = lambda: 0.001
+        self.restarts_after = lambda: 0.1
+
+    def _go_on(self, told: Told) -> None:
+        """Do nothing with an answer."""
+
+    @property
+    def money(self) -> Money:
+        """The rooms of the gateway that runs."""
+        assert self.gateway is not None
+        assert self.gateway.plant.money is not None
+        return self.gateway.plant.money
+
+    @property
+    def pool(self) -> Pool:
+        """Its backends."""
+        return self.money.pool
+
+    def daemon(self, name: str) -> MoneyDaemon:
+        """A daemon by its name."""
+        return self.by_name[name]
+
+    async def call(self, method: str = "createnewaddress", patience: float = 9.0, params: Any = None) -> Told:
+        """Make a call and wait for its answer."""
+        told = self.ask(method, patience, params=params)
+        assert told is not None
+        while not told.reply:
+            await asyncio.wait([self.open[told]])
+        return told
+
+    async def address(self, method: str = "createnewaddress", patience: float = 9.0) -> str:
+        """Ask for an address that must come."""
+        told = await self.call(method, patience)
+        assert told.address, told.reply
+        return told.address
+
+    async def refused(self, name: str, method: str = "createnewaddress", patience: float = 9.0) -> dict[str, Any]:
+        """Ask for one that must not come; return the error."""
+        error: dict[str, Any] = (await self.call(method, patience)).reply["error"]
+        assert error["message"].startswith(f"{name}: "), error
+        return error
+
+    def rows(self, state: str) -> list[str]:
+        """Addresses of a state, in order."""
+        found = select(address_rows.c.address).where(address_rows.c.state == state).order_by(address_rows.c.place)
+        return self.store.transact(lambda c: list(c.scalars(found)))
+
+    def names(self) -> list[str]:
+        """Names of the events so far."""
+        return self.recorder.names()
+
+    def told_once(self) -> None:
+        """Nothing that must not happen has happened, above all no address was told twice."""
+        told = [one.address for one in self.told if one.address]
+        assert len(told) == len(set(told))
+        assert not self.violations()
+
+
+def scenario(play: Callable[[Shop], Coroutine[Any, Any, None]], backends: int = 3, **changes: Any) -> None:
+    """Play a scenario with a gateway that has run for a moment; when all is well again nothing may be amiss."""
+
+    async def run() -> None:
+        shop = Shop(backends, **changes)
+        shop.start()
+        await asyncio.sleep(1.0)
+        await play(shop)
+        for daemon in shop.daemons:
+            daemon.thaw()
+            daemon.unwedge()
+            daemon.start()
+        shop.reload()
+        await asyncio.sleep(5.0)
+        await shop.end()
+        shop.told_once()
+
+    run_virtual(run())
+
+
+def place(index: int) -> str:
+    """The bare address of a place."""
+    return derived(change=False, index=index)[0].rpartition(":")[2]
+
+
+# -- first contact ------------------------------------------------------------------------------------------------
+
+
+def test_a_fresh_wallet_sells_within_the_first_second() -> None:
+    """From behind what it lists; every daemon lists what is told before it is told."""
+
+    async def play(shop: Shop) -> None:
+        assert [await shop.address() for _ in range(3)] == [place(FRESH + n) for n in range(3)]
+        assert all(daemon.money.horizon >= FRESH + SIZE for daemon in shop.daemons)
+        assert shop.rows("foreign") == [place(n) for n in range(FRESH)]
+        assert shop.money.status() | {"pool": 0} == {
+            "state": "adopted", "epoch": 1, "addresses": FRESH + SIZE, "pool": 0, "pool_size": SIZE, "error": "",
+        }  # fmt: skip
+
+    scenario(play)
+
+
+def test_a_wallet_with_a_history_is_not_adopted_and_sells_nothing() -> None:
+    """The error names the command; reads go on; the order takes it over and the pool begins behind it."""
+
+    async def run() -> None:
+        shop = Shop()
+        shop.chain.fund(derived(change=False, index=3)[0], 100_000)
+        shop.chain.mine(1)
+        shop.start()
+        await asyncio.sleep(1.0)
+        error = await shop.refused("read_only")
+        assert "`ec-gateway ledger adopt -c FILE --wallet main`" in error["message"]
+        assert (error["data"]["executed"], error["data"]["safe_to_repeat"]) == ("no", True)
+        assert shop.rows("pool") == []
+        assert "result" in (await shop.call("getbalance")).reply
+        assert "wallet.not_adopted" in shop.names()
+        shop.kill()
+        await asyncio.sleep(1.5)
+        await shop.refused("read_only")
+        listed = shop.daemons[0].money.horizon
+        answer = await shop.money.verbs()["adopt"]("")
+        assert f"{listed} addresses count as given out" in answer
+        assert await shop.address() == place(listed)
+        await shop.end()
+
+    run_virtual(run())
+
+
+def test_a_wallet_whose_standby_alone_was_used_is_not_adopted_either() -> None:
+    """Somebody asked it for addresses, and nobody has paid to them yet."""
+
+    async def run() -> None:
+        shop = Shop()
+        for _ in range(5):
+            shop.daemons[2].money.answer("createnewaddress", [])
+        shop.start()
+        await asyncio.sleep(1.0)
+        await shop.refused("read_only")
+        await shop.money.verbs()["adopt"]("")
+        assert await shop.address() == place(FRESH + 5)
+        await shop.end()
+
+    run_virtual(run())
+
+
+# -- the pool -------------------------------------------------------------------------------------------------------
+
+
+def test_thirty_addresses_are_handed_out_while_every_daemon_is_down() -> None:
+    """And every wallet sees all of them when it is back."""
+
+    async def play(shop: Shop) -> None:
+        for daemon in shop.daemons:
+            daemon.kill()
+        await asyncio.sleep(5.0)
+        assert not shop.pool.serving
+        told = [await shop.address(method) for method in ("createnewaddress", "getunusedaddress", "addrequest") * 10]
+        assert told == [place(FRESH + n) for n in range(SIZE)]
+        error = await shop.refused("no_backend", patience=2.0)
+        assert "ec-1: dead" in error["message"]
+        for daemon in shop.daemons:
+            daemon.start()
+        await asyncio.sleep(5.0)
+        assert all(daemon.money.horizon >= FRESH + SIZE for daemon in shop.daemons)
+        assert await shop.address() == place(FRESH + SIZE)
+
+    scenario(play)
+
+
+def test_who_finds_the_pool_dry_is_answered_when_a_daemon_comes_back_in_time() -> None:
+    """He waited for it."""
+
+    async def play(shop: Shop) -> None:
+        shop.daemons[0].kill()
+        await asyncio.sleep(5.0)
+        for _ in range(SIZE):
+            await shop.address()
+        waiting = shop.ask("createnewaddress")
+        assert waiting is not None
+        await asyncio.sleep(3.0)
+        assert not waiting.reply
+        shop.daemons[0].start()
+        await asyncio.sleep(3.0)
+        assert waiting.address == place(FRESH + SIZE)
+
+    scenario(play, backends=1)
+
+
+def test_more_than_the_pool_holds_is_sold_in_one_go() -> None:
+    """Two hundred at once, refilled behind their backs; in order, without a gap."""
+
+    async def play(shop: Shop) -> None:
+        asked = [shop.ask(method) for method in ("createnewaddress", "getunusedaddress") * 100]
+        await shop.answered()
+        told = sorted(shop.told, key=lambda one: one.answered_at)
+        assert len(asked) == len(told) == 200
+        assert {one.address for one in told} == {place(FRESH + n) for n in range(200)}
+
+    scenario(play, address_pool=8)
+
+
+def test_what_somebody_else_uses_is_sold_to_nobody() -> None:
+    """A window on the same seed told the next address to a customer, who paid."""
+
+    async def play(shop: Shop) -> None:
+        shop.chain.fund(derived(change=False, index=FRESH + 1)[0], 100_000)
+        await asyncio.sleep(12.0)
+        assert shop.rows("burnt") == [place(FRESH + 1)]
+        assert [await shop.address(), await shop.address()] == [place(FRESH), place(FRESH + 2)]
+
+    scenario(play)
+
+
+def test_what_was_asked_of_a_daemon_behind_our_back_is_sold_to_nobody() -> None:
+    """Its list is longer than what was derived for the pool, be it the primary's or a standby's."""
+
+    async def play(shop: Shop) -> None:
+        for number, daemon in enumerate(shop.daemons):
+            for _ in range(number + 1):
+                daemon.money.answer("createnewaddress", [])
+        await asyncio.sleep(12.0)
+        assert shop.rows("burnt") == [place(FRESH + SIZE + n) for n in range(3)]
+        told = [await shop.address() for _ in range(SIZE + 5)]
+        assert told == [place(FRESH + n) for n in range(SIZE)] + [place(FRESH + SIZE + 3 + n) for n in range(5)]
+
+    scenario(play)
+
+
+# -- the gateway goes and comes -------------------------------------------------------------------------------------
+
+
+def test_a_gateway_that_starts_begins_an_epoch_and_tells_only_new_addresses() -> None:
+    """However it ended, and while no daemon runs."""
+
+    async def play(shop: Shop) -> None:
+        for number in range(1, 6):
+            assert (shop.pool.epoch, shop.money.keeper.state) == (number, "adopted")
+            for daemon in shop.daemons:
+                daemon.kill() if number % 2 else daemon.start()
+            await shop.address()
+            shop.ask("createnewaddress")
+            shop.kill()
+            await asyncio.sleep(2.0)
+
+    scenario(play)
+
+
+def test_what_a_gateway_left_open_is_unknown_to_the_next() -> None:
+    """With an event that names the call."""
+
+    async def play(shop: Shop) -> None:
+        shop.store.transact(lambda c: intents.open_(c, "main", shop.pool.epoch, "shop", "payto", CLOCK))
+        shop.kill()
+        await asyncio.sleep(1.0)
+        # it never had a byte on a wire, and the settler may have found that out already
+        assert shop.store.transact(lambda c: list(c.scalars(select(intent_rows.c.state)))) != ["open"]
+        (event,) = [one for one in shop.recorder.events if getattr(one, "name", "") == "call.outcome_unknown"]
+        assert event.fields == {"intent": 1, "client": "shop", "method": "payto", "reason": "the gateway ended"}  # type: ignore[attr-defined]  # an Event
+
+    scenario(play)
+
+
+def test_a_gateway_keeps_the_primary_that_the_ledger_names() -> None:
+    """The configured one was fled from."""
+
+    async def play(shop: Shop) -> None:
+        await shop.money.verbs()["promote"]("ec-3")
+        shop.kill()
+        await asyncio.sleep(1.0)
+        assert (shop.pool.primary.name, shop.pool.epoch) == ("ec-3", 3)
+        await shop.address()
+
+    scenario(play)
+
+
+def test_a_gateway_that_starts_while_its_primary_is_dead_finds_another() -> None:
+    """Within seconds: wallet reads are answered and the pool is filled again."""
+
+    async def play(shop: Shop) -> None:
+        shop.kill()
+        shop.daemons[0].kill()
+        await asyncio.sleep(6.0)
+        assert shop.pool.primary.name == "ec-2"
+        assert "result" in (await shop.call("getbalance", 1.0)).reply
+        for _ in range(2 * SIZE):
+            await shop.address(patience=1.0)
+
+    scenario(play)
+
+
+# -- the primary goes ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", ["wedge", "freeze", "kill"])
+@pytest.mark.parametrize("is_killed_behind", [False, True])
+def test_the_pool_goes_on_when_the_primary_does_not(fault: str, is_killed_behind: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """Another is promoted within two seconds; no allocation waits, and none is told twice when the old one is back."""
+
+    async def play(shop: Shop) -> None:
+        old = shop.daemons[0]
+        for _ in range(5):
+            await shop.address()
+        old.node.sync_delay = 60.0
+        began = shop.loop.time()
+        getattr(old, fault)()
+        while shop.pool.primary.name == "ec-1":
+            asked = shop.loop.time()
+            await shop.address(patience=0.5)
+            assert shop.loop.time() - asked < 0.1
+            await asyncio.sleep(0.05)
+        assert shop.loop.time() - began < 2.0
+        assert shop.pool.epoch == 2
+        for _ in range(SIZE):
+            await shop.address(patience=2.0)
+        if is_killed_behind:
+            old.kill() if old.is_alive else None
+            old.start()
+        else:
+            old.thaw()
+            old.unwedge()
+            old.start()
+        await asyncio.sleep(5.0)
+        assert shop.pool.primary.name == "ec-2"
+        assert shop.pool.is_aligned(shop.pool.by_name["ec-1"])
+        for _ in range(2 * SIZE):
+            await shop.address()
+        assert old.money.horizon == shop.daemons[1].money.horizon
+
+    scenario(play)
+
+
+def test_an_old_primary_that_forgot_everything_tells_nobody_anything_again() -> None:
+    """It was killed with nothing saved, comes back, is promoted by order, and is brought past all that was told."""
+
+    async def play(shop: Shop) -> None:
+        shop.daemons[0].node.sync_delay = 1e6
+        for _ in range(SIZE + 10):
+            await shop.address()
+        shop.daemons[0].kill(wiped_to=0)
+        await asyncio.sleep(3.0)
+        assert shop.pool.primary.name == "ec-2"
+        for _ in range(10):
+            await shop.address()
+        shop.daemons[0].start()
+        await asyncio.sleep(3.0)
+        assert await shop.money.verbs()["promote"]("ec-1") == "ec-1 is primary now, epoch 3"
+        for _ in range(SIZE + 10):
+            await shop.address()
+
+    scenario(play)
+
+
+def test_a_refill_that_is_cut_by_a_promotion_costs_nothing_and_nobody() -> None:
+    """The old primary is slow to derive, and an order comes between each of its answers."""
+
+    async def play(shop: Shop) -> None:
+        for turn in range(12):
+            asking = [shop.ask("createnewaddress") for _ in range(3)]
+            await asyncio.sleep(0.003 * turn)
+            name = "ec-2" if shop.pool.primary.name == "ec-1" else "ec-1"
+            shop.promote(name)
+            await shop.answered()
+            assert all(one is not None and one.address for one in asking)
+            await asyncio.sleep(1.0)
+            assert shop.pool.primary.name == name
+        assert shop.rows("burnt") == []
+        assert "address.foreign" not in shop.names()
+
+    scenario(play, address_pool=3)
+
+
+def test_two_daemons_that_fall_ill_in_turn_do_not_stop_the_sale() -> None:
+    """Nor do they hand the wallet to and fro without end."""
+
+    async def play(shop: Shop) -> None:
+        began = len(shop.reigns)
+        for turn in range(60):
+            sick = shop.by_name[shop.pool.primary.name]
+            sick.freeze()
+            shop.loop.call_later(1.6, sick.thaw)
+            await shop.address(patience=1.0)
+            await asyncio.sleep(1.0)
+            del turn
+        assert len(shop.reigns) - began <= 9
+
+    scenario(play, backends=2, address_pool=100)
+
+
+# -- the ledger goes --------------------------------------------------------------------------------------------------
+
+
+def test_a_ledger_that_fails_sells_nothing_and_reads_go_on() -> None:
+    """read_only, and nothing was given out; when it works again the next address is the next one."""
+
+    async def play(shop: Shop) -> None:
+        first = await shop.address()
+        shop.set_ledger("disk is full")
+        for method in ("createnewaddress", "getunusedaddress", "addrequest"):
+            error = await shop.refused("read_only", method)
+            assert "disk is full" in error["message"]
+            assert error["data"]["executed"] == "no"
+        for method in ("getbalance", "listaddresses"):
+            assert "result" in (await shop.call(method)).reply
+        assert shop.money.status()["error"] == "disk is full"
+        shop.set_ledger("")
+        assert [first, await shop.address()] == [place(FRESH), place(FRESH + 1)]
+        assert shop.money.status()["error"] == ""
+
+    scenario(play)
+
+
+def test_a_ledger_that_fails_while_the_primary_is_lost_promotes_nobody_until_it_works() -> None:
+    """Reads of the wallet go on at the standbys; then all is as it was."""
+
+    async def play(shop: Shop) -> None:
+        shop.set_ledger("disk is full")
+        shop.daemons[0].kill()
+        await asyncio.sleep(4.0)
+        assert shop.pool.primary.name == "ec-1"
+        assert shop.names().count("primary.cannot_be_promoted") == 1
+        assert "result" in (await shop.call("getbalance", 2.0)).reply
+        shop.set_ledger("")
+        await asyncio.sleep(0.5)
+        assert (shop.pool.primary.name, shop.pool.epoch) == ("ec-2", 2)
+        await shop.address()
+
+    scenario(play)
+
+
+def test_a_ledger_that_hangs_is_told_by_the_deadline_and_burns_what_it_then_writes() -> None:
+    """result_withheld; who asks again gets another address."""
+
+    async def play(shop: Shop) -> None:
+        shop.life.ledger_hangs_until = shop.loop.time() + 5.0
+        began = shop.loop.time()
+        error = await shop.refused("result_withheld", patience=1.0)
+        assert shop.loop.time() - began < 1.5
+        assert error["data"]["safe_to_repeat"] is True
+        assert len(shop.money.rooms.desk.under_way) == 1
+        await asyncio.sleep(5.0)
+        assert not shop.money.rooms.desk.under_way
+        assert await shop.address() == place(FRESH + 1)
+
+    scenario(play)
+
+
+# -- clients go -------------------------------------------------------------------------------------------------------
+
+
+def test_a_client_that_hangs_up_leaves_nothing_open() -> None:
+    """No handler and no intent; and what he would have been told is told to nobody else."""
+
+    async def play(shop: Shop) -> None:
+        shop.ledger_seconds = lambda: 0.01
+        for method in ("createnewaddress", "addrequest", "setlabel") * 4:
+            told = shop.ask(method)
+            assert told is not None
+            await asyncio.sleep(0.005)
+            shop.open.pop(told).cancel()
+            shop.told.remove(told)
+        await asyncio.sleep(3.0)
+        assert not shop.money.rooms.desk.under_way
+        states = shop.store.transact(lambda c: set(c.scalars(select(intent_rows.c.state))))
+        assert "open" not in states
+        handed = shop.rows("handed")
+        assert len(handed) == 8
+        assert await shop.address() not in handed
+
+    scenario(play)
+
+
+# -- reloads ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_reload_that_removes_the_primary_begins_an_epoch() -> None:
+    """With the first of those that are left; allocations do not stop, and the removed one gets nothing any more."""
+
+    async def play(shop: Shop) -> None:
+        await shop.address()
+        shop.reload(without="ec-1")
+        assert (shop.pool.primary.name, shop.pool.epoch) == ("ec-2", 2)
+        standing = shop.store.transact(lambda c: epochs.current(c, "main"))
+        assert standing is not None
+        assert (standing.primary, standing.epoch) == ("ec-2", 2)
+        for _ in range(2 * SIZE):
+            await shop.address(patience=1.0)
+        assert shop.daemons[0].money.horizon < shop.daemons[1].money.horizon
+        shop.reload()
+        await asyncio.sleep(3.0)
+        assert shop.pool.primary.name == "ec-2"
+        assert shop.pool.is_aligned(shop.pool.by_name["ec-1"])
+        assert shop.daemons[0].money.horizon == shop.daemons[1].money.horizon
+
+    scenario(play)
+
+
+def test_a_reload_that_removes_the_primary_while_the_ledger_fails_is_written_down_when_it_works() -> None:
+    """Two are never primary in one epoch, so that it is another one at once; what the old one owes is withheld."""
+
+    async def play(shop: Shop) -> None:
+        shop.chain.fund(derived(change=False, index=0)[0], 100_000)
+        shop.chain.mine(1)
+        await asyncio.sleep(2.0)
+        shop.slow_methods["ec-1"] = {"payto": 0.5}
+        paying = shop.ask("payto", params={"destination": CUSTOMER[0], "amount": "0.0001"})
+        await asyncio.sleep(0.1)
+        shop.set_ledger("disk is full")
+        shop.reload(without="ec-1")
+        assert (shop.pool.primary.name, shop.pool.epoch) == ("ec-2", 2)
+        assert shop.names().count("primary.cannot_be_promoted") == 1
+        await shop.refused("read_only", patience=1.0)
+        assert paying is not None
+        assert paying.reply["error"]["message"].startswith("result_withheld: ")
+        shop.set_ledger("")
+        for _ in range(2 * SIZE):
+            await shop.address(patience=1.0)
+        standing = shop.store.transact(lambda c: epochs.current(c, "main"))
+        assert standing is not None
+        assert (standing.primary, standing.epoch) == ("ec-2", 2)
+        await shop.money.verbs()["promote"]("ec-3")
+        assert shop.pool.epoch == 3
+
+    scenario(play)
+
+
+def test_a_reload_while_a_promotion_is_being_written_leaves_one_primary_that_exists() -> None:
+    """Whatever of the two is first, the pool has the epoch of the ledger."""
+
+    async def play(shop: Shop) -> None:
+        for chosen, removed in (("ec-3", "ec-3"), ("ec-3", "ec-1"), ("ec-2", "ec-2")):
+            shop.ledger_seconds = lambda: 0.2
+            shop.promote(chosen)
+            await asyncio.sleep(0.1)
+            shop.reload(without=removed)
+            await asyncio.sleep(1.0)
+            shop.ledger_seconds = lambda: 0.001
+            assert shop.pool.primary in shop.pool.backends
+            standing = shop.store.transact(lambda c: epochs.current(c, "main"))
+            assert standing is not None
+            assert standing.epoch == shop.pool.epoch
+            await shop.address(patience=1.0)
+            shop.reload()
+            await asyncio.sleep(3.0)
+            await shop.address(patience=1.0)
+
+    scenario(play)
+
+
+def test_a_pool_of_another_size_counts_from_the_next_refill_on() -> None:
+    """A larger one is filled, a smaller one is sold off first."""
+
+    async def play(shop: Shop) -> None:
+        wallet = shop.settings.wallets["main"]
+        for size in (40, 5):
+            shop.settings = shop.settings.model_copy(
+                update={"wallets": {"main": wallet.model_copy(update={"address_pool": size})}}
+            )
+            shop.reload()
+            await asyncio.sleep(1.0)
+            assert shop.money.keeper.size == size
+            assert shop.money.keeper.free == 40
+        for _ in range(38):
+            await shop.address()
+        await asyncio.sleep(1.0)
+        assert shop.money.keeper.free == 5
+
+    scenario(play)
+
+
+# -- what goes wrong when nobody adopts --------------------------------------------------------------------------------
+
+
+def test_an_older_ledger_that_was_put_back_sells_nothing_twice_once_it_is_adopted() -> None:
+    """What waits in its pool was told to customers since; `adopt` counts all of it as given out."""
+
+    async def play(shop: Shop) -> None:
+        before = shop.store.transact(lambda c: c.execute(select(address_rows)).mappings().all())
+        for _ in range(10):
+            await shop.address()
+        shop.kill(after=1.0)
+
+        def put_back(connection: Any) -> None:
+            connection.execute(address_rows.delete())
+            connection.execute(address_rows.insert(), [dict(row) for row in before])
+
+        shop.store.transact(put_back)
+        assert shop.rows("handed") == []
+        await asyncio.sleep(2.0)
+        await shop.money.verbs()["adopt"]("")
+        assert shop.rows("pool") == []
+        shop.store.transact(lambda c: c.execute(address_rows.update().where(address_rows.c.place < FRESH + 10).values(
+            state=addresses.HANDED)))  # fmt: skip
+        for _ in range(10):
+            await shop.address()
+
+    scenario(play)
