@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway import __version__
 from gateway.base.config import Admin, Ledger, Listen, Settings, Wallet
 from gateway.base.diff import difference, needs_restart
-from gateway.base.errors import ConfigError, Problem
+from gateway.base.errors import ConfigError, LedgerError, Problem
 from gateway.base.events import Event
 from gateway.base.loader import load, secret_files, warnings
 from gateway.edge.admin import AdminDoor
@@ -26,19 +26,19 @@ from gateway.edge.auth import Authenticator
 from gateway.edge.descriptors import Descriptors, raise_limit
 from gateway.edge.rpc import DoorCounters, RpcDoor, server_context
 from gateway.flow.dispatch import Dispatcher
-from gateway.ledger import retention
-from gateway.ledger.store import LedgerError
-from gateway.money import Book, open_book
 from gateway.observe import logs
 from gateway.observe.attempts import attempt_line
 from gateway.observe.metrics import Metrics
 from gateway.plant import Plant, build_wallet
 from gateway.profiles import load as load_profile
 from gateway.profiles import path_of
-from gateway.supervision.clerk import Clerk, Verb
 from gateway.supervision.reload import watch
 from gateway.upstream.target import Target
 from gateway.upstream.wire import Wire
+
+if TYPE_CHECKING:
+    from gateway.money import Book
+    from gateway.supervision.clerk import Verb
 
 SETTINGS = "(settings)"
 """Stands for the file where a mistake is found only after all files were merged."""
@@ -145,6 +145,10 @@ class App:
         if self.paths:
             self._spawn(watch(self._watched, self.reload))
         if self.book is not None:
+            # the engine of the ledger takes 12 MiB, and not everybody has one
+            from gateway.ledger import retention  # noqa: PLC0415
+            from gateway.supervision.clerk import Clerk  # noqa: PLC0415
+
             self._spawn(Clerk(self.book.ledger, self._verbs, self.book.clock, self.emit).run())
             self._spawn(retention.keep_small(self.book.ledger, self.book.clock, self.emit))
 
@@ -316,7 +320,7 @@ class App:
             book=self.book,
         )
 
-    def _verbs(self) -> dict[str, Mapping[str, Verb]]:
+    def _verbs(self) -> dict[str, "Mapping[str, Verb]"]:
         """Return what operators may order, by wallet."""
         return {name: plant.money.verbs() for name, plant in self.plants.items() if plant.money is not None}
 
@@ -359,8 +363,10 @@ def _opening(key: str, door: Listen | Admin) -> Iterator[None]:
         raise StartError(f"{key}: {door.host}:{door.port} cannot be listened on ({why}); {remedy}") from error
 
 
-def _open_book(settings: Ledger) -> Book:
+def _open_book(settings: Ledger) -> "Book":
     """Open the ledger.  Raises StartError."""
+    from gateway.money import open_book  # noqa: PLC0415 - as above
+
     try:
         return open_book(settings, time.time)
     except LedgerError as error:

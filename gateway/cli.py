@@ -15,12 +15,29 @@ from gateway import __version__
 from gateway.base.errors import ConfigError
 from gateway.base.loader import load, warnings
 from gateway.base.schema import schema
-from gateway.cli_ledger import COMMANDS
 
 FILES = click.Path(path_type=Path)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+LEDGER = ("ledger", "promote", "reinit", "outcome")
+"""Commands that need the engine of the ledger; it takes 12 MiB, which a running gateway without one does not spend."""
+
+
+class _Commands(click.Group):
+    """The commands, those of the ledger imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *LEDGER})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in LEDGER:
+            from gateway.cli_ledger import COMMANDS  # noqa: PLC0415 - see LEDGER
+
+            return next(command for command in COMMANDS if command.name == cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="ec-gateway")
 def main() -> None:
     """A high-availability JSON-RPC gateway in front of Electron Cash wallet daemons."""
@@ -88,10 +105,6 @@ def sandbox(wallets: int, port: int, admin_port: int) -> None:
         click.echo(f"{error}; --port and --admin-port take other ones, 0 a free one", err=True)
         code = 1
     sys.exit(code)
-
-
-for command in COMMANDS:
-    main.add_command(command)
 
 
 def _tell(error: ConfigError) -> None:

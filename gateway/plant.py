@@ -7,7 +7,7 @@ live state; a changed or removed one is drained and a new one starts from nothin
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.base.config import Backend as BackendSettings
 from gateway.base.config import Settings
@@ -19,7 +19,6 @@ from gateway.fleet.backend import Backend
 from gateway.fleet.breaker import Breaker
 from gateway.fleet.pool import Pool
 from gateway.flow.runner import Runner, Watcher
-from gateway.money import Book, Money, furnish, open_money
 from gateway.profiles import Profile
 from gateway.profiles import load as load_profile
 from gateway.rules.health import Kind, Limits
@@ -27,6 +26,9 @@ from gateway.rules.lifecycle import Phase
 from gateway.supervision.mirror import Mirror
 from gateway.supervision.prober import Prober, ProbeWatcher
 from gateway.upstream.wire import Target, Wire
+
+if TYPE_CHECKING:
+    from gateway.money import Book, Money
 
 
 class Watchers(Watcher, ProbeWatcher, Protocol):
@@ -45,7 +47,7 @@ class Plant:
     prober: Prober
     mirror: Mirror
     targets: dict[str, Target]
-    money: Money | None = None
+    money: "Money | None" = None
     """What stands on the ledger, where there is one."""
     _mirror_task: "asyncio.Task[None] | None" = None
 
@@ -207,7 +209,7 @@ def build_wallet(
     emit: Emit,
     chance: Callable[[], float],
     loop: asyncio.AbstractEventLoop,
-    book: Book | None = None,
+    book: "Book | None" = None,
 ) -> Plant:
     """Build one wallet's rooms; nothing is started.  Raises LedgerError."""
     wallet = settings.wallets[name]
@@ -228,10 +230,13 @@ def build_wallet(
     runner = Runner(pool, profile, wire, shared, settings, watcher, chance, loop)
     prober = Prober(pool, profile, wire, shared, settings.health, settings.timeouts, watcher, runner.offer, loop)
     runner.probe_now = prober.slot_is_free
-    money = None if book is None else open_money(pool, profile, runner, wallet, book, loop)
-    if money is None:
+    money = None
+    if book is None:
         mirror = Mirror(pool, profile, runner.call_on, loop, is_money_elsewhere=runner.is_money_elsewhere)
     else:
+        from gateway.money import furnish, open_money  # noqa: PLC0415 - the engine of the ledger takes 12 MiB
+
+        money = open_money(pool, profile, runner, wallet, book, loop)
         mirror = Mirror(pool, profile, runner.call_on, loop, keeper=money.keeper, known=money.known)
         furnish(money, mirror, runner, wallet, loop)
     emit(Event("wallet.configured", name, "", {"backends": len(pool.backends), "primary": pool.primary.name}))

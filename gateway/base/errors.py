@@ -106,6 +106,10 @@ class Failure:
         return data | {key: value for key, value in places.items() if value}
 
 
+class LedgerError(Exception):
+    """The ledger could not do it; nothing of the transaction counts.  The text says why and what would help."""
+
+
 class ConfigError(Exception):
     """The configuration cannot be used; `problems` holds every mistake found in one run."""
 

@@ -23,14 +23,14 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
+from gateway.base.errors import LedgerError
+
+__all__ = ("BUSY", "InlineLedger", "Ledger", "LedgerError", "SqliteLedger", "reason", "sqlite_engine")
+
 T = TypeVar("T")
 
 BUSY = 5.0
 """Seconds that a transaction waits for a command of the operator that writes the same file."""
-
-
-class LedgerError(Exception):
-    """The ledger could not do it; nothing of the transaction counts.  The text says why and what would help."""
 
 
 class Ledger(Protocol):

@@ -197,9 +197,7 @@ class _Reader:
                                        "addresses.method": addresses.get("method")})  # fmt: skip
         return profile
 
-    def _first_contact(
-        self, node: yaml.Node | None, methods: Mapping[str, Method]
-    ) -> tuple[tuple[Method, bytes], ...]:
+    def _first_contact(self, node: yaml.Node | None, methods: Mapping[str, Method]) -> tuple[tuple[Method, bytes], ...]:
         """Return the calls that tell a wallet which nobody used, with their parameters."""
         calls = []
         for name, params in self._mapping(node, "first_contact").items() if node is not None else ():

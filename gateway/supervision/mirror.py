@@ -24,12 +24,11 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from gateway.base.errors import Failure
+from gateway.base.errors import Failure, LedgerError
 from gateway.base.events import Event
 from gateway.base.jsonrpc import Answer
 from gateway.fleet.backend import Backend
 from gateway.fleet.pool import Pool
-from gateway.ledger.store import LedgerError
 from gateway.profiles import Method, Profile
 
 T = TypeVar("T")

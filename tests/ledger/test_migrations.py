@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, Engine, inspect
 
 from gateway.ledger import migrations
-from gateway.ledger.migrations import StrangeTablesError, UnknownVersionError, bring_up, version, versions
+from gateway.ledger.migrations import StrangeTablesError, UnknownVersionError, bring_up, upgrade, version, versions
 from gateway.ledger.schema import metadata
 from gateway.ledger.store import InlineLedger
 
@@ -37,17 +36,28 @@ def shape(connection: Connection) -> dict[str, object]:
 
 def test_the_steps_lead_to_the_tables_of_the_schema(ledger: InlineLedger) -> None:
     """Alembic sees no difference; it compares types, and not defaults: it takes each empty text for another one."""
-    ledger.transact(bring_up)
+    ledger.transact(upgrade)
     found = ledger.transact(lambda connection: compare_metadata(MigrationContext.configure(connection), metadata))
     assert found == []
 
 
 def test_the_steps_and_the_schema_make_the_same_database(ledger: InlineLedger) -> None:
     """Also in what alembic does not compare: defaults, order of columns, primary keys, uniqueness."""
-    ledger.transact(bring_up)
+    ledger.transact(upgrade)
     other = InlineLedger(None)
     metadata.create_all(other.engine)
     assert ledger.transact(shape) == other.transact(shape)
+    other.close()
+
+
+def test_a_new_ledger_is_made_as_the_steps_would_make_it(ledger: InlineLedger) -> None:
+    """It gets the tables at once, and the version that alembic knows it by."""
+    ledger.transact(bring_up)
+    other = InlineLedger(None)
+    other.transact(upgrade)
+    assert ledger.transact(shape) == other.transact(shape)
+    known = [one.transact(lambda c: MigrationContext.configure(c).get_current_revision()) for one in (ledger, other)]
+    assert known == [versions()[-1]] * 2
     other.close()
 
 
@@ -60,10 +70,8 @@ def test_a_ledger_that_is_up_to_date_is_left_alone(ledger: InlineLedger) -> None
 
 def test_an_engine_may_be_migrated_as_well(ledger: InlineLedger) -> None:
     """As a developer's tool does it; then the transaction is the step's own."""
-    config = migrations._config()
-    config.attributes["connection"] = ledger.engine
     assert isinstance(ledger.engine, Engine)
-    command.upgrade(config, "head")
+    upgrade(ledger.engine)
     assert ledger.transact(version) == versions()[-1]
 
 
