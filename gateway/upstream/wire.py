@@ -12,7 +12,6 @@ than everything else here.
 import asyncio
 import errno
 import os
-import select
 import socket
 import ssl
 
@@ -316,7 +315,7 @@ class Wire:
             connection = connections.pop()
             if connection.transport is None or connection.transport.is_closing():
                 continue
-            if now - connection.idle_since >= IDLE_FOR or not _is_quiet(connection.transport):
+            if now - connection.idle_since >= IDLE_FOR or not connection.is_quiet():
                 connection.drop()
                 continue
             return connection
@@ -374,16 +373,6 @@ def _socket(host: str) -> socket.socket:
     """Return a non-blocking socket for a numeric address.  Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-
-
-def _is_quiet(transport: asyncio.Transport) -> bool:
-    """Whether a kept connection has neither ended nor said anything that the loop has not seen yet."""
-    sock = transport.get_extra_info("socket")
-    if sock is None or sock.fileno() < 0:
-        return False
-    poll = select.poll()
-    poll.register(sock.fileno(), select.POLLIN)
-    return not poll.poll(0)
 
 
 def _reason(error: OSError | ssl.SSLError) -> str:
