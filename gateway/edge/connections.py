@@ -88,11 +88,11 @@ class _Watched(web.RequestHandler):
         """Note when the head of the next request began."""
         if self.transport is None:
             return
-        if not self._head_since and self.waits_for_head:
-            self._head_since = self._guard.now()
         super().data_received(data)
         if not self.waits_for_head:
             self._head_since = 0.0
+        elif data and not self._head_since:
+            self._head_since = self._guard.now()
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's signature
         """Read on if reading was paused; without asking, aiohttp has nothing parsed anew for each body it hands out."""

@@ -19,7 +19,7 @@ from gateway.base.effects import Bound, Effect
 from gateway.base.errors import METHOD_NOT_FOUND, READ_ONLY, Failure
 from gateway.base.events import Emit, Event
 from gateway.base.jsonrpc import Answer, Call, Reply, error_reply, failure_error, result_reply
-from gateway.flow.errand import Errand, Member, Result
+from gateway.flow.errand import Errand, Result
 from gateway.flow.runner import Runner
 from gateway.rules.methods import Granted, Refused, judge
 
@@ -119,7 +119,12 @@ class Dispatcher:
             if shares:
                 runner.flights.add(errand, generation)
             runner.begin(errand)
-        return await _wait(runner, errand, member)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            # a caller that leaves before the end takes only its own seat away
+            runner.leave(errand, member)
+            raise
 
     def _own(self, wallet: str, call: Call) -> Reply:
         """Answer the gateway's own methods."""
@@ -127,15 +132,6 @@ class Dispatcher:
             return reply(call, Answer(msgspec.json.encode(self.status(wallet)), None))
         message = f"{call.method} is not a method of this gateway; gateway.status is"
         return reply(call, Failure(METHOD_NOT_FOUND, message, safe_to_repeat=True, wallet=wallet))
-
-
-async def _wait(runner: Runner, errand: Errand, member: Member) -> Result:
-    """Wait for the errand; a caller that leaves before takes only its own seat away."""
-    try:
-        return await member.future
-    except asyncio.CancelledError:
-        runner.leave(errand, member)
-        raise
 
 
 def reply(call: Call, result: Result) -> Reply:

@@ -35,6 +35,8 @@ IDLE_MOST = 16
 LOOK = 1.0
 """Seconds between two looks when nothing but kept connections is there."""
 
+NEVER = float("inf")
+
 LOCAL = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN, errno.EADDRNOTAVAIL, errno.EADDRINUSE}
 )
@@ -67,7 +69,7 @@ class Exchange:
         self.address = ""
         """What is dialled; "" while a name is being looked up."""
         self.whole_at = now + whole
-        self.expires_at = min(self.whole_at, now + wire.connect)
+        self.expires_at = now + min(whole, wire.connect)
         self._request = request
         self._task: asyncio.Task[None] | None = None
         self._protocol: Connection | None = None
@@ -178,6 +180,8 @@ class Wire:
         self.reused = 0
         self._idle: dict[Target, list[Connection]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._sweeps_at = NEVER
+        """When the timer will ring."""
         self._is_closed = False
 
     def send(self, target: Target, body: bytes, *, whole: float, reuse: bool, on_end: OnEnd) -> Exchange:
@@ -195,7 +199,8 @@ class Wire:
             self.loop.call_later(SWEEP, exchange.end, Fate.NOT_SENT, "aborted")
             return exchange
         self.live.add(exchange)
-        self._sweep_within(SWEEP, now)
+        if self._sweeps_at > now + SWEEP:
+            self._sweep_at(now + SWEEP)
         connection = self._take_idle(target, now) if keep else None
         if connection is not None:
             exchange.reused = True
@@ -217,7 +222,7 @@ class Wire:
         self._idle.clear()
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer, self._sweeps_at = None, NEVER
         self.resolver.close()
         await asyncio.gather(*tasks, return_exceptions=True)
         for _ in range(3):
@@ -330,7 +335,8 @@ class Wire:
             return False
         connection.idle_since = now = self.loop.time()
         connections.append(connection)
-        self._sweep_within(LOOK, now)
+        if self._sweeps_at > now + LOOK:
+            self._sweep_at(now + LOOK)
         return True
 
     def forget(self, connection: Connection) -> None:
@@ -341,18 +347,15 @@ class Wire:
         if not connections:
             self._idle.pop(connection.target, None)
 
-    def _sweep_within(self, seconds: float, now: float) -> None:
-        """See to it that the sweep runs in so many seconds at the latest, and that there is only one."""
-        timer = self._timer
-        if timer is not None:
-            if timer.when() <= now + seconds:
-                return
-            timer.cancel()
-        self._timer = self.loop.call_at(now + seconds, self._sweep)
+    def _sweep_at(self, moment: float) -> None:
+        """Have the sweep run at a moment, instead of a later one; there is only one timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._sweeps_at = self.loop.call_at(moment, self._sweep), moment
 
     def _sweep(self) -> None:
         """End what is late, close what was idle too long."""
-        self._timer = None
+        self._timer, self._sweeps_at = None, NEVER
         now = self.loop.time()
         for exchange in list(self.live):
             if exchange.expires_at <= now:
@@ -363,10 +366,10 @@ class Wire:
             for connection in [one for one in connections if now - one.idle_since >= IDLE_FOR]:
                 connection.drop()
         # a listener may have sent something meanwhile, which has set the timer already
-        if self.live:
-            self._sweep_within(SWEEP, now)
-        elif self.idle:
-            self._sweep_within(LOOK, now)
+        if self.live and self._sweeps_at > now + SWEEP:
+            self._sweep_at(now + SWEEP)
+        elif self.idle and self._sweeps_at > now + LOOK:
+            self._sweep_at(now + LOOK)
 
 
 def _socket(host: str) -> socket.socket:
