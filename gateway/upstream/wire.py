@@ -255,7 +255,9 @@ class Wire:
         if code in CONNECTED:
             self._attach(exchange, sock, keep=keep)
         elif code in (errno.EINPROGRESS, errno.EALREADY):
-            exchange._task = self.loop.create_task(self._connect(exchange, keep=keep, sock=sock))  # noqa: SLF001 - one unit, two classes
+            exchange._task = task = self.loop.create_task(self._connect(exchange, keep=keep, sock=sock))  # noqa: SLF001 - one unit, two classes
+            # one that is given up before its first step closes nothing itself
+            task.add_done_callback(lambda done: sock.close() if done.cancelled() else None)
         else:
             sock.close()
             self.loop.call_soon(self._not_connected, exchange, OSError(code, os.strerror(code)))

@@ -23,6 +23,7 @@ from tests.upstream.conftest import (
     answer,
     ask,
     listening,
+    make_wire,
     open_files,
     send,
     until,
@@ -598,6 +599,17 @@ async def test_close_ends_everything_and_leaves_nothing(wiring: MakeWire, listen
     left = asyncio.all_tasks() - tasks - peer.tasks
     assert left == set()
     full.bytes_received()
+
+
+async def test_a_connect_given_up_before_its_first_turn_leaves_no_descriptor(full: FullBacklog) -> None:
+    """The wire is closed in the very turn in which the call was sent."""
+    before = open_files()
+    wire = make_wire()
+    asked = send(wire, full.target())
+    assert open_files() != before
+    await wire.close()
+    assert ended(asked.ends[0]) == (Fate.NOT_SENT, "aborted")
+    assert open_files() == before
 
 
 async def test_what_is_sent_after_the_end_is_given_up_unsent(wiring: MakeWire, listen: Listen) -> None:
