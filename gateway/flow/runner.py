@@ -206,7 +206,8 @@ class Runner:
 
     def _finish(self, errand: Errand, result: Result) -> None:
         """End an errand; attempts still on the wire go on without it until their slots are settled."""
-        self.queue.remove(errand)
+        if errand.is_waiting:
+            self.queue.remove(errand)
         self.flights.drop(errand)
         self.errands.discard(errand)
         errand.end(result)
@@ -322,7 +323,7 @@ class Runner:
         else:
             errand.last_backend = backend.name
             self._finish(errand, result)
-        if backend.has_free_slot:
+        if (self.queue.waiting or backend.probe_is_due) and backend.has_free_slot:
             self.offer(backend)
 
     def _free_slot(self, attempt: Attempt, outcome: Outcome) -> None:

@@ -212,6 +212,8 @@ def _by_rules(row: Method, params: bytes) -> Granted:
         values = _decode_list(params)
         if len(values) > len(row.params):
             raise _No(INVALID_PARAMS, f"{row.name} takes at most {len(row.params)} parameters")
+        if len(values) <= row.first_ruled:
+            return Granted(row, row.effect, row.bound, params)
         named = dict(zip(row.params, map(bytes, values), strict=False))
     else:
         named = {name: bytes(raw) for name, raw in _decode_object(params).items()}

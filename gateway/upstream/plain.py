@@ -105,9 +105,10 @@ class PlainTransport(asyncio.Transport):
         if self._is_closing:
             return
         self._is_closing = True
-        self._buffer = b""
         self._loop.remove_reader(self._fd)
-        self._loop.remove_writer(self._fd)
+        if self._buffer:
+            self._buffer = b""
+            self._loop.remove_writer(self._fd)
         self._loop.call_soon(self._lost, error)
 
     def _lost(self, error: OSError | None) -> None:
