@@ -138,8 +138,10 @@ class Exchange:
         outcome = Outcome(
             fate, reason, status, body, self.reused, self.connected_at, self.sent_at, first_byte_at, now
         )  # fmt: skip
+        # whoever listens holds this exchange: let go of him, or each call leaves a cycle for the collector
+        on_end, self.on_end = self.on_end, _nobody
         try:
-            self.on_end(outcome)
+            on_end(outcome)
         except Exception as error:  # noqa: BLE001 - one listener's fault must not reach the others
             wire.loop.call_exception_handler({"message": "on_end of an exchange failed", "exception": error})
         if connection is not None and fate is Fate.ANSWERED:
@@ -372,6 +374,10 @@ class Wire:
             self._sweep_at(now + SWEEP)
         elif self.idle and self._sweeps_at > now + LOOK:
             self._sweep_at(now + LOOK)
+
+
+def _nobody(_outcome: Outcome) -> None:
+    """Listen to an exchange that has ended."""
 
 
 def _socket(host: str) -> socket.socket:
