@@ -26,6 +26,7 @@ from gateway.edge.auth import Authenticator
 from gateway.edge.descriptors import Descriptors, raise_limit
 from gateway.edge.rpc import DoorCounters, RpcDoor, server_context
 from gateway.flow.dispatch import Dispatcher
+from gateway.loop import new_loop
 from gateway.observe import logs
 from gateway.observe.attempts import attempt_line
 from gateway.observe.metrics import Metrics
@@ -460,7 +461,8 @@ def run_settings(
         await App(settings, paths, descriptors).serve(started)
 
     try:
-        asyncio.run(main())
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(main())
     except StartError as error:
         logs.event_sink(Event("gateway.failed", fields={"error": str(error)}, level="error"))
         raise

@@ -28,19 +28,18 @@ class Effect(StrEnum):
     CONTROL = "control"
     """Steers the daemon itself; refused to clients."""
 
-    @property
-    def is_read(self) -> bool:
-        """True when running it any number of times changes nothing."""
-        return self in _READS
-
-    @property
-    def is_money(self) -> bool:
-        """True when it goes to the primary alone and is never repeated by itself once sent."""
-        return self in _MONEY
+    is_read: bool
+    """True when running it any number of times changes nothing."""
+    is_money: bool
+    """True when it goes to the primary alone and is never repeated by itself once sent."""
 
 
 _READS = frozenset({Effect.READ, Effect.WALLET_READ, Effect.LOCAL_READ})
 _MONEY = frozenset({Effect.WRITE, Effect.ALLOCATE, Effect.SIGN})
+
+for _effect in Effect:
+    # worked out once: each call asks several times
+    _effect.is_read, _effect.is_money = _effect in _READS, _effect in _MONEY
 
 OPEN_BY_DEFAULT = frozenset({Effect.READ, Effect.WALLET_READ, Effect.LOCAL_READ, Effect.WRITE, Effect.ALLOCATE})
 """What a new client may do; sign and publish are opened by name."""

@@ -2,6 +2,8 @@
 
 Rule: ids, params and results pass through as the bytes that were written.  Nothing is decoded that need not
 be, so big integers, decimal text and unknown members inside them arrive exactly as they left.
+
+What is made for each call is a msgspec.Struct: frozen as a dataclass, and made at a fifth of its cost.
 """
 
 import re
@@ -34,8 +36,7 @@ _ALL_SQUARE = bytes.maketrans(b"{}", b"[]")
 _ID = re.compile(rb'"|-?[0-9]|null$')
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, gc=False):
     """One call as the client wrote it.
 
     Args:
@@ -60,16 +61,14 @@ class Malformed:
     v1: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """A daemon's complete answer as raw JSON; exactly one of the two is not None."""
 
     result: bytes | None
     error: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """What goes back to a client for one call.
 
     Args:
@@ -240,8 +239,11 @@ def _doubt(raw: bytes) -> str:
     is cheap and enough for almost all calls; only where a name occurs more than once is the object looked at.
     A letter of a name can be hidden from the count by one kind of escape alone; it has the object looked at as well.
     """
-    suspicious = b"\\u00" in raw or any(raw.count(name) > 1 for name in _QUOTED)
-    if not suspicious:
+    count, (method, params, call_id, version) = raw.count, _QUOTED
+    if (
+        count(method) <= 1 and count(params) <= 1 and count(call_id) <= 1 and count(version) <= 1
+        and b"\\u00" not in raw
+    ):  # fmt: skip
         return ""
     if count_names(raw) > MAX_NAMES:
         return f"the call has more than {MAX_NAMES} names of members; send fewer"

@@ -5,6 +5,7 @@ over several coroutines, which costs more than all our policies together; everyt
 is still aiohttp's.
 """
 
+import asyncio
 import time
 
 from aiohttp import web
@@ -34,17 +35,24 @@ class Answer:
         """Let this be the connection's last answer."""
         self._is_last = True
 
-    async def prepare(self, request: web.BaseRequest) -> None:
-        """Write it.  Raises ConnectionResetError when the client has gone."""
-        transport = request.transport
+    def write_to(self, transport: asyncio.Transport | None, *, keep: bool) -> None:
+        """Write it; `keep` says whether the client wants to keep the connection.
+
+        Raises:
+            ConnectionResetError: the client has gone.
+        """
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has gone")
-        self.keep_alive = keep = bool(request.keep_alive) and not self._is_last
+        self.keep_alive = keep = keep and not self._is_last
         body = self._body
         transport.write(
             b"%b%bDate: %b\r\nContent-Length: %d\r\n%b\r\n%b"
             % (HEAD, self._extra, _date(), len(body), b"" if keep else b"Connection: close\r\n", body)
         )
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Write it.  Raises ConnectionResetError when the client has gone."""
+        self.write_to(request.transport, keep=bool(request.keep_alive))
         await request.writer.drain()
 
     async def write_eof(self) -> None:

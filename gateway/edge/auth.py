@@ -44,14 +44,16 @@ class TokenBucket:
         A batch larger than the burst passes when the bucket is full and leaves it in debt: what follows waits
         until the whole batch is paid.
         """
-        earned = max(0.0, now - self._stamp) * self.limit.per_second
-        self._tokens = min(float(self.limit.burst), self._tokens + earned)
+        limit = self.limit
+        earned = max(0.0, now - self._stamp) * limit.per_second
+        tokens = min(float(limit.burst), self._tokens + earned)
+        needed = min(calls, limit.burst)
         self._stamp = now
-        needed = min(calls, self.limit.burst)
-        if self._tokens >= needed:
-            self._tokens -= calls
+        if tokens >= needed:
+            self._tokens = tokens - calls
             return 0.0
-        return (needed - self._tokens) / self.limit.per_second
+        self._tokens = tokens
+        return (needed - tokens) / limit.per_second
 
 
 @dataclass(slots=True)

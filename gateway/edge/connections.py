@@ -2,14 +2,21 @@
 
 Rule: a connection beyond the cap is closed before a byte is read, and one whose head does not come is closed
 as well; aiohttp itself counts neither.
+
+aiohttp makes a task, a request and a writer for each request, and asks the loop for two more turns.  The usual
+request needs none of that: it is answered in the task that its connection has anyway (`_Watched.start`).
 """
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, cast
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
+from aiohttp.http import RawRequestMessage, StreamWriter
+from aiohttp.streams import StreamReader
+
+from gateway.edge.answer import Answer
 
 SWEEP = 0.5
 """Seconds between two looks at slow heads."""
@@ -29,15 +36,35 @@ class Counts(Protocol):
         """Count a request by what was wrong with it."""
 
 
+Answers = Callable[["Usual"], Coroutine[Any, Any, web.Response | Answer]]
+"""Answers usual requests."""
+
+
+class Usual:
+    """A POST of HTTP/1.1 whose body came with its head, as far as the door asks a request anything."""
+
+    __slots__ = ("body", "headers", "method", "path", "version")
+
+    def __init__(self, message: RawRequestMessage, body: bytes) -> None:
+        """Take what the parser found."""
+        self.method = message.method
+        self.path = "/" if message.path == "/" else message.url.path
+        self.headers = message.headers
+        self.version = message.version
+        self.body = body
+
+
 class _Watched(web.RequestHandler):
     """One connection: aiohttp's own handler, watched from outside of its parser."""
 
-    __slots__ = ("_guard", "_head_since", "_seen_requests")
+    __slots__ = ("_guard", "_head_since", "_is_busy")
 
     def __init__(self, guard: "Guard", manager: web.Server, **kwargs: Any) -> None:
         super().__init__(manager, **kwargs)
         self._guard = guard
         self._head_since = 0.0
+        self._is_busy = False
+        """A usual request is being handled."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count it, or close it at once."""
@@ -61,11 +88,99 @@ class _Watched(web.RequestHandler):
         """Note when the head of the next request began."""
         if self.transport is None:
             return
-        if not self._head_since and self.waits_for_head:
-            self._head_since = self._guard.now()
         super().data_received(data)
         if not self.waits_for_head:
             self._head_since = 0.0
+        elif data and not self._head_since:
+            self._head_since = self._guard.now()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's signature
+        """Read on if reading was paused; without asking, aiohttp has nothing parsed anew for each body it hands out."""
+        if self._reading_paused or self._buffer_paused:
+            super().resume_reading(resume_parser)
+
+    async def start(self) -> None:
+        """Answer the usual requests; the first that is not usual, and all that follow it, are aiohttp's.
+
+        What aiohttp does around a request (counting it, telling `shutdown` of its end, the time at which an idle
+        connection is closed) is done here in the same order.
+        """
+        loop = self._loop
+        while not self._force_close:
+            if not self._messages:
+                self._waiter = loop.create_future()
+                try:
+                    await self._waiter
+                finally:
+                    self._waiter = None
+            usual, answer = self._usual(), self._guard.answer
+            if usual is None or answer is None:
+                await super().start()
+                return
+            self._request_in_progress = True
+            try:
+                self._keepalive = await self._answer_usual(*usual, answer)
+            except asyncio.CancelledError:
+                self.force_close()
+                raise
+            except Exception as error:  # noqa: BLE001 - as aiohttp does: the log gets it, the connection ends
+                self.log_exception("Unhandled exception", exc_info=error)
+                self.force_close()
+            finally:
+                self._request_in_progress = False
+                if self._handler_waiter is not None:
+                    self._handler_waiter.set_result(None)
+            if not self._keepalive or self._close or self._force_close:
+                break
+            self._next_keepalive_close_time = closes_at = loop.time() + self._keepalive_timeout
+            if self._keepalive_handle is None:
+                self._keepalive_handle = loop.call_at(closes_at, self._process_keepalive)
+        if not self._force_close:
+            self._task_handler = None
+            if self.transport is not None:
+                self.transport.close()
+
+    def _usual(self) -> tuple[RawRequestMessage, StreamReader] | None:
+        """Return the request that waits if it is alone, all of it has come, and nothing about it is special."""
+        if len(self._messages) != 1 or self._buffer_paused:
+            return None
+        message, payload = self._messages[0]
+        if (
+            isinstance(message, RawRequestMessage)
+            and message.method == "POST"
+            and message.version == HttpVersion11
+            and not (message.should_close or message.upgrade or message.chunked)
+            and payload.total_bytes > 0  # a body without a length has none
+            and payload.is_eof()
+            and payload.exception() is None
+        ):
+            return message, payload
+        return None
+
+    async def _answer_usual(self, message: RawRequestMessage, payload: StreamReader, answer: Answers) -> bool:
+        """Answer the request that waits; return whether the connection stays."""
+        self._messages.popleft()
+        guard, parser = self._guard, self._parser
+        assert parser is not None  # noqa: S101 - taken away only when the connection is lost, which ends this task
+        parser.message_consumed()
+        guard.requests_count += 1
+        self._is_busy = True
+        try:
+            response = await answer(Usual(message, payload.read_nowait()))
+        finally:
+            self._is_busy = False
+        if isinstance(response, Answer):
+            try:
+                response.write_to(self.transport, keep=True)
+                if self._paused:
+                    await self._drain_helper()
+            except ConnectionError:
+                return False
+            return response.keep_alive
+        task = cast("asyncio.Task[None]", self._task_handler)
+        request = guard.request_factory(message, payload, self, StreamWriter(self, self._loop), task)
+        _, is_gone = await self.finish_response(request, response, None)
+        return bool(response.keep_alive) and not is_gone
 
     def handle_error(
         self,
@@ -89,7 +204,7 @@ class _Watched(web.RequestHandler):
     @property
     def waits_for_head(self) -> bool:
         """Whether no request is being handled or queued: what comes now belongs to a head."""
-        return not self._messages and self._current_request is None
+        return not self._messages and self._current_request is None and not self._is_busy
 
     def check_head(self, now: float, longest: float) -> bool:
         """Return whether this connection's head has taken too long."""
@@ -106,6 +221,7 @@ class Guard(web.Server):
         counters: where it counts.
         max_connections, head_timeout: asked anew each time, so that a reload takes effect.
         refuse: makes the answer to something that is not HTTP, from its status.
+        answer: answers usual requests; without it they are handled like all others.
     """
 
     def __init__(
@@ -116,10 +232,12 @@ class Guard(web.Server):
         max_connections: Callable[[], int],
         head_timeout: Callable[[], float],
         refuse: Callable[[int], web.Response],
+        answer: Answers | None = None,
         **kwargs: Any,
     ) -> None:
         """Begin with no connection; keyword arguments go to aiohttp's handler."""
         super().__init__(handler, handler_cancellation=True, **kwargs)
+        self.answer = answer
         self.counters = counters
         self.max_connections = max_connections
         self.head_timeout = head_timeout

@@ -29,7 +29,7 @@ from gateway.base.errors import (
 from gateway.base.jsonrpc import Call, Malformed, Reply, error_reply, failure_error, parse
 from gateway.edge.answer import Answer
 from gateway.edge.auth import CHALLENGE, Authenticator, Caller, TokenBucket
-from gateway.edge.connections import Guard, Site
+from gateway.edge.connections import Guard, Site, Usual
 from gateway.edge.descriptors import Descriptors
 from gateway.observe import logs
 
@@ -112,8 +112,8 @@ class RpcDoor:
         self._loop = asyncio.get_running_loop()
         self._runner: web.ServerRunner | None = None
         self._in_flight = 0
-        self._quiet = asyncio.Event()
-        self._quiet.set()
+        self._quiet: asyncio.Event | None = None
+        """Set when no request is under way; made by who waits for that, so that no request pays for it."""
         self._log = logs.get_logger()
 
     async def start(self) -> None:
@@ -125,6 +125,7 @@ class RpcDoor:
             max_connections=lambda: self.descriptors.clients(self.listen.max_connections),
             head_timeout=lambda: self.listen.head_timeout,
             refuse=self._not_http,
+            answer=self._handle,
             access_log=None,
             auto_decompress=False,
             keepalive_timeout=listen.keepalive_timeout,
@@ -156,7 +157,9 @@ class RpcDoor:
             await site.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
-                await self._quiet.wait()
+                if self._in_flight:
+                    self._quiet = asyncio.Event()
+                    await self._quiet.wait()
 
     async def stop(self, timeout: float) -> None:  # noqa: ASYNC109 - the same
         """Listen no more, wait for calls under way, close the rest."""
@@ -167,11 +170,10 @@ class RpcDoor:
 
     # -- one request ----------------------------------------------------------------------------------------
 
-    async def _handle(self, request: web.BaseRequest) -> web.Response | Answer:
+    async def _handle(self, request: web.BaseRequest | Usual) -> web.Response | Answer:
         """Answer one HTTP request."""
         self.counters.requests += 1
         self._in_flight += 1
-        self._quiet.clear()
         try:
             response = await self._answer(request)
         except Exception:  # noqa: BLE001 - the client gets an answer whatever happens; the log gets the reason
@@ -180,7 +182,7 @@ class RpcDoor:
             response = self._refusal(failure, 500)
         finally:
             self._in_flight -= 1
-            if not self._in_flight:
+            if self._quiet is not None and not self._in_flight:
                 self._quiet.set()
         if self.is_draining:
             response.force_close()
@@ -190,8 +192,9 @@ class RpcDoor:
                 response.headers["X-Sandbox"] = SANDBOX
         return response
 
-    async def _answer(self, request: web.BaseRequest) -> web.Response | Answer:
-        caller = self.authenticate.who(request.headers.get("Authorization"))
+    async def _answer(self, request: web.BaseRequest | Usual) -> web.Response | Answer:
+        headers = request.headers
+        caller = self.authenticate.who(headers.get("Authorization"))
         if caller is None:
             self.counters.auth_failures += 1
             message = "unauthorized: no or wrong credentials; send Basic authentication as for the daemon itself"
@@ -205,33 +208,33 @@ class RpcDoor:
             response = self._refuse(HINT, 405)
             response.headers["Allow"] = "POST"
             return response
-        deadline = self._deadline(request, caller.client)
+        deadline = self._deadline(headers.get("X-Request-Timeout"), caller.client)
         if deadline is None:
             return self._refuse("X-Request-Timeout must be seconds, greater than 0, such as 2.5", 400)
-        body = await self._body(request)
-        if isinstance(body, web.Response):
+        body = self._whole(request.body) if isinstance(request, Usual) else await self._body(request)
+        if not isinstance(body, bytes):
             return body
-        key = request.headers.get("Idempotency-Key")
+        key = headers.get("Idempotency-Key")
         if key is not None and not 0 < len(key) <= MAX_KEY:
             return self._refuse(f"Idempotency-Key must have 1 to {MAX_KEY} characters", 400)
         parsed = parse(body, max_depth=self.listen.max_depth, max_batch=self.listen.max_batch)
-        calls = parsed if isinstance(parsed, list) else [parsed]
-        wait = self._spend(caller, len(calls))
+        wait = self._spend(caller, len(parsed) if isinstance(parsed, list) else 1)
         if wait:
             return self._limited(wait, caller.client, parsed)
         if isinstance(parsed, list):
             return await self._batch(parsed, wallet, caller.client, deadline, key)
         if isinstance(parsed, Malformed):
             return self._malformed(parsed, caller.client)
-        reply = await self._call(wallet, caller.client, parsed, deadline, key)
-        if request.version == HttpVersion11 and (reply.status == 200 or caller.client.errors == "jsonrpc"):
+        if wallet in self.wallets():
+            reply = await self.dispatcher.call(wallet, caller.client, parsed, deadline, key)
+        else:
+            reply = self._gone(wallet, parsed)
+        if (reply.status == 200 or caller.client.errors == "jsonrpc") and request.version == HttpVersion11:
             return Answer(reply.body, self._extra)
         return _response(reply, caller.client)
 
-    async def _call(self, wallet: str, client: Client, call: Call, deadline: float, key: str | None) -> Reply:
-        """Hand one call on, unless a reload has taken its wallet away since its head was read."""
-        if wallet in self.wallets():
-            return await self.dispatcher.call(wallet, client, call, deadline, key)
+    def _gone(self, wallet: str, call: Call) -> Reply:
+        """Answer a call whose wallet a reload has taken away since its head was read."""
         if call.id is None:
             return Reply(b"")
         message = f"no_backend: the wallet {wallet} was taken out of the configuration; nothing was sent"
@@ -253,7 +256,10 @@ class RpcDoor:
                     failure = Failure(DEADLINE_BEFORE_SEND, message, safe_to_repeat=True, wallet=wallet)
                     replies.append(error_reply(entry.id, entry.v1, failure_error(failure)))
             else:
-                reply = await self._call(wallet, client, entry, deadline, key)
+                if wallet in self.wallets():
+                    reply = await self.dispatcher.call(wallet, client, entry, deadline, key)
+                else:
+                    reply = self._gone(wallet, entry)
                 if reply.body:
                     replies.append(reply.body)
         body = b"[%b]" % b", ".join(replies) if replies else b""
@@ -271,8 +277,7 @@ class RpcDoor:
             return None
         return name if name in client.wallets and name in self.wallets() else None
 
-    def _deadline(self, request: web.BaseRequest, client: Client) -> float | None:
-        text = request.headers.get("X-Request-Timeout")
+    def _deadline(self, text: str | None, client: Client) -> float | None:
         seconds = client.deadline
         if text is not None:
             try:
@@ -292,10 +297,7 @@ class RpcDoor:
             return self._refuse("the body has no length; send Content-Length, or Transfer-Encoding: chunked", 411)
         most = self.listen.max_body
         if length is not None and length > most:
-            self.counters.count_malformed("too_large")
-            response = self._refuse(f"the body has {length} bytes; at most {most} are taken", 413)
-            response.force_close()
-            return response
+            return self._too_large(length)
         if length is not None and request.content.is_eof():
             # the usual case: all of it came with the head, so no timer is needed
             return request.content.read_nowait(-1)
@@ -312,6 +314,16 @@ class RpcDoor:
         except _TooLargeError:
             self.counters.count_malformed("too_large")
             response = self._refuse(f"the body is larger than {most} bytes", 413)
+        response.force_close()
+        return response
+
+    def _whole(self, body: bytes) -> bytes | web.Response:
+        """Take a body that came with its head, within its cap."""
+        return body if len(body) <= self.listen.max_body else self._too_large(len(body))
+
+    def _too_large(self, length: int) -> web.Response:
+        self.counters.count_malformed("too_large")
+        response = self._refuse(f"the body has {length} bytes; at most {self.listen.max_body} are taken", 413)
         response.force_close()
         return response
 

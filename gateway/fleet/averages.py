@@ -3,7 +3,7 @@
 Rule: both forget.  An average that is not fed decays, so that a backend once slow is tried again.
 """
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections import deque
 from math import exp
 
@@ -27,7 +27,8 @@ class PeakEwma:
         if seconds >= self._value:
             self._value = seconds
         else:
-            weight = exp(-max(0.0, now - self._stamp) / self.tau)
+            idle = now - self._stamp
+            weight = exp(-idle / self.tau) if idle > 0.0 else 1.0
             self._value = self._value * weight + seconds * (1 - weight)
         self._stamp = now
 
@@ -60,7 +61,7 @@ class Quantile:
     def add(self, value: float) -> None:
         """Take in a value and let the oldest go."""
         if len(self._window) == self.size:
-            self._sorted.remove(self._window.popleft())
+            del self._sorted[bisect_left(self._sorted, self._window.popleft())]
         self._window.append(value)
         insort(self._sorted, value)
 

@@ -6,7 +6,7 @@ a probe answered that was dialled later (the daemon is serial and its accept que
 or the end of the process.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from gateway.base.levels import Level
 from gateway.fleet.averages import PeakEwma
@@ -22,9 +22,8 @@ RECOVERY = 0.1
 """What one success gives back."""
 
 
-@dataclass(slots=True, eq=False)
-class Occupant:
-    """One call of ours in a daemon, from dialling until it is settled."""
+class Occupant(msgspec.Struct, eq=False, gc=False):
+    """One call of ours in a daemon, from dialling until it is settled; equal to itself alone."""
 
     dialled_at: float
     bound: float

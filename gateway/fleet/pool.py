@@ -5,6 +5,7 @@ routed by are made anew at each change, so that routing a call costs the same wi
 """
 
 from collections.abc import Callable, Collection
+from operator import methodcaller
 
 from gateway.base.events import Emit, Event
 from gateway.base.levels import Level
@@ -293,9 +294,7 @@ class Pool:
         if not candidates:
             return None
 
-        def price(backend: Backend) -> float:
-            return backend.price(now)
-
+        price = methodcaller("price", now)
         if not tried:
             for _ in range(TRIES if len(candidates) > 8 else 0):
                 backend = pick(candidates, price, chance)

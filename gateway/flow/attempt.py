@@ -5,6 +5,7 @@ wire reports; whether a byte was handed to the socket decides what may be said o
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -63,10 +64,9 @@ class Attempt:
         """Hand the request to the wire; `on_end` hears once how it ended."""
         errand = self.errand
         body = request(self.our_id, errand.method.name, errand.params)
-        self.exchange = wire.send(target, body, whole=whole, reuse=errand.effect.is_read, on_end=self._ended)
-
-    def _ended(self, outcome: Outcome) -> None:
-        self.on_end(self, outcome)
+        self.exchange = wire.send(
+            target, body, whole=whole, reuse=errand.effect.is_read, on_end=partial(self.on_end, self)
+        )
 
 
 def classify(outcome: Outcome, our_id: str) -> Answer | Tried:

@@ -22,7 +22,7 @@ from gateway.base.errors import METHOD_NOT_FOUND, READ_ONLY, Failure
 from gateway.base.events import Emit, Event
 from gateway.base.jsonrpc import Answer, Call, Reply, error_reply, failure_error, result_reply
 from gateway.flow.desk import Desk
-from gateway.flow.errand import Errand, Member, Result
+from gateway.flow.errand import Errand, Result
 from gateway.flow.runner import Runner
 from gateway.rules.methods import Granted, Refused, judge
 
@@ -130,7 +130,12 @@ class Dispatcher:
             if shares:
                 runner.flights.add(errand, generation)
             runner.begin(errand)
-        return await _wait(runner, errand, member)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            # a caller that leaves before the end takes only its own seat away
+            runner.leave(errand, member)
+            raise
 
     async def _own(self, wallet: str, client: Client, call: Call) -> Reply:
         """Answer the gateway's own methods."""
@@ -142,15 +147,6 @@ class Dispatcher:
         known = ", ".join(["gateway.status", *(desk.own if desk is not None else ())])
         message = f"{call.method} is not a method of this gateway; there are: {known}"
         return reply(call, Failure(METHOD_NOT_FOUND, message, safe_to_repeat=True, wallet=wallet))
-
-
-async def _wait(runner: Runner, errand: Errand, member: Member) -> Result:
-    """Wait for the errand; a caller that leaves before takes only its own seat away."""
-    try:
-        return await member.future
-    except asyncio.CancelledError:
-        runner.leave(errand, member)
-        raise
 
 
 def reply(call: Call, result: Result) -> Reply:

@@ -9,7 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import msgspec
 from sqlalchemy import Connection
@@ -117,7 +117,7 @@ class Publisher:
             refusal = await self._write(sending, deadline)
             if refusal is not None:
                 return refusal
-            await self._send(sending, replace(granted, params=msgspec.json.encode([tx.hex])), deadline)
+            await self._send(sending, msgspec.structs.replace(granted, params=msgspec.json.encode([tx.hex])), deadline)
             return await self._settle(sending)
         finally:
             self.under_way[tx.txid] -= 1

@@ -171,9 +171,21 @@ class Runner:
             self.loop.time(),
             own=backend,
         )
+        return await self._until_over(errand, deadline)
+
+    async def _until_over(self, errand: Errand, deadline: float) -> Result:
+        """Begin an upkeep call and wait for its end.
+
+        Who gives it up while it waits for its slot takes it out: it must not be sent when its reason is long gone.
+        """
         member = errand.join(self.loop.create_future(), deadline)
         self.begin(errand)
-        return await member.future
+        try:
+            return await member.future
+        except asyncio.CancelledError:
+            if not errand.live and not errand.is_done:
+                self._finish(errand, errand.failure(NO_BACKEND, "it was given up; nothing was sent"))
+            raise
 
     def _upkeep_bound(self, method: Method) -> float:
         """Return the seconds that an upkeep call may take.
@@ -197,9 +209,7 @@ class Runner:
                 self.loop.time(), own=backend,
             )  # fmt: skip
             errand.anyway = True
-            member = errand.join(self.loop.create_future(), deadline)
-            self.begin(errand)
-            return await member.future
+            return await self._until_over(errand, deadline)
         return await self.call_on(backend, method, params, deadline)
 
     def _wait(self, errand: Errand) -> None:
@@ -236,7 +246,8 @@ class Runner:
 
     def _finish(self, errand: Errand, result: Result) -> None:
         """End an errand; attempts still on the wire go on without it until their slots are settled."""
-        self.queue.remove(errand)
+        if errand.is_waiting:
+            self.queue.remove(errand)
         self.flights.drop(errand)
         self.errands.discard(errand)
         errand.end(result)
@@ -352,7 +363,7 @@ class Runner:
         else:
             errand.last_backend = backend.name
             self._finish(errand, result)
-        if backend.has_free_slot:
+        if (self.queue.waiting or backend.probe_is_due) and backend.has_free_slot:
             self.offer(backend)
 
     def _free_slot(self, attempt: Attempt, outcome: Outcome) -> None:

@@ -72,10 +72,17 @@ class Method:
     role: str = ""
     """What the ledger does with it, one of ROLES; "" leaves it to the daemon."""
 
-    @property
-    def has_rules(self) -> bool:
-        """Whether its parameters have to be looked at."""
-        return bool(self.amounts or self.forbidden or self.slow_if)
+    has_rules: bool = field(init=False, repr=False)
+    """Whether its parameters have to be looked at."""
+    first_ruled: int = field(init=False, repr=False)
+    """The first position that a rule is about; fewer parameters in a list need not be looked at."""
+
+    def __post_init__(self) -> None:
+        """Work out once what each call asks."""
+        ruled = {path.partition(".")[0] for path in (*self.amounts, *self.forbidden, *self.slow_if)}
+        first = next((place for place, name in enumerate(self.params) if name in ruled), len(self.params))
+        object.__setattr__(self, "has_rules", bool(ruled))
+        object.__setattr__(self, "first_ruled", first)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,8 +57,7 @@ _FLOATS = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Granted:
+class Granted(msgspec.Struct, frozen=True, gc=False):
     """The call may be made; `params` is raw JSON as the daemon gets it, `bound` how long it may take."""
 
     method: Method
@@ -166,7 +165,8 @@ def _look_at_numbers(params: bytes) -> None:
 
 
 def _may_be_large(shape: bytes) -> bool:
-    return any(signs in shape for signs in _LARGE)
+    exponent, signed, long = _LARGE
+    return exponent in shape or signed in shape or long in shape
 
 
 def _look_into_objects(params: bytes) -> None:
@@ -212,13 +212,18 @@ def _by_rules(row: Method, params: bytes) -> Granted:
         values = _decode_list(params)
         if len(values) > len(row.params):
             raise _No(INVALID_PARAMS, f"{row.name} takes at most {len(row.params)} parameters")
+        if len(values) <= row.first_ruled:
+            return Granted(row, row.effect, row.bound, params)
         named = dict(zip(row.params, map(bytes, values), strict=False))
     else:
         named = {name: bytes(raw) for name, raw in _decode_object(params).items()}
     for name, why in row.forbidden.items():
-        if is_true(named.get(name, b"null")):
+        if name in named and is_true(named[name]):
             raise _No(METHOD_REFUSED, f"{name} of {row.name} {why}; it is refused to every client, leave it out")
-    bound = Bound.SERVER if any(is_true(named.get(name, b"null")) for name in row.slow_if) else row.bound
+    bound = row.bound
+    for name in row.slow_if:
+        if name in named and is_true(named[name]):
+            bound = Bound.SERVER
     did_change = False
     for path in row.amounts:
         name, _, place = path.partition(".*.")

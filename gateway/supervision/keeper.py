@@ -172,6 +172,9 @@ class Keeper:
             self.pool.emit(Event("address.foreign", name, "", {"addresses": foreign}, "warning"))
         if self.free:
             self._filled.set()
+        if self.free < self.size:
+            # not all of it was for the pool, and whoever waits for an address must not wait for the next round
+            self.pool.on_compare()
         return True
 
     async def watch(self) -> None:

@@ -6,6 +6,7 @@ pauses of ten milliseconds.
 """
 
 import asyncio
+import select
 import socket
 from typing import TYPE_CHECKING, Any, cast
 
@@ -38,10 +39,12 @@ class Connection(asyncio.Protocol):
         self.is_writing = False
         self.idle_since = 0.0
         self.is_watched = False
+        self._poll: select.poll | None = None
+        self.parser: Any = httptools.HttpResponseParser(self)
         self._reset()
 
     def _reset(self) -> None:
-        self.parser: Any = httptools.HttpResponseParser(self)
+        """Be ready for the next answer; a parser that has seen a whole one begins anew by itself."""
         self.body: list[bytes] = []
         self.size = 0
         self.head_size = 0
@@ -190,6 +193,16 @@ class Connection(asyncio.Protocol):
         exchange.end(Fate.ANSWERED, "", self.status, body, self.first_byte_at)
 
     # -- keeping and closing ------------------------------------------------------------------------------
+
+    def is_quiet(self) -> bool:
+        """Whether a kept connection has neither ended nor said anything that the loop has not seen yet."""
+        if self._poll is None:
+            sock = None if self.transport is None else self.transport.get_extra_info("socket")
+            if sock is None or sock.fileno() < 0:
+                return False
+            self._poll = select.poll()
+            self._poll.register(sock.fileno(), select.POLLIN)
+        return not self._poll.poll(0)
 
     def release(self, *, keep: bool) -> None:
         """Let go of the exchange: back among the idle ones where that is allowed, else closed at once."""

@@ -27,8 +27,9 @@ How an exchange ends (`Outcome.reason`):
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 
 class Fate(Enum):
@@ -39,8 +40,7 @@ class Fate(Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """The end of an exchange; times are loop times, 0.0 where a step was not reached."""
 
     fate: Fate

@@ -8,8 +8,9 @@ import asyncio
 import socket
 from typing import Any
 
-CHUNK = 256 * 1024
-"""Bytes that are read at once."""
+CHUNK = 64 * 1024
+"""Bytes that are read at once.  Python allocates all of it before it reads; beyond the C library's threshold of
+128 KiB that is a mapping of memory made and undone for each answer, which costs more than the reading."""
 
 SEGMENT = 1000
 """Bytes of a request that surely go in one packet; a longer one must not wait for the acknowledgement of its head."""
@@ -104,9 +105,10 @@ class PlainTransport(asyncio.Transport):
         if self._is_closing:
             return
         self._is_closing = True
-        self._buffer = b""
         self._loop.remove_reader(self._fd)
-        self._loop.remove_writer(self._fd)
+        if self._buffer:
+            self._buffer = b""
+            self._loop.remove_writer(self._fd)
         self._loop.call_soon(self._lost, error)
 
     def _lost(self, error: OSError | None) -> None:

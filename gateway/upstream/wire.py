@@ -12,7 +12,6 @@ than everything else here.
 import asyncio
 import errno
 import os
-import select
 import socket
 import ssl
 
@@ -35,6 +34,8 @@ IDLE_MOST = 16
 
 LOOK = 1.0
 """Seconds between two looks when nothing but kept connections is there."""
+
+NEVER = float("inf")
 
 LOCAL = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN, errno.EADDRNOTAVAIL, errno.EADDRINUSE}
@@ -68,7 +69,7 @@ class Exchange:
         self.address = ""
         """What is dialled; "" while a name is being looked up."""
         self.whole_at = now + whole
-        self.expires_at = min(self.whole_at, now + wire.connect)
+        self.expires_at = now + min(whole, wire.connect)
         self._request = request
         self._task: asyncio.Task[None] | None = None
         self._protocol: Connection | None = None
@@ -137,8 +138,10 @@ class Exchange:
         outcome = Outcome(
             fate, reason, status, body, self.reused, self.connected_at, self.sent_at, first_byte_at, now
         )  # fmt: skip
+        # whoever listens holds this exchange: let go of him, or each call leaves a cycle for the collector
+        on_end, self.on_end = self.on_end, _nobody
         try:
-            self.on_end(outcome)
+            on_end(outcome)
         except Exception as error:  # noqa: BLE001 - one listener's fault must not reach the others
             wire.loop.call_exception_handler({"message": "on_end of an exchange failed", "exception": error})
         if connection is not None and fate is Fate.ANSWERED:
@@ -179,6 +182,8 @@ class Wire:
         self.reused = 0
         self._idle: dict[Target, list[Connection]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._sweeps_at = NEVER
+        """When the timer will ring."""
         self._is_closed = False
 
     def send(self, target: Target, body: bytes, *, whole: float, reuse: bool, on_end: OnEnd) -> Exchange:
@@ -196,7 +201,8 @@ class Wire:
             self.loop.call_later(SWEEP, exchange.end, Fate.NOT_SENT, "aborted")
             return exchange
         self.live.add(exchange)
-        self._sweep_within(SWEEP, now)
+        if self._sweeps_at > now + SWEEP:
+            self._sweep_at(now + SWEEP)
         connection = self._take_idle(target, now) if keep else None
         if connection is not None:
             exchange.reused = True
@@ -218,7 +224,7 @@ class Wire:
         self._idle.clear()
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer, self._sweeps_at = None, NEVER
         self.resolver.close()
         await asyncio.gather(*tasks, return_exceptions=True)
         for _ in range(3):
@@ -251,7 +257,9 @@ class Wire:
         if code in CONNECTED:
             self._attach(exchange, sock, keep=keep)
         elif code in (errno.EINPROGRESS, errno.EALREADY):
-            exchange._task = self.loop.create_task(self._connect(exchange, keep=keep, sock=sock))  # noqa: SLF001 - one unit, two classes
+            exchange._task = task = self.loop.create_task(self._connect(exchange, keep=keep, sock=sock))  # noqa: SLF001 - one unit, two classes
+            # one that is given up before its first step closes nothing itself
+            task.add_done_callback(lambda done: sock.close() if done.cancelled() else None)
         else:
             sock.close()
             self.loop.call_soon(self._not_connected, exchange, OSError(code, os.strerror(code)))
@@ -316,7 +324,7 @@ class Wire:
             connection = connections.pop()
             if connection.transport is None or connection.transport.is_closing():
                 continue
-            if now - connection.idle_since >= IDLE_FOR or not _is_quiet(connection.transport):
+            if now - connection.idle_since >= IDLE_FOR or not connection.is_quiet():
                 connection.drop()
                 continue
             return connection
@@ -331,7 +339,8 @@ class Wire:
             return False
         connection.idle_since = now = self.loop.time()
         connections.append(connection)
-        self._sweep_within(LOOK, now)
+        if self._sweeps_at > now + LOOK:
+            self._sweep_at(now + LOOK)
         return True
 
     def forget(self, connection: Connection) -> None:
@@ -342,18 +351,15 @@ class Wire:
         if not connections:
             self._idle.pop(connection.target, None)
 
-    def _sweep_within(self, seconds: float, now: float) -> None:
-        """See to it that the sweep runs in so many seconds at the latest, and that there is only one."""
-        timer = self._timer
-        if timer is not None:
-            if timer.when() <= now + seconds:
-                return
-            timer.cancel()
-        self._timer = self.loop.call_at(now + seconds, self._sweep)
+    def _sweep_at(self, moment: float) -> None:
+        """Have the sweep run at a moment, instead of a later one; there is only one timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._sweeps_at = self.loop.call_at(moment, self._sweep), moment
 
     def _sweep(self) -> None:
         """End what is late, close what was idle too long."""
-        self._timer = None
+        self._timer, self._sweeps_at = None, NEVER
         now = self.loop.time()
         for exchange in list(self.live):
             if exchange.expires_at <= now:
@@ -364,26 +370,20 @@ class Wire:
             for connection in [one for one in connections if now - one.idle_since >= IDLE_FOR]:
                 connection.drop()
         # a listener may have sent something meanwhile, which has set the timer already
-        if self.live:
-            self._sweep_within(SWEEP, now)
-        elif self.idle:
-            self._sweep_within(LOOK, now)
+        if self.live and self._sweeps_at > now + SWEEP:
+            self._sweep_at(now + SWEEP)
+        elif self.idle and self._sweeps_at > now + LOOK:
+            self._sweep_at(now + LOOK)
+
+
+def _nobody(_outcome: Outcome) -> None:
+    """Listen to an exchange that has ended."""
 
 
 def _socket(host: str) -> socket.socket:
     """Return a non-blocking socket for a numeric address.  Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-
-
-def _is_quiet(transport: asyncio.Transport) -> bool:
-    """Whether a kept connection has neither ended nor said anything that the loop has not seen yet."""
-    sock = transport.get_extra_info("socket")
-    if sock is None or sock.fileno() < 0:
-        return False
-    poll = select.poll()
-    poll.register(sock.fileno(), select.POLLIN)
-    return not poll.poll(0)
 
 
 def _reason(error: OSError | ssl.SSLError) -> str:

@@ -441,3 +441,53 @@ async def test_a_batch_answers_for_what_ran_when_its_other_calls_are_given_up(kn
     assert [(reply["id"], "error" in reply and reply["error"] is not None) for reply in found] == [
         (1, False), (2, True), (3, True),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "headers"),
+    [
+        ("GET", "/", ()),
+        ("POST", "/?a=b", ()),
+        ("POST", "/wallets/ma%69n", ()),
+        ("POST", "/", ("Transfer-Encoding: chunked",)),
+        ("POST", "/", ("Expect: 100-continue",)),
+    ],
+)
+async def test_an_unusual_request_does_not_change_what_follows_on_its_connection(
+    knock: Knock, verb: str, path: str, headers: tuple[str, ...]
+) -> None:
+    """Usual requests are answered by us and all others by aiohttp: nobody can tell from outside."""
+    chunked = "Transfer-Encoding: chunked" in headers
+    sent = b"%x\r\n%b\r\n0\r\n\r\n" % (len(PING), PING) if chunked else PING
+    odd = request(sent, *headers, verb=verb, path=path)
+    reader, writer = await asyncio.open_connection("127.0.0.1", knock.door.port)
+    usual = request(PING)
+    heads: list[bytes] = []
+    for data in (usual, usual, odd, usual, usual):
+        writer.write(data)
+        async with asyncio.timeout(5):
+            got = await read_one(reader)
+        heads.append(got.partition(b"\r\n\r\n")[0])
+    writer.close()
+    wanted = b"405" if verb == "GET" else b"200"
+    assert [head.split()[1] for head in heads[:3]] == [b"200", b"200", wanted]
+    if wanted == b"200":
+        assert len({sorted_lines(head) for head in heads}) == 1
+
+
+async def test_a_usual_request_may_be_refused_and_its_connection_stays(knock: Knock) -> None:
+    """Whatever status an answer has, the next call on the connection is answered as well."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", knock.door.port)
+    good = request(b'{"id": 1, "method": "getbalance"}')
+    statuses: list[bytes] = []
+    for data in (request(b"{}", user="nobody"), good, request(b"{}", path="/nowhere"), good):
+        writer.write(data)
+        async with asyncio.timeout(5):
+            statuses.append((await read_one(reader)).split()[1])
+    writer.close()
+    assert statuses == [b"401", b"200", b"404", b"200"]
+
+
+def sorted_lines(head: bytes) -> tuple[bytes, ...]:
+    """The lines of a head in any order, without the time."""
+    return tuple(sorted(line for line in head.split(b"\r\n") if not line.startswith(b"Date:")))

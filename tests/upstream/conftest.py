@@ -9,7 +9,7 @@ import ssl
 import struct
 import subprocess
 import termios
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -151,6 +151,9 @@ async def listen() -> AsyncIterator[Listen]:
 
 async def end(peer: Peer, task: "asyncio.Task[None]") -> None:
     """Stop a peer and everything that it plays."""
+    # a connection that was accepted and not yet handed to the task would be nobody's to close
+    asyncio.get_running_loop().remove_reader(peer.sock)
+    await asyncio.sleep(0)
     every = [task, *peer.tasks]
     for one in every:
         one.cancel()
@@ -257,9 +260,12 @@ def open_files() -> set[int]:
 
 
 @pytest.fixture
-def full() -> "FullBacklog":
+def full() -> "Iterator[FullBacklog]":
     """A port whose accept queue is full, so that no further connection is made."""
-    return FullBacklog()
+    backlog = FullBacklog()
+    yield backlog
+    for sock in (backlog.sock, *backlog.waiting):
+        sock.close()
 
 
 class FullBacklog:

@@ -2,9 +2,11 @@
 
 import asyncio
 import errno
+import gc
 import os
 import resource
 import socket
+import weakref
 
 import pytest
 
@@ -23,6 +25,7 @@ from tests.upstream.conftest import (
     answer,
     ask,
     listening,
+    make_wire,
     open_files,
     send,
     until,
@@ -598,6 +601,43 @@ async def test_close_ends_everything_and_leaves_nothing(wiring: MakeWire, listen
     left = asyncio.all_tasks() - tasks - peer.tasks
     assert left == set()
     full.bytes_received()
+
+
+async def test_a_connect_given_up_before_its_first_turn_leaves_no_descriptor(full: FullBacklog) -> None:
+    """The wire is closed in the very turn in which the call was sent."""
+    before = open_files()
+    wire = make_wire()
+    asked = send(wire, full.target())
+    assert open_files() != before
+    await wire.close()
+    assert ended(asked.ends[0]) == (Fate.NOT_SENT, "aborted")
+    assert open_files() == before
+
+
+@pytest.mark.parametrize("reuse", [False, True])
+async def test_an_ended_call_leaves_nothing_to_the_collector(wire: Wire, listen: Listen, *, reuse: bool) -> None:
+    """A listener that holds its exchange, as attempts do, is gone when nobody else holds it."""
+
+    class Listener:
+        exchange: Exchange
+        outcome: Outcome | None = None
+
+        def hear(self, outcome: Outcome) -> None:
+            self.outcome = outcome
+
+    async def one_call() -> "weakref.ref[Listener]":
+        listener, target = Listener(), listen().target(keep_alive=reuse)
+        listener.exchange = wire.send(target, b"{}", whole=LONG, reuse=reuse, on_end=listener.hear)
+        await until(lambda: listener.outcome is not None)
+        return weakref.ref(listener)
+
+    gc.disable()
+    try:
+        left = await one_call()
+        await asyncio.sleep(0)
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 async def test_what_is_sent_after_the_end_is_given_up_unsent(wiring: MakeWire, listen: Listen) -> None:

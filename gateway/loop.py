@@ -1,0 +1,29 @@
+"""The event loop that a gateway runs on.
+
+Rule: uvloop where it can be imported, asyncio's own elsewhere; nothing else in the house knows which it is.  uvloop
+saves a tenth of the CPU of a call, and more where each call has a connection of its own.
+
+Its timers count whole milliseconds, so a callback may come a millisecond or two before or after its moment.  Nothing
+here minds: deadlines and hedges are looked after by sweeps, which compare moments themselves.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+try:
+    import uvloop
+except ImportError:  # there is no wheel for this machine
+    new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+else:
+
+    class Loop(uvloop.Loop):
+        """uvloop with a clock that can be measured by.
+
+        Its own clock counts whole milliseconds and stands still while callbacks run: a call would take 0 or 1 ms.
+        Both read the kernel's monotonic clock, so the moments of one mean the same to the other.
+        """
+
+        time = staticmethod(time.monotonic)
+
+    new_loop = Loop
