@@ -5,9 +5,8 @@ the ledger has; what an earlier process left open is called unknown from then on
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from gateway.base.config import Ledger as LedgerSettings
 from gateway.base.config import Wallet
@@ -39,6 +38,9 @@ from gateway.supervision.settle import Settler
 from gateway.upstream.questions import Questions
 
 Clock = Callable[[], float]
+
+AGAIN = 1.0
+"""Seconds until a background room that failed is begun again."""
 
 LAST_WORDS = 1.0
 """Seconds in which calls under way may still be written down while the gateway stops."""
@@ -91,14 +93,26 @@ class Money:
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin the background work."""
         rooms = self.rooms
-        works: list[tuple[str, Coroutine[Any, Any, None]]] = [
-            ("election", rooms.election.run()),
-            ("keeper", self.keeper.watch()),
-            ("reconciler", rooms.reconciler.run()),
-            ("receipts", rooms.receipts.run()),
-            ("settler", rooms.settler.run()),
+        works: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+            ("election", rooms.election.run),
+            ("keeper", self.keeper.watch),
+            ("reconciler", rooms.reconciler.run),
+            ("receipts", rooms.receipts.run),
+            ("settler", rooms.settler.run),
         ]
-        self._tasks = [loop.create_task(work, name=f"{name}-{self.pool.name}") for name, work in works]
+        self._tasks = [
+            loop.create_task(self._keep_running(name, work), name=f"{name}-{self.pool.name}") for name, work in works
+        ]
+
+    async def _keep_running(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Run a room for ever; one that fails is told and begun again, for the others lean on it."""
+        while True:
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001 - a room that nobody watches would be dead in silence
+                what = f"{type(error).__name__}: {error}"[:500]
+                self.pool.emit(Event("room.failed", self.pool.name, "", {"room": name, "error": what}, "error"))
+            await asyncio.sleep(AGAIN)
 
     async def stop(self) -> None:
         """End the background work; what clients began is given a moment to be written down."""

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from gateway.base.events import Event
 from gateway.fleet.pool import Pool
 from gateway.ledger import addresses, epochs, intents
 from gateway.ledger.schema import addresses as address_rows
 from gateway.ledger.schema import intents as intent_rows
 from gateway.money import Money
+from gateway.rules.election import Candidate
 from tests.fakes_money import MoneyDaemon, derived
 from tests.simulation.money_world import CLOCK, CUSTOMER, MoneyWorld, Told
 from tests.virtual_time import run_virtual
@@ -649,5 +651,29 @@ def test_an_older_ledger_that_was_put_back_sells_nothing_twice_once_it_is_adopte
             state=addresses.HANDED)))  # fmt: skip
         for _ in range(10):
             await shop.address()
+
+    scenario(play)
+
+
+def test_a_room_that_fails_is_told_and_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for the background rooms; one that died in silence would never promote anybody."""
+
+    async def play(shop: Shop) -> None:
+        election = shop.money.rooms.election
+        whole, looked = election._candidates, 0
+
+        def candidates() -> list[Candidate]:
+            nonlocal looked
+            looked += 1
+            if looked == 1:
+                raise ZeroDivisionError("planted")
+            return whole()
+
+        monkeypatch.setattr(election, "_candidates", candidates)
+        await asyncio.sleep(3.0)
+        events = [one for one in shop.recorder.events if isinstance(one, Event)]
+        told = [event.fields for event in events if event.name == "room.failed"]
+        assert told == [{"room": "election", "error": "ZeroDivisionError: planted"}]
+        assert looked > 1
 
     scenario(play)

@@ -26,6 +26,9 @@ def clashes(settings: object) -> Iterator[Clash]:
     wallets = _mapping(top.get("wallets"))
     for name, wallet in wallets.items():
         yield from _of_wallet(("wallets", name), _mapping(wallet))
+        if top.get("ledger") and _mapping(wallet).get("mirror") is False:
+            message = "with a ledger the standbys must list what it gives out"
+            yield Clash(("wallets", name, "mirror"), message, "take the line out, or take ledger out")
     yield from _of_addresses(top, wallets)
     clients = _entries(top.get("clients"))
     yield from _twice(("clients",), clients, "name", "two clients are called {}", "give each its own name")

@@ -68,6 +68,8 @@ class Keeper:
         """Addresses in the ledger."""
         self.free = 0
         """Those of them that wait in the pool."""
+        self._was_compared = False
+        """A list was compared with the ledger's since the start."""
         self._filled = asyncio.Event()
         self._looks_until: float | None = None
         """When first contact waits no more for daemons that are starting."""
@@ -146,19 +148,28 @@ class Keeper:
 
         Those that were derived for the pool, as `ours` says, fill it.  Any other came about without us: somebody
         asked a daemon for it, or it was handed out before an older ledger was put back.  It counts as given out.
+        So does the whole pool where the first list after a start shows such addresses: of an older ledger nobody
+        knows which of its pool were handed out since.
         Return whether it is written down; not where a promotion came between.
 
         Raises LedgerError, or NotNow when the primary did not say which of them are in use.
         """
         fresh = listed[self.known :]
-        if self.state != ADOPTED or not fresh:
-            return self.state == ADOPTED
+        if self.state != ADOPTED:
+            return False
+        if not fresh:
+            self._was_compared = True
+            return True
         name, epoch, known = self.pool.name, self.pool.epoch, self.known
-        not_free = set(fresh) - ours | await self._in_use(self.pool.primary)
+        strays = set(fresh) - ours
+        not_free = strays | await self._in_use(self.pool.primary)
+        may_be_older = bool(strays) and not self._was_compared
 
         def work(connection: Connection) -> bool:
             if not epochs.is_current(connection, name, epoch) or addresses.count(connection, name) != known:
                 return False
+            if may_be_older:
+                addresses.burn(connection, name, addresses.pooled(connection, name), self.clock())
             addresses.add(connection, name, fresh, addresses.POOL, epoch, self.clock())
             addresses.burn(connection, name, not_free & set(fresh), self.clock())
             return True
@@ -168,8 +179,10 @@ class Keeper:
         )
         if not is_written:
             return False
-        if foreign := len(set(fresh) - ours):
-            self.pool.emit(Event("address.foreign", name, "", {"addresses": foreign}, "warning"))
+        self._was_compared = True
+        if strays:
+            fields: dict[str, object] = {"addresses": len(strays), "pool_given_up": may_be_older}
+            self.pool.emit(Event("address.foreign", name, "", fields, "warning"))
         if self.free:
             self._filled.set()
         if self.free < self.size:

@@ -50,6 +50,13 @@ def test_names_that_are_there_twice_are_told_at_the_second() -> None:
     ]
 
 
+def test_a_ledger_wants_its_standbys_mirrored() -> None:
+    """A standby that does not list what was given out would be blind to its payments."""
+    wallets = {"main": {"mirror": False, "backends": [{"name": "a"}]}, "other": {"backends": [{"name": "a"}]}}
+    assert found({"anonymous": True, "wallets": wallets}) == []
+    assert found({"anonymous": True, "wallets": wallets, "ledger": {"path": "x"}}) == [("wallets", "main", "mirror")]
+
+
 def test_names_that_name_nothing_are_told_with_what_there_is() -> None:
     """A primary that is no backend, a wallet that is none, and the default wallet where it is not there."""
     settings = {

@@ -551,7 +551,27 @@ def test_what_came_about_without_us_is_not_for_the_pool() -> None:
         assert bench.states() == "f" * 20 + "bb" + "p" * (SIZE - 2)
         assert bench.take() == "qa22"
         (event,) = bench.told("address.foreign")
-        assert event.fields == {"addresses": 2}
+        assert event.fields["addresses"] == 2
+
+    scenario(play)
+
+
+def test_the_pool_of_a_ledger_that_knows_less_than_the_daemons_is_given_up() -> None:
+    """An older copy was put back: which of its pool were handed out since, nobody knows."""
+
+    async def play() -> None:
+        bench = Bench(state=ADOPTED)
+        bench.up()
+        await bench.compare()
+        assert bench.states() == "f" * 20 + "p" * SIZE
+        for daemon in bench.daemons:
+            daemon.listed += prefixed(20 + SIZE)
+        bench.restart()
+        await bench.compare()
+        assert bench.states()[: 21 + SIZE] == "f" * 20 + "b" * (SIZE + 1)
+        await bench.compare()
+        assert bench.take() == f"qa{21 + SIZE}"
+        assert [event.fields["pool_given_up"] for event in bench.told("address.foreign")] == [True]
 
     scenario(play)
 
