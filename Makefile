@@ -27,13 +27,14 @@ sandbox: $(BIN)/.runtime  ## the gateway and three sandbox wallets with invented
 test: $(BIN)/.dev  ## every test; real components are used where they are installed
 	@scripts/real_components.sh
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest tests -m "not simulation and not integration"
+	$(BIN)/coverage run -m pytest tests/rules tests/base
 	$(BIN)/coverage report --include "gateway/rules/*,gateway/base/*" --fail-under 100 --show-missing
+	$(BIN)/python -m pytest tests -m "not simulation and not integration" -n $(WORKERS) --ignore tests/rules --ignore tests/base
 	$(BIN)/python -m pytest tests -m "integration"
 	$(BIN)/python -m pytest tests -m "simulation" -n $(WORKERS)
 
 quick: $(BIN)/.dev  ## the tests that need no processes and no histories: under a minute
-	$(BIN)/python -m pytest tests -m "not simulation and not integration"
+	$(BIN)/python -m pytest tests -m "not simulation and not integration" -n $(WORKERS)
 
 simulate: $(BIN)/.dev  ## ten thousand random histories of a fleet in virtual time
 	ECGW_HISTORIES=$${ECGW_HISTORIES:-10000} $(BIN)/python -m pytest tests -m "simulation" -n $(WORKERS)
