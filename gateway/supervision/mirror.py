@@ -229,9 +229,23 @@ class Mirror:
             # the new one may have been left out of this comparison
             raise NotNow(f"{primary.name} is no longer primary")
         if self.keeper is not None and not self._waits_for_standbys(len(wanted)):
-            if await self._tell_keeper(self.keeper.mirrored(wanted, self._ours)):
+            if await self._while_primary(primary, self._tell_keeper(self.keeper.mirrored(wanted, self._ours))):
                 self._ours.difference_update(wanted)
             self._owes = False
+
+    async def _while_primary(self, primary: Backend, work: Coroutine[Any, Any, T]) -> T:
+        """Do something that may ask the primary, for as long as it is the primary; raises NotNow after that.
+
+        It may be frozen in the middle, and the one that takes over must not wait for its answer.
+        """
+        task = self.loop.create_task(work, name="mirror-keeper")
+        try:
+            while not (await asyncio.wait({task}, timeout=LATE))[0]:
+                if self.pool.primary is not primary:
+                    raise NotNow(f"{primary.name} is no longer primary")
+            return task.result()
+        finally:
+            task.cancel()
 
     def _waits_for_standbys(self, wanted: int) -> bool:
         """Whether a standby has to list more before anybody may be told what the primary lists.

@@ -30,7 +30,7 @@ PERIOD = 10.0
 SOON = 0.25
 """Seconds until a daemon that is not whole is looked at again."""
 
-WAIT = 0.5
+WAIT = 0.05
 """Seconds for which a slow daemon keeps a round waiting."""
 
 ALL_AGAIN = 3600.0
