@@ -196,9 +196,13 @@ def open_money(
     keeper = Keeper(pool, profile, book.ledger, runner.call_on, wallet.address_pool, book.clock, loop)
     names = [backend.name for backend in pool.backends]
     at = book.clock()
-    standing = book.ledger.transact(lambda c: epochs.begin(c, pool.name, wallet.primary_name, names, at))
-    left = book.ledger.transact(lambda c: intents.orphans(c, pool.name, at))
-    known = book.ledger.transact(keeper.load)
+    standing, left, known = book.ledger.transact(
+        lambda c: (
+            epochs.begin(c, pool.name, wallet.primary_name, names, at),
+            intents.orphans(c, pool.name, at),
+            keeper.load(c),
+        )
+    )
     pool.set_primary(pool.by_name[standing.primary], standing.epoch)
     pool.is_primary_checked = not pool.mirror
     for number, client, method in left:

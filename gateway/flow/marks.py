@@ -16,11 +16,11 @@ from gateway.base.jsonrpc import Answer
 from gateway.fleet.pool import Pool
 from gateway.flow.carry import Carried, Carry
 from gateway.ledger import intents, marks
-from gateway.ledger.addresses import bare
 from gateway.ledger.marks import CLIENT, FREEZE, FREEZE_UTXO, FROZEN, LABEL, MOST_KEY, NONE, Change
 from gateway.ledger.store import Ledger, LedgerError
 from gateway.profiles import Method
 from gateway.rules.arguments import arguments
+from gateway.rules.cashaddr import bare
 from gateway.rules.methods import Granted
 
 KINDS = {

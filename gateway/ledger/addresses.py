@@ -9,13 +9,9 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection, func, insert, select, update
 
 from gateway.ledger.schema import addresses
+from gateway.rules.cashaddr import bare
 
 FOREIGN, POOL, HANDED, BURNT = "foreign", "pool", "handed", "burnt"
-
-
-def bare(address: str) -> str:
-    """Return an address without the prefix of its network, which some answers have and others have not."""
-    return address.rpartition(":")[2]
 
 
 def listed(connection: Connection, wallet: str, start: int = 0) -> list[str]:

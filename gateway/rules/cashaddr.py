@@ -165,3 +165,8 @@ def _regroup(data: bytes, width: int, wanted: int) -> list[int]:
     number = int.from_bytes(data) << spare
     count = (bits + spare) // wanted
     return [number >> wanted * (count - 1 - place) & (1 << wanted) - 1 for place in range(count)]
+
+
+def bare(address: str) -> str:
+    """Return an address without the prefix of its network, which some answers have and others have not."""
+    return address.rpartition(":")[2]

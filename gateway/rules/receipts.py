@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from gateway.rules.cashaddr import bare
 from gateway.rules.invoices import Receipt
 
 FINAL = 10
@@ -76,7 +77,7 @@ def lines(history: bytes) -> list[Line]:
 
 def recipients(found: Iterable[Line]) -> list[str]:
     """Return the addresses (bare) that transactions paid to, each once."""
-    return list({_bare(one): None for line in found for one in line.output_addresses or ()})
+    return list({bare(one): None for line in found for one in line.output_addresses or ()})
 
 
 def shown(found: Iterable[Line], paid: Paid) -> Shown:
@@ -85,7 +86,7 @@ def shown(found: Iterable[Line], paid: Paid) -> Shown:
     for line in found:
         height = line.height if line.confirmations > 0 else 0
         for written in line.output_addresses or ():
-            if (address := _bare(written)) in paid:
+            if (address := bare(written)) in paid:
                 payments[address, line.txid] = height
     return payments
 
@@ -107,7 +108,7 @@ def values(answer: bytes, txid: str, heights: Mapping[str, int]) -> list[Receipt
     """
     sums = dict.fromkeys(heights, 0)
     for one in _decode_transaction(answer).outputs:
-        address = _bare(one.address or "")
+        address = bare(one.address or "")
         if address in sums:
             sums[address] += one.value
     return [Receipt(address, txid, value, heights[address]) for address, value in sums.items()]
@@ -157,7 +158,3 @@ def doubt(
         if height > since.height and now - since.since >= GRACE:
             ripe.append(one)
     return after, ripe
-
-
-def _bare(address: str) -> str:
-    return address.rpartition(":")[2]

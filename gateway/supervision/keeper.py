@@ -23,8 +23,10 @@ from gateway.ledger.epochs import ADOPTED, NEW, UNADOPTED
 from gateway.ledger.store import Ledger, LedgerError
 from gateway.profiles import Method, Profile
 from gateway.rules.adoption import is_fresh
+from gateway.rules.cashaddr import bare
 from gateway.rules.lifecycle import Phase
-from gateway.supervision.mirror import CallOn, NotNow
+from gateway.supervision.mirror import NotNow
+from gateway.upstream.questions import CallOn
 
 PATIENCE = 10.0
 """Seconds that one question to a daemon may take, queueing included."""
@@ -133,7 +135,7 @@ class Keeper:
             held = await self.ask(one, method, self.profile.list_params)
             texts = [text for text in held if isinstance(text, str)] if isinstance(held, list) else []
             shorter = min(len(texts), len(listed))
-            if shorter and list(map(addresses.bare, texts[:shorter])) == list(map(addresses.bare, listed[:shorter])):
+            if shorter and list(map(bare, texts[:shorter])) == list(map(bare, listed[:shorter])):
                 lists[one] = texts
         return lists
 
@@ -231,12 +233,12 @@ class Keeper:
                 requests = await self.ask(backend, method, b"[]")
                 items = requests if isinstance(requests, list) else []
                 asked = (one.get("address") for one in items if isinstance(one, dict))
-                found |= {addresses.bare(one) for one in asked if isinstance(one, str)}
+                found |= {bare(one) for one in asked if isinstance(one, str)}
         return found
 
     async def _texts(self, backend: Backend, method: Method, params: bytes) -> set[str]:
         answer = await self.ask(backend, method, params)
-        return {addresses.bare(one) for one in answer if isinstance(one, str)} if isinstance(answer, list) else set()
+        return {bare(one) for one in answer if isinstance(one, str)} if isinstance(answer, list) else set()
 
     # -- what allocations ask and tell --------------------------------------------------------------------
 
@@ -291,12 +293,12 @@ class Keeper:
 
         def work(connection: Connection) -> tuple[int, int]:
             known = addresses.listed(connection, name)
-            bare = [addresses.bare(one) for one in listed]
-            shorter = min(len(known), len(bare))
-            if known[:shorter] != bare[:shorter]:
+            shown = [bare(one) for one in listed]
+            shorter = min(len(known), len(shown))
+            if known[:shorter] != shown[:shorter]:
                 raise LedgerError(f"the ledger knows other addresses of the wallet {name} than its daemon lists")
             addresses.burn(connection, name, addresses.pooled(connection, name), self.clock())
-            addresses.add(connection, name, bare[len(known) :], addresses.FOREIGN, epoch, self.clock())
+            addresses.add(connection, name, shown[len(known) :], addresses.FOREIGN, epoch, self.clock())
             also(connection)
             epochs.settle(connection, name, ADOPTED, listed[0])
             return addresses.count(connection, name), addresses.in_pool(connection, name)
@@ -329,7 +331,7 @@ class Keeper:
         return True
 
     def _note_prefix(self, first: str) -> None:
-        self.prefix = first[: len(first) - len(addresses.bare(first))]
+        self.prefix = first[: len(first) - len(bare(first))]
 
     async def ask(self, backend: Backend, method: Method, params: bytes) -> object:
         """Return the decoded answer of a daemon to one question.  Raises NotNow."""

@@ -26,15 +26,13 @@ import msgspec
 
 from gateway.base.errors import Failure, LedgerError
 from gateway.base.events import Event
-from gateway.base.jsonrpc import Answer
 from gateway.fleet.backend import Backend
 from gateway.fleet.pool import Pool
 from gateway.profiles import Method, Profile
+from gateway.rules.cashaddr import bare
+from gateway.upstream.questions import CallOn
 
 T = TypeVar("T")
-
-CallOn = Callable[[Backend, Method, bytes, float], Awaitable[Answer | Failure]]
-"""Makes one call on one backend through its slot, by a deadline in loop time."""
 
 PERIOD = 10.0
 """Seconds between two comparisons when nothing happened."""
@@ -285,7 +283,7 @@ class Mirror:
         told = set(self._told)
         try:
             as_written = await self.list_as_written(primary)
-            listed = list(map(_bare_one, as_written))
+            listed = list(map(bare, as_written))
             self._judge_primary(primary, listed)
             if self.keeper is not None and len(listed) < self.keeper.known:
                 self.pool.doubt_primary()
@@ -371,7 +369,7 @@ class Mirror:
         """Remember an address that a client was told: a bare text, or the `address` of an invoice."""
         with suppress(msgspec.MsgspecError):
             told = _decode_told(result)
-            address = _bare_one(told.address if isinstance(told, _Invoice) else told)
+            address = bare(told.address if isinstance(told, _Invoice) else told)
             self._given.add(address)
             if self._listens and address not in self._known_set:
                 self._told.add(address)
@@ -382,7 +380,7 @@ class Mirror:
         It was restarted between two probes, forgot what it had not saved, and would give it to a second customer.
         """
         try:
-            address = _bare_one(_decode_text(result))
+            address = bare(_decode_text(result))
         except msgspec.MsgspecError:
             return False
         return address in self._given or address in self._known_set
@@ -481,7 +479,7 @@ class Mirror:
 
     async def _list(self, backend: Backend) -> list[str]:
         """Return the receiving addresses of a daemon in its own order, without prefixes.  Raises NotNow."""
-        return list(map(_bare_one, await self.list_as_written(backend)))
+        return list(map(bare, await self.list_as_written(backend)))
 
     async def list_as_written(self, backend: Backend) -> list[str]:
         """Return the receiving addresses of a daemon in its own order.  Raises NotNow."""
@@ -496,7 +494,7 @@ class Mirror:
         """Make a daemon derive its next address and return it.  Raises NotNow."""
         result = await self._ask(backend, self.profile.methods[self.profile.allocate], b"[]")
         try:
-            return _bare_one(msgspec.json.decode(result, type=str))
+            return bare(msgspec.json.decode(result, type=str))
         except msgspec.MsgspecError as error:
             raise NotNow(f"{backend.name} derives no address: {error}") from None
 
@@ -519,8 +517,3 @@ def _is_prefix(one: list[str], other: list[str]) -> bool:
     """Whether the shorter list is the beginning of the longer."""
     length = min(len(one), len(other))
     return one[:length] == other[:length]
-
-
-def _bare_one(address: str) -> str:
-    """Return an address without the prefix of its network, which some answers have and others have not."""
-    return address.rpartition(":")[2]

@@ -42,7 +42,8 @@ from gateway.rules.receipts import (
     shown,
     values,
 )
-from gateway.supervision.mirror import CallOn, NotNow
+from gateway.supervision.mirror import NotNow
+from gateway.upstream.questions import CallOn
 
 T = TypeVar("T")
 

@@ -22,7 +22,8 @@ from gateway.profiles import Profile
 from gateway.supervision.balances import GRACE, Balances
 from gateway.supervision.horizon import Horizon
 from gateway.supervision.marking import Marking
-from gateway.supervision.upkeep import CallOn, NoAnswerError, Upkeep
+from gateway.supervision.upkeep import NoAnswerError, Upkeep
+from gateway.upstream.questions import CallOn
 
 PERIOD = 10.0
 """Seconds between two rounds when nothing happens."""

@@ -6,7 +6,6 @@ calls stand behind each other in the queue of its slot, where nobody's call can 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
@@ -16,16 +15,13 @@ import msgspec
 
 from gateway.base.effects import Bound
 from gateway.base.errors import Failure
-from gateway.base.jsonrpc import Answer
 from gateway.base.levels import Level
 from gateway.fleet.backend import Backend
 from gateway.profiles import Method, Profile
 from gateway.profiles.probes import read_probe
+from gateway.upstream.questions import CallOn
 
 T = TypeVar("T")
-
-CallOn = Callable[[Backend, Method, bytes, float], Awaitable[Answer | Failure]]
-"""Makes one call on one backend through its slot, by a deadline in loop time."""
 
 PATIENCE = 5.0
 """Seconds that a question may take, queueing included."""
