@@ -5,58 +5,15 @@ Models are frozen: a reload builds new ones and swaps them whole.
 """
 
 import re
-from decimal import Decimal
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, SecretStr, field_validator, model_validator
 
+from gateway.base.care import Alerts, Launcher, Preventive, Restart
 from gateway.base.clashes import clashes
 from gateway.base.effects import GRANTABLE, OPEN_BY_DEFAULT, Effect
-
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
-Count = Annotated[int, Field(ge=1)]
-Bytes = Annotated[int, Field(ge=1024)]
-Port = Annotated[int, Field(ge=0, le=65_535)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Coins = Annotated[Decimal, Field(gt=0, le=21_000_000, decimal_places=8)]
-"""BCH; one has 100,000,000 satoshi."""
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
-
-
-SECRETS = frozenset({"password"})
-"""Keys whose value may come from a file named by KEY_file."""
-
-
-class FromEnvironment(str):
-    """A text with a variable filled in; the environment knows nothing but text, so it may stand for a number."""
-
-    __slots__ = ()
-
-
-class Section(BaseModel):
-    """What all sections share: no unknown keys, no changes after loading, nothing taken for another type."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _types_are_meant(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse true for 1, 1 for true, and "1" for either."""
-        field = str(info.field_name)
-        annotation = cls.model_fields[field].annotation
-        is_text = isinstance(value, str) and not isinstance(value, FromEnvironment)
-        if annotation is bool and (is_text or (isinstance(value, int | float) and not isinstance(value, bool))):
-            raise PydanticCustomError("bool_type", "must be true or false")
-        if annotation in NUMBERS and (is_text or isinstance(value, bool)):
-            whole = annotation is not float
-            raise PydanticCustomError("int_type" if whole else "float_type", "must be a number")
-        return str(value) if isinstance(value, FromEnvironment) else value
-
-
-NUMBERS = (int, float, int | None)
-"""How the fields that hold a number are annotated, once pydantic has taken their limits off."""
+from gateway.base.section import Bytes, Coins, Count, Name, Port, Seconds, Section, Share
 
 
 class Tls(Section):
@@ -82,10 +39,12 @@ class Listen(Section):
 
 
 class Admin(Section):
-    """The door for operators: /livez, /readyz, /metrics."""
+    """The door for operators: /livez, /readyz, /metrics, status and orders."""
 
     host: str = "127.0.0.1"
     port: Port = 7780
+    token: SecretStr = SecretStr("")
+    """What `Authorization: Bearer` must hold for orders (drain, restart, hold); without one none are taken."""
 
 
 class RateLimit(Section):
@@ -148,6 +107,10 @@ class Backend(Section):
     tls: BackendTls = BackendTls()
     wallet_file: str | None = None
     """The daemon's wallet file, where it lies on this machine: lets `ec-gateway reinit` copy it."""
+    wallet_password: SecretStr = SecretStr("")
+    """What an encrypted wallet is loaded with after a restart; never told to anybody else."""
+    launcher: Launcher | None = None
+    """Who can start and stop it; without one it is ejected and alerted, never restarted."""
 
     @field_validator("url")
     @classmethod
@@ -184,6 +147,7 @@ class Wallet(Section):
     """Whether standbys are kept aligned by createnewaddress."""
     address_pool: Annotated[int, Field(ge=1, le=500)] = 30
     """Addresses derived and mirrored ahead of need; they can be handed out while every daemon is down."""
+    preventive: Preventive = Preventive()
     backends: Annotated[tuple[Backend, ...], Field(min_length=1, max_length=1000)]
 
     @property
@@ -309,6 +273,8 @@ class Settings(Section):
     hedge: Hedge = Hedge()
     breaker: Breaker = Breaker()
     health: Health = Health()
+    restart: Restart = Restart()
+    alerts: Alerts = Alerts()
     log: Log = Log()
     drain_timeout: Seconds = 30.0
     sandbox: bool = False

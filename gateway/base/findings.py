@@ -11,8 +11,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway.base.clashes import Place
-from gateway.base.config import SECRETS, Settings
+from gateway.base.config import Settings
 from gateway.base.errors import Problem
+from gateway.base.section import SECRETS
 from gateway.base.yaml_nodes import ON_FILE, Located
 
 

@@ -15,9 +15,10 @@ from pydantic import SecretStr, ValidationError
 
 from gateway.base import findings
 from gateway.base.clashes import Place, clashes
-from gateway.base.config import SECRETS, FromEnvironment, Settings
+from gateway.base.config import Settings
 from gateway.base.errors import ConfigError, Problem
 from gateway.base.findings import found, join, model_at
+from gateway.base.section import SECRETS, FromEnvironment
 from gateway.base.yaml_nodes import ON_FILE, Located, NodeReader, merge, plain
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}")

@@ -5,7 +5,8 @@ Rule: it is made from the models, so it cannot say something else than they do.
 
 from typing import Any
 
-from gateway.base.config import SECRETS, Settings
+from gateway.base.config import Settings
+from gateway.base.section import SECRETS
 from gateway.base.yaml_nodes import ON_FILE
 
 VARIABLE = {"type": "string", "pattern": r"\$\{"}

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from gateway.base.config import Backend, Client, FromEnvironment, Hedge, Listen, Settings, Wallet
+from gateway.base.config import Backend, Client, Hedge, Listen, Settings, Wallet
 from gateway.base.effects import GRANTABLE, OPEN_BY_DEFAULT, Effect
+from gateway.base.section import FromEnvironment
 
 BACKEND: dict[str, Any] = {"name": "ec-1", "url": "http://127.0.0.1:17771"}
 

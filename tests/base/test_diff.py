@@ -26,6 +26,7 @@ wallets: {main: {backends: [{name: ec-2, url: "http://h:2"}, {name: ec-3, url: "
 """
     found = {one.key: (one.old, one.new) for one in change(folder, good, later)}
     assert found.pop("wallets.main.backends.ec-3.password") == ("(secret)", "(changed)")
+    assert found.pop("wallets.main.backends.ec-3.wallet_password") == ("(secret)", "(changed)")
     assert found == {
         "clients.shop.effects": ("['allocate', 'local_read', 'read', 'wallet_read', 'write']", "['read']"),
         "clients.shop.rate_limit": ("None", "(absent)"),
@@ -33,6 +34,7 @@ wallets: {main: {backends: [{name: ec-2, url: "http://h:2"}, {name: ec-3, url: "
         "clients.shop.rate_limit.burst": ("(absent)", "20"),
         "listen.port": ("7777", "1"),
         "wallets.main.backends.ec-2.url": ("http://127.0.0.1:17772", "http://h:2"),
+        "wallets.main.backends.ec-3.launcher": ("(absent)", "None"),
         "wallets.main.backends.ec-3.name": ("(absent)", "ec-3"),
         "wallets.main.backends.ec-3.slots": ("(absent)", "None"),
         "wallets.main.backends.ec-3.tls.ca_file": ("(absent)", "None"),

@@ -20,7 +20,7 @@ KNOWN = "is not a key that is known here"
     [
         ("lisen: {}", "lisen", KNOWN, "did you mean listen?"),
         ("listen: {prot: 1}", "listen.prot", KNOWN, "did you mean port?"),
-        ("admin: {wat: 1}", "admin.wat", KNOWN, "take one of host, port"),
+        ("admin: {wat: 1}", "admin.wat", KNOWN, "take one of host, port, token, token_file"),
         ("listen: 7777", "listen", "must be a mapping", MAP),
         ("listen:", "listen", "must be a mapping", MAP),
         ("listen: {tls: {key: /dev/null}}", "listen.tls.certificate", "is missing", "add `certificate: ...`"),

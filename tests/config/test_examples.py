@@ -24,7 +24,7 @@ ONE_DAEMON = EXAMPLES / "gateway.one-daemon.yaml"
 SECRETS = {"SHOP_PASSWORD": "shop", "EC_PASSWORD": "daemons"}
 ONE_DAEMON_SECRETS = {"RPC_USER": "user", "RPC_PASSWORD": "old"}
 
-SWITCHED_OFF = re.compile(r"^( *)#((?: {2,})?[a-z_]+:.*)$")
+SWITCHED_OFF = re.compile(r"^( *)#((?: {2,})?(?:- )?[a-z_]+:.*)$")
 """Prose has one space behind its #, a setting none, and one inside of another setting two or more."""
 
 KEY = re.compile(r"^ *#?(?: {2,})?(?:- )?([a-z_]+): *(.*)$")
@@ -164,7 +164,9 @@ def value_and_default(settings: Settings, place: tuple[str | int, ...]) -> tuple
     default: Any = None
     for part in place:
         if isinstance(value, BaseModel):
-            default = type(value).model_fields[str(part)].get_default(call_default_factory=False)
+            known = type(value).model_fields.get(str(part))
+            # a key that a launcher or a sink alone knows has no default here
+            default = PydanticUndefined if known is None else known.get_default(call_default_factory=False)
             value = getattr(value, str(part))
         else:
             default = PydanticUndefined
