@@ -89,7 +89,7 @@ class _Watched(web.RequestHandler):
         if self.transport is None:
             return
         super().data_received(data)
-        if not self.waits_for_head:
+        if self._messages or self._is_busy or self._current_request is not None:
             self._head_since = 0.0
         elif data and not self._head_since:
             self._head_since = self._guard.now()

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from aiohttp import HttpVersion11, web
+from multidict import istr
 
 from gateway.base.config import Client, Listen, Tls
 from gateway.base.errors import (
@@ -45,6 +46,9 @@ take ten, and somebody who sends no more could hold his connection all that time
 
 MAX_LINE = 8190
 """Bytes of one line of a request's head."""
+
+AUTHORIZATION, TIMEOUT, KEY = istr("Authorization"), istr("X-Request-Timeout"), istr("Idempotency-Key")
+"""Headers that are asked for in each request; such names are looked up without being folded anew."""
 
 MAX_KEY = 255
 """Characters of an Idempotency-Key."""
@@ -194,7 +198,7 @@ class RpcDoor:
 
     async def _answer(self, request: web.BaseRequest | Usual) -> web.Response | Answer:
         headers = request.headers
-        caller = self.authenticate.who(headers.get("Authorization"))
+        caller = self.authenticate.who(headers.get(AUTHORIZATION))
         if caller is None:
             self.counters.auth_failures += 1
             message = "unauthorized: no or wrong credentials; send Basic authentication as for the daemon itself"
@@ -208,13 +212,13 @@ class RpcDoor:
             response = self._refuse(HINT, 405)
             response.headers["Allow"] = "POST"
             return response
-        deadline = self._deadline(headers.get("X-Request-Timeout"), caller.client)
+        deadline = self._deadline(headers.get(TIMEOUT), caller.client)
         if deadline is None:
             return self._refuse("X-Request-Timeout must be seconds, greater than 0, such as 2.5", 400)
         body = self._whole(request.body) if isinstance(request, Usual) else await self._body(request)
         if not isinstance(body, bytes):
             return body
-        key = headers.get("Idempotency-Key")
+        key = headers.get(KEY)
         if key is not None and not 0 < len(key) <= MAX_KEY:
             return self._refuse(f"Idempotency-Key must have 1 to {MAX_KEY} characters", 400)
         parsed = parse(body, max_depth=self.listen.max_depth, max_batch=self.listen.max_batch)

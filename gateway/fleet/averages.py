@@ -7,6 +7,12 @@ from bisect import bisect_left, insort
 from collections import deque
 from math import exp
 
+STILL = 1e-4
+"""Part of the time constant for which a value counts as just measured: it decays by as small a part in that time."""
+
+SAMPLE_EVERY = 0.001
+"""Seconds between two values of a quantile that `sample` takes: a thousand a second tell as much as ten thousand."""
+
 
 class PeakEwma:
     """Exponentially weighted moving average of seconds that follows a rise at once and a fall slowly.
@@ -35,7 +41,7 @@ class PeakEwma:
     def value(self, now: float) -> float:
         """Return seconds; an average that nothing feeds decays towards zero."""
         idle = now - self._stamp
-        if idle <= 0 or not self._value:
+        if idle <= self.tau * STILL or not self._value:
             return self._value
         return self._value * exp(-idle / self.tau)
 
@@ -48,15 +54,22 @@ class PeakEwma:
 class Quantile:
     """The quantile of the last `size` values; None until `least` of them are known."""
 
-    __slots__ = ("_sorted", "_window", "least", "quantile", "size")
+    __slots__ = ("_sampled_at", "_sorted", "_window", "least", "quantile", "size")
 
     def __init__(self, quantile: float, *, size: int = 100, least: int = 5) -> None:
         """Keep `size` values; cost per value is one bisection."""
         self.quantile = quantile
         self.size = size
         self.least = least
+        self._sampled_at = float("-inf")
         self._window: deque[float] = deque()
         self._sorted: list[float] = []
+
+    def sample(self, value: float, now: float) -> None:
+        """Take in a value, unless another one was taken in this very millisecond; `now` in seconds."""
+        if now - self._sampled_at >= SAMPLE_EVERY:
+            self._sampled_at = now
+            self.add(value)
 
     def add(self, value: float) -> None:
         """Take in a value and let the oldest go."""

@@ -384,12 +384,12 @@ class Runner:
             if result.error is not None and now - backend.probed_at >= DOUBTS_EVERY:
                 # its own error may be the first word of an unloaded wallet; a probe tells
                 self.pool.on_doubt(backend)
-            self.service.add(seconds)
+            self.service.sample(seconds, now)
             usual = self._usual.get(attempt.errand.method.name)
             if usual is None and len(self._usual) < MAX_METHODS_MEASURED:
                 usual = self._usual[attempt.errand.method.name] = Quantile(self.settings.hedge.quantile)
             if usual is not None:
-                usual.add(seconds)
+                usual.sample(seconds, now)
             breaker.success(attempt.permit)
             if attempt.permit.is_trial:
                 self.pool.emit(Event("circuit.closed", self.pool.name, backend.name))

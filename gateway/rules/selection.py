@@ -16,6 +16,9 @@ SLOW_START_FLOOR = 0.1
 PRIMARY_SCORE_FLOOR = 0.5
 """The primary keeps wallet reads until its score is below this part of the best one's."""
 
+SCORE_FLOOR = 0.01
+"""Keeps a backend that is trusted in nothing from being infinitely dear."""
+
 LATENCY_FLOOR = 0.0001
 """Seconds; keeps a backend that has not been measured yet from being free of cost."""
 
@@ -36,7 +39,11 @@ def cost(latency: float, in_flight: int, score: float, weight: float) -> float:
         score: health, 0 (excluded) to 1.
         weight: slow start, 0.1 to 1.
     """
-    return max(latency, LATENCY_FLOOR) * (in_flight + 1) / (max(score, 0.01) * weight)
+    if latency < LATENCY_FLOOR:  # noqa: PLR1730 - each call comes through here, and `max` costs more than all the rest
+        latency = LATENCY_FLOOR
+    if score < SCORE_FLOOR:  # noqa: PLR1730 - the same
+        score = SCORE_FLOOR
+    return latency * (in_flight + 1) / (score * weight)
 
 
 def pick(candidates: Sequence[T], price: Callable[[T], float], chance: Callable[[], float]) -> T:
@@ -45,13 +52,17 @@ def pick(candidates: Sequence[T], price: Callable[[T], float], chance: Callable[
     Raises:
         IndexError: there is no candidate.
     """
-    count = len(candidates)
-    if count <= 1:
+    if len(candidates) <= 1:
         return candidates[0]
-    first = int(chance() * count)
-    second = (first + 1 + int(chance() * (count - 1))) % count
-    one, other = candidates[first], candidates[second]
+    one, other = draw(candidates, chance)
     return one if price(one) <= price(other) else other
+
+
+def draw(candidates: Sequence[T], chance: Callable[[], float]) -> tuple[T, T]:
+    """Return two different candidates of at least two, each pair as likely as any other."""
+    count = len(candidates)
+    first = int(chance() * count)
+    return candidates[first], candidates[(first + 1 + int(chance() * (count - 1))) % count]
 
 
 def prefers_primary(*, is_settled_in: bool, is_stalled: bool, score: float, best_score: float) -> bool:

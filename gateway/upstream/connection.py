@@ -22,6 +22,10 @@ KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4))
 """TCP keep-alive, so that a connection whose host vanished ends at last; a frozen process keeps its kernel."""
 
 
+LENGTH_NAMES = frozenset({len("content-length"), len("transfer-encoding")})
+"""How long the names are that tell of the end of a body."""
+
+
 class Connection(asyncio.Protocol):
     """One connection and its parser.
 
@@ -157,7 +161,7 @@ class Connection(asyncio.Protocol):
         self.headers_size += len(name) + len(value) + 4
         if self.headers_size > self.wire.max_head:
             raise TooLarge
-        if name.lower() in (b"content-length", b"transfer-encoding"):
+        if len(name) in LENGTH_NAMES and name.lower() in (b"content-length", b"transfer-encoding"):
             self.has_length = True
 
     def on_headers_complete(self) -> None:
