@@ -1,9 +1,10 @@
-"""What the ledger costs and what it brings: allocations, reads beside them, and promotions.
+"""What the ledger costs and what it brings: allocations, reads beside them, promotions, invoices by the thousand.
 
 Allocations come at 20 a second out of the ledger's pool, each durable (SQLite, synchronous FULL) before it is
 answered.  Reads are made beside them, by turns through a gateway with a ledger and one without, each in front of
 sandbox wallets of its own.  Then the primary is frozen again and again under fast calls, and it is measured how long
-it takes until a write is answered by the next one.
+it takes until a write is answered by the next one.  At last a thousand invoices are made and removed, one after the
+other, and the last hundred must not be slower than the first; how long gateway and daemons worked is told apart.
 """
 
 import contextlib
@@ -32,6 +33,15 @@ MOST_PROMOTION = 2.0
 
 MOST_READS = 1.25
 """The median read with a ledger, as a multiple of the one without; the noise of the machine included."""
+
+CYCLES = 1000
+"""Invoices that are made and removed."""
+
+SPAN = 100
+"""How many of them the first and the last are."""
+
+MOST_GROWTH = 1.1
+"""The median of the last cycles, as a multiple of the first ones'; the noise of the machine included."""
 
 PASSWORD = "bench"  # noqa: S105 - of sandbox wallets
 
@@ -103,6 +113,61 @@ def reads(report: Report, with_ledger: Gateway, without: Gateway, blocks: int) -
     report.require("median read with a ledger, of one without", statistics.median(pairs), "<=", MOST_READS)
 
 
+def cycles(report: Report, folder: Path, count: int) -> None:
+    """Make and remove invoices; once more, with everything new, where the last were slower than the first."""
+    growth = _cycles(report, folder / "cycles", count)
+    if growth > MOST_GROWTH:
+        report.note(f"the last {SPAN} cycles took {growth:.2f} times as long as the first: measured once more")
+        growth = min(growth, _cycles(report, folder / "cycles-again", count))
+    report.require(f"median of the last {SPAN} cycles, of the first", growth, "<=", MOST_GROWTH)
+
+
+def _cycles(report: Report, folder: Path, count: int) -> float:
+    """Make and remove invoices in front of new wallets; return what the last cycles took, of what the first did."""
+    report.progress(f"{count} times addrequest and rmrequest")
+    took: list[float] = []
+    worked: list[list[float]] = []
+    given = set()
+    with fleet_and_gateway(folder, has_ledger=True) as (fleet, gateway):
+        pids = [gateway.pid, *(fleet.pid(index) for index in range(len(fleet)))]
+        # what is done once (statements compiled, daemons settled in) is no growth
+        for number in range(-SPAN // 2, count):
+            if number >= 0 and number % SPAN == 0:
+                worked.append([_cpu_seconds(pid) for pid in pids])
+            invoice, adding = timed(gateway, "addrequest", "0.001", f"order {number}")
+            address = invoice["address"] if isinstance(invoice, dict) else ""
+            given.add(address)
+            is_removed, removing = timed(gateway, "rmrequest", address)
+            if is_removed is not True:
+                raise BenchError(f"an invoice that was made could not be removed: {is_removed}")
+            if number >= 0:
+                took.append(adding + removing)
+        worked.append([_cpu_seconds(pid) for pid in pids])
+    rows: list[list[object]] = []
+    for name, first in (("first", 0), ("last", len(worked) - 2)):
+        span = took[first * SPAN : (first + 1) * SPAN]
+        own, *daemons = (1000 * (b - a) / SPAN for a, b in zip(worked[first], worked[first + 1], strict=True))
+        rows.append([name, len(span), statistics.median(span), sorted(span)[int(0.95 * len(span))], own, *daemons])
+    columns = [
+        "cycles",
+        "calls",
+        "median ms",
+        "p95 ms",
+        "gateway CPU ms",
+        *(f"daemon {n}" for n in range(1, len(pids))),
+    ]
+    report.table(f"{count} times addrequest and rmrequest", columns, rows)
+    report.require(f"addresses given to two of {count} invoices", count + SPAN // 2 - len(given), "<=", 0)
+    return statistics.median(took[-SPAN:]) / statistics.median(took[:SPAN])
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Return the CPU time that a process has used, user and system."""
+    after_name = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2]
+    fields = after_name.split()
+    return (int(fields[11]) + int(fields[12])) * common.TICK
+
+
 def promotions(report: Report, fleet: Fleet, gateway: Gateway, rounds: int) -> None:
     """Freeze the primary again and again under fast calls."""
     took: list[float] = []
@@ -162,6 +227,9 @@ def measure(report: Report, *, quick: bool) -> None:
         allocations(report, gateway, 5 if quick else 20)
         reads(report, gateway, other, 10 if quick else 40)
         promotions(report, fleet, gateway, 2 if quick else 6)
+    with common.scratch() as folder:
+        # alone on the machine: three more daemons and a gateway would be measured with it
+        cycles(report, folder, 2 * SPAN if quick else CYCLES)
 
 
 def main() -> int:

@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway import __version__
+from gateway.base.care import Launcher
 from gateway.base.config import Admin, Ledger, Listen, Settings, Wallet
 from gateway.base.diff import difference, needs_restart
 from gateway.base.errors import ConfigError, LedgerError, Problem
 from gateway.base.events import Event
 from gateway.base.loader import load, secret_files, warnings
 from gateway.edge.admin import AdminDoor
+from gateway.edge.admin_access import Access
+from gateway.edge.admin_api import AdminApi
 from gateway.edge.auth import Authenticator
 from gateway.edge.descriptors import Descriptors, raise_limit
 from gateway.edge.rpc import DoorCounters, RpcDoor, server_context
@@ -34,8 +37,10 @@ from gateway.plant import Plant, build_wallet
 from gateway.profiles import load as load_profile
 from gateway.profiles import path_of
 from gateway.supervision.reload import watch
+from gateway.supervision.schedule import mistakes
 from gateway.upstream.target import Target
 from gateway.upstream.wire import Wire
+from gateway.watch import alerts_of, check_sinks
 
 if TYPE_CHECKING:
     from gateway.money import Book
@@ -49,6 +54,12 @@ QUIET_POLL = 0.02
 
 LAST_WORDS = 0.5
 """Seconds in which the last answers may be written once nothing more is waited for."""
+
+COPIED = (
+    "this ledger knows nothing of what was done since: compare the payouts since then with the chain, and ask for none "
+    "again before; then `ec-gateway ledger adopt -c FILE --wallet NAME` for each wallet"
+)
+"""What follows on a backup that was put back."""
 
 READY_FIRST = 1.0
 """Seconds between failing readiness and closing the door, so that whoever balances hears of it first."""
@@ -74,7 +85,8 @@ class App:
         self.paths = list(paths)
         self.loop = asyncio.get_running_loop()
         self.log = logs.get_logger()
-        self.emit = logs.event_sink
+        self.alerts = alerts_of(settings, lambda: self.plants, logs.event_sink, self.loop)
+        self.emit = self._emit
         self.is_draining = False
         self.counters = DoorCounters()
         self.metrics = Metrics(version=__version__, door=self.counters, dropped_lines=logs.dropped_lines)
@@ -88,12 +100,12 @@ class App:
             max_body=limits.max_body,
             resolve_ttl=limits.resolve_ttl,
         )
-        self.book = None if settings.ledger is None else _open_book(settings.ledger)
+        self.book, self._why_closed = (None, "") if settings.ledger is None else _open_book(settings.ledger)
         self.plants = {
             name: self._build(name, settings, _targets(name, wallet)) for name, wallet in settings.wallets.items()
         }
         self.runners = {name: plant.runner for name, plant in self.plants.items()}
-        self.desks = {name: plant.money.rooms.desk for name, plant in self.plants.items() if plant.money is not None}
+        self.desks = {name: plant.desk for name, plant in self.plants.items() if plant.desk is not None}
         self.dispatcher = Dispatcher(self.runners, self.metrics, self.emit, self.status, self.loop, self.desks)
         self.rpc = RpcDoor(
             settings.listen,
@@ -110,6 +122,14 @@ class App:
             ailing=self.what_ails,
             draining=lambda: self.is_draining,
             registry=self.metrics.registry,
+            api=AdminApi(
+                Access(settings.admin, emit=self.emit, now=self.loop.time),
+                status=self.overview,
+                backends=lambda: {name: plant.pool.by_name for name, plant in self.plants.items()},
+                orders=lambda: self.plants,
+                draining=lambda: self.is_draining,
+                emit=self.emit,
+            ),
             descriptors=descriptors,
         )
         self._stopping: asyncio.Event = asyncio.Event()
@@ -130,6 +150,7 @@ class App:
             await self.admin.start()
         for plant in self.plants.values():
             plant.start()
+        self.alerts.start()
         with _opening("listen", self.settings.listen):
             await self.rpc.start()
         self.emit(
@@ -146,12 +167,44 @@ class App:
         if self.paths:
             self._spawn(watch(self._watched, self.reload))
         if self.book is not None:
-            # the engine of the ledger takes 12 MiB, and not everybody has one
-            from gateway.ledger import retention  # noqa: PLC0415
-            from gateway.supervision.clerk import Clerk  # noqa: PLC0415
+            self._keep_book(self.book)
+        if self.settings.ledger is not None:
+            from gateway.closed import Opener  # noqa: PLC0415 - the engine of the ledger takes 12 MiB
 
-            self._spawn(Clerk(self.book.ledger, self._verbs, self.book.clock, self.emit).run())
-            self._spawn(retention.keep_small(self.book.ledger, self.book.clock, self.emit))
+            self._spawn(
+                Opener(
+                    self.settings.ledger, time.time, lambda: self.plants, self._keep_book, self._ledger_opened,
+                    self.emit, self.loop, self.book, self._why_closed,
+                ).run()
+            )  # fmt: skip
+
+    def _keep_book(self, book: "Book") -> None:
+        """Begin what a ledger needs in the background, now that it is open."""
+        from gateway.ledger import retention  # noqa: PLC0415 - as above
+        from gateway.supervision.clerk import Clerk  # noqa: PLC0415 - as above
+
+        self.book, self._why_closed = book, ""
+        if book.copied:
+            fields: dict[str, object] = {"moment": book.copied, "remedy": COPIED}
+            self.emit(Event("ledger.put_back", fields=fields, level="error"))
+        self._spawn(Clerk(book.ledger, self._verbs, book.clock, self.emit).run())
+        self._spawn(retention.keep_small(book.ledger, book.clock, self.emit))
+        self._spawn(self._tell_strays(book))
+
+    async def _tell_strays(self, book: "Book") -> None:
+        """Warn of keys whose client or wallet is no longer configured: under another name each would pay again."""
+        from gateway.ledger import names  # noqa: PLC0415 - as above
+
+        settings = self.settings
+        clients = list(names.configured_clients([one.name for one in settings.clients], anonymous=settings.anonymous))
+        with suppress(LedgerError):
+            for stray in await book.ledger.run(lambda c: names.strays(c, clients, settings.wallets, book.clock())):
+                self.emit(Event("config.risky", fields={"warning": str(stray)}, level="warning"))
+
+    def _ledger_opened(self, plant: Plant) -> None:
+        """Let a wallet's calls go to the rooms that it has just got."""
+        if plant.desk is not None and self.plants.get(plant.name) is plant:
+            self.desks[plant.name] = plant.desk
 
     async def serve(self, started: Callable[["App"], None] = lambda _app: None) -> None:
         """Serve until a signal says otherwise, then end cleanly; `started` is called once the doors are open.
@@ -189,6 +242,11 @@ class App:
         deadline = self.loop.time() + self.settings.drain_timeout
         await self._or_hurry(self.rpc.finish(self.settings.drain_timeout))
         await self._or_hurry(self._until_quiet(deadline))
+        await self._or_hurry(self._save())
+
+    async def _save(self) -> None:
+        """Let the daemons that end with this process save their wallets."""
+        await asyncio.gather(*(plant.save() for plant in self.plants.values()))
 
     async def stop(self) -> None:
         """Close everything; calls still under way are given up, and who waits for one is told what is known of it."""
@@ -199,6 +257,7 @@ class App:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.rpc.stop(LAST_WORDS)
+        await self.alerts.stop()
         for plant in self.plants.values():
             await plant.stop()
         await self.wire.close()
@@ -245,6 +304,8 @@ class App:
             settings, bearable = self._read_again()
             check_profiles(settings)
             check_certificates(settings)
+            check_launchers(settings)
+            check_sinks(settings)
             targets = {name: _targets(name, settings.wallets[name]) for name in settings.wallets}
         except ConfigError as error:
             for problem in error.problems:
@@ -271,13 +332,14 @@ class App:
         for name, plant in fresh.items():
             self.plants[name] = plant
             self.runners[name] = plant.runner
-            if plant.money is not None:
-                self.desks[name] = plant.money.rooms.desk
+            if plant.desk is not None:
+                self.desks[name] = plant.desk
             plant.start()
         self.wire.connect, self.wire.write = settings.timeouts.connect, settings.timeouts.write
         self.wire.max_head, self.wire.max_body = settings.upstream.max_head, settings.upstream.max_body
         self.wire.resolver.ttl = settings.upstream.resolve_ttl
         self.rpc.update(settings.listen, _authenticator(settings))
+        self.alerts.update(settings.alerts)
         logs.configure(settings.log, sandbox=settings.sandbox)
         self.metrics.on_attempt = attempt_line if logs.is_debug() else None
         later = needs_restart(changes)
@@ -287,6 +349,8 @@ class App:
         if edited:
             fields["new_profile_of"] = edited
         self.emit(Event("config.reloaded", fields=fields))
+        if self.book is not None:
+            self._spawn(self._tell_strays(self.book))
 
     def _read_again(self) -> tuple[Settings, list[Problem]]:
         """Return what the files say now, and which mistakes in it stood there before.  Raises ConfigError."""
@@ -319,6 +383,7 @@ class App:
             chance=random.random,
             loop=self.loop,
             book=self.book,
+            why_closed=self._why_closed,
         )
 
     def _verbs(self) -> dict[str, "Mapping[str, Verb]"]:
@@ -331,6 +396,12 @@ class App:
         """Return what `gateway.status` answers for a wallet."""
         plant = self.plants[wallet]
         return {"version": __version__, "draining": self.is_draining, **plant.status(self.loop.time())}
+
+    def overview(self) -> dict[str, object]:
+        """Return what operators are shown: the same for all wallets."""
+        now = self.loop.time()
+        wallets = {name: plant.status(now) for name, plant in self.plants.items()}
+        return {"version": __version__, "draining": self.is_draining, "wallets": wallets}
 
     def why_not_ready(self) -> dict[str, list[str]]:
         """Return for each wallet why it is not ready; empty lists when it is."""
@@ -347,6 +418,12 @@ class App:
         yield "wire_connections_opened_total", {}, float(self.wire.opened)
         yield "wire_connections_reused_total", {}, float(self.wire.reused)
         yield "draining", {}, float(self.is_draining)
+        yield from self.alerts.gauges()
+
+    def _emit(self, event: Event) -> None:
+        """Write an event down and let the alerts hear of it."""
+        logs.event_sink(event)
+        self.alerts.hear(event)
 
 
 class StartError(Exception):
@@ -364,14 +441,21 @@ def _opening(key: str, door: Listen | Admin) -> Iterator[None]:
         raise StartError(f"{key}: {door.host}:{door.port} cannot be listened on ({why}); {remedy}") from error
 
 
-def _open_book(settings: Ledger) -> "Book":
-    """Open the ledger.  Raises StartError."""
+def _open_book(settings: Ledger) -> tuple["Book | None", str]:
+    """Open the ledger; where it cannot be relied on now, return why.
+
+    Raises StartError for a mistake of the configuration.
+    """
+    from gateway.ledger.store import MisplacedError  # noqa: PLC0415 - as above
     from gateway.money import open_book  # noqa: PLC0415 - as above
 
     try:
-        return open_book(settings, time.time)
-    except LedgerError as error:
+        return open_book(settings, time.time), ""
+    except MisplacedError as error:
         raise StartError(f"ledger: {error}") from error
+    except LedgerError as error:
+        # to be down would help nobody: balances are still asked for, and signed payments still go out
+        return None, str(error)
 
 
 def _authenticator(settings: Settings) -> Authenticator:
@@ -408,6 +492,63 @@ def check_certificates(settings: Settings) -> None:
         raise ConfigError(problems)
 
 
+def check_launchers(settings: Settings) -> None:
+    """See that every launcher can be made and every time of cron is one.  Raises ConfigError with all mistakes."""
+    problems = [
+        Problem(SETTINGS, 0, f"wallets.{name}.preventive.{key}", message, remedy)
+        for name, wallet in settings.wallets.items()
+        for key, message, remedy in mistakes(wallet.preventive)
+    ]
+    if named := _named_launchers(settings):
+        from gateway.upstream.launchers import registry  # noqa: PLC0415 - many have no launcher
+
+        problems += [
+            Problem(SETTINGS, 0, f"{place}.{key}", message, remedy)
+            for place, launcher in named
+            for key, message, remedy in registry.check(launcher)
+        ]
+        problems += [Problem(SETTINGS, 0, *clash) for clash in registry.clashes(named)]
+    if problems:
+        raise ConfigError(problems)
+
+
+def look_at_launchers(settings: Settings) -> list[Problem]:
+    """Return what this machine lacks of what the launchers need; it may come, and the other daemons go on."""
+    named = _named_launchers(settings)
+    if not named:
+        return []
+    from gateway.upstream.launchers import registry  # noqa: PLC0415 - as above
+
+    return [
+        Problem(SETTINGS, 0, f"{place}.{key}", message, remedy)
+        for place, launcher in named
+        for key, message, remedy in registry.look(launcher)
+    ]
+
+
+def _named_launchers(settings: Settings) -> list[tuple[str, Launcher]]:
+    return [
+        (f"wallets.{name}.backends.{one.name}.launcher", one.launcher)
+        for name, wallet in settings.wallets.items()
+        for one in wallet.backends
+        if one.launcher is not None
+    ]
+
+
+def check_ledger(settings: Settings) -> None:
+    """See whether the ledger that is there could be relied on; nothing is changed.  Raises ConfigError."""
+    if settings.ledger is None or not Path(settings.ledger.path).exists():
+        return
+    from gateway.ledger.opening import look  # noqa: PLC0415 - as above
+
+    try:
+        look(settings.ledger)
+    except LedgerError as error:
+        raise ConfigError(
+            [Problem(SETTINGS, 0, "ledger", str(error), "the gateway serves reads alone as it is")]
+        ) from None
+
+
 def _targets(name: str, wallet: Wallet) -> dict[str, Target]:
     """Return where the backends of a wallet listen.  Raises ConfigError for certificates that cannot be read."""
     profile = load_profile(wallet.profile)
@@ -442,7 +583,9 @@ def run(paths: Sequence[Path]) -> int:
     settings = load(paths, os.environ, bearable)
     check_profiles(settings)
     check_certificates(settings)
-    for problem in bearable:
+    check_launchers(settings)
+    check_sinks(settings)
+    for problem in bearable + look_at_launchers(settings):
         with suppress(OSError, AttributeError):  # there may be no standard error, or nobody who reads it
             sys.stderr.write(f"{problem}\n")
     return run_settings(settings, paths)

@@ -7,33 +7,38 @@ Exit codes: 0 done, 1 the configuration or the start failed, 2 the command line 
 import json
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import click
 
 from gateway import __version__
 from gateway.base.errors import ConfigError
-from gateway.base.loader import load, warnings
-from gateway.base.schema import schema
 
 FILES = click.Path(path_type=Path)
 
 
-LEDGER = ("ledger", "promote", "reinit", "outcome")
-"""Commands that need the engine of the ledger; it takes 12 MiB, which a running gateway without one does not spend."""
+ELSEWHERE = {
+    # the engine of the ledger takes 12 MiB, which a running gateway without one does not spend
+    **dict.fromkeys(("ledger", "promote", "reinit", "outcome"), "gateway.cli_ledger"),
+    # `status --ready` is a container's health check: it starts every few seconds and needs none of the rooms
+    **dict.fromkeys(("drain", "undrain", "restart", "hold", "release", "status"), "gateway.cli_care"),
+    # what sends alerts is needed by few commands
+    "alert-test": "gateway.cli_alerts",
+}
+"""Commands that are imported when they are asked for, and the room whose COMMANDS they are among."""
 
 
 class _Commands(click.Group):
-    """The commands, those of the ledger imported when they are asked for."""
+    """The commands, also those that are elsewhere."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *LEDGER})
+        return sorted({*super().list_commands(ctx), *ELSEWHERE})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in LEDGER:
-            from gateway.cli_ledger import COMMANDS  # noqa: PLC0415 - see LEDGER
-
-            return next(command for command in COMMANDS if command.name == cmd_name)
+        if cmd_name in ELSEWHERE:
+            commands: tuple[click.Command, ...] = import_module(ELSEWHERE[cmd_name]).COMMANDS
+            return next(command for command in commands if command.name == cmd_name)
         return super().get_command(ctx, cmd_name)
 
 
@@ -67,17 +72,26 @@ def run(files: tuple[Path, ...]) -> None:
 @click.option("--schema", "show_schema", is_flag=True, help="Print the JSON Schema for editors.")
 def check(files: tuple[Path, ...], *, show_schema: bool) -> None:
     """Check configuration files (several merge, as with run) and say everything that is wrong with them."""
+    from gateway.base.loader import load, warnings  # noqa: PLC0415 - takes half a second; see ELSEWHERE
+    from gateway.base.schema import schema  # noqa: PLC0415 - the same
+
     if show_schema:
         click.echo(json.dumps(schema(), indent=2))
         return
     if not files:
         raise click.UsageError("name the files to check, or --schema")
     from gateway import app  # noqa: PLC0415 - profiles and certificates are read by the root
+    from gateway.watch import check_sinks  # noqa: PLC0415 - the same
 
     try:
         settings = load(list(files), os.environ)
         app.check_profiles(settings)
         app.check_certificates(settings)
+        app.check_launchers(settings)
+        check_sinks(settings)
+        app.check_ledger(settings)
+        if missing := app.look_at_launchers(settings):
+            raise ConfigError(missing)  # noqa: TRY301 - told as all other mistakes are
     except ConfigError as error:
         _tell(error)
         sys.exit(1)

@@ -10,30 +10,26 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
+from gateway import cli_backup
 from gateway.base.config import Settings
-from gateway.base.errors import ConfigError
-from gateway.base.loader import load
+from gateway.cli_common import CONFIG, configured, reading, told
 from gateway.ledger import check as consistency
 from gateway.ledger import export as exporting
-from gateway.ledger import orders, outcomes, retention
+from gateway.ledger import names, orders, outcomes, retention
 from gateway.ledger.key_file import read_key
-from gateway.ledger.opening import key_path, open_beside, open_reader
+from gateway.ledger.opening import look, open_beside
 from gateway.ledger.outcomes import CannotAbandonError, Story
-from gateway.ledger.store import InlineLedger, LedgerError, reason
+from gateway.ledger.place import check_there, key_path
+from gateway.ledger.store import InlineLedger, LedgerError
 from gateway.rules.payment import hash_of
 
-CONFIG = click.option(
-    "-c", "--config", "files", type=click.Path(path_type=Path), multiple=True, required=True,
-    help="File of the gateway; several merge, later ones win.",
-)  # fmt: skip
 WALLET = click.option("--wallet", help="Name of the wallet; needed where there are several.")
 
 
@@ -46,9 +42,16 @@ def ledger() -> None:
 @CONFIG
 def check(files: tuple[Path, ...]) -> None:
     """Look whether the ledger agrees with itself; the gateway may be running."""
-    _, path = _configured(files)
-    with _told(), _reading(path) as connection:
+    settings, path = configured(files)
+    assert settings.ledger is not None  # noqa: S101 - seen by `configured`
+    with told():
+        check_there(path)
+        look(settings.ledger)
+    with told(), reading(path) as connection:
         findings = consistency.check(connection)
+        gone = names.strays(connection, _clients(settings), settings.wallets, time.time())
+    for stray in gone:
+        click.echo(f"warning: {stray}", err=True)
     for finding in findings:
         click.echo(finding, err=True)
     if findings:
@@ -64,8 +67,8 @@ def export(files: tuple[Path, ...]) -> None:
 
     It holds signed transactions and what customers paid: keep it like the ledger itself.
     """
-    _, path = _configured(files)
-    with _told(), _reading(path) as connection, suppress(BrokenPipeError):
+    _, path = configured(files)
+    with told(), reading(path) as connection, suppress(BrokenPipeError):
         for line in exporting.lines(connection):
             sys.stdout.buffer.write(line + b"\n")
         sys.stdout.buffer.flush()
@@ -75,9 +78,9 @@ def export(files: tuple[Path, ...]) -> None:
 @CONFIG
 def prune(files: tuple[Path, ...]) -> None:
     """Remove what is older than it has to be kept; the running gateway does it every hour."""
-    _, path = _configured(files)
+    _, path = configured(files)
     total = 0
-    with _told(), closing(open_beside(path)) as opened:
+    with told(), closing(open_beside(path)) as opened:
         while done := opened.transact(lambda connection: retention.prune(connection, time.time())):
             total += done
             # the gateway waits for the same file
@@ -90,7 +93,7 @@ def prune(files: tuple[Path, ...]) -> None:
 @WALLET
 def adopt(files: tuple[Path, ...], wallet: str | None) -> None:
     """Take over a wallet that was used before: its addresses count as given out, its requests become invoices."""
-    _order(files, wallet, "adopt", "")
+    _order(files, wallet, "adopt")
 
 
 @click.command()
@@ -106,9 +109,10 @@ def promote(backend: str, files: tuple[Path, ...], wallet: str | None) -> None:
 @click.argument("backend")
 @CONFIG
 @WALLET
-def reinit(backend: str, files: tuple[Path, ...], wallet: str | None) -> None:
-    """Give BACKEND a copy of the primary's wallet file, through the running gateway."""
-    _order(files, wallet, "reinit", backend)
+@click.option("--from", "source", help="The backend whose file is given; an aligned standby when absent.")
+def reinit(backend: str, files: tuple[Path, ...], wallet: str | None, source: str | None) -> None:
+    """Give BACKEND a copy of another backend's wallet file, through the running gateway."""
+    _order(files, wallet, "reinit", backend, *([source] if source is not None else []))
 
 
 @click.command()
@@ -121,14 +125,18 @@ def outcome(files: tuple[Path, ...], key: str | None, wallet: str | None, client
     """List payments whose outcome is not known; or tell of one KEY (its text, its hash or a txid)."""
     if abandon and key is None:
         raise click.UsageError("name the key to give up")
-    settings, path = _configured(files)
+    if key is not None and not _is_text(key):
+        raise click.UsageError("this KEY is no text in UTF-8; copy it from `ec-gateway outcome`, or name its txid")
+    settings, path = configured(files)
     if key is None:
-        with _told(), _reading(path) as connection:
+        with told(), reading(path) as connection:
+            _see_names(connection, settings, wallet, client)
             lines = list(_open_outcomes(connection, wallet, client))
         click.echo("\n".join(lines) or "nothing is open")
         return
 
     def found(connection: Connection) -> list[Story]:
+        _see_names(connection, settings, wallet, client)
         stories = outcomes.find(connection, key, wallet, client, _hashed(settings, key))
         if not stories:
             why = "an outcome without a key is listed by `ec-gateway outcome`"
@@ -136,13 +144,16 @@ def outcome(files: tuple[Path, ...], key: str | None, wallet: str | None, client
         return stories
 
     if abandon:
-        with _told(), closing(open_beside(path)) as opened:
+        with told(), closing(open_beside(path)) as opened:
             click.echo(_abandoned(opened, key, found))
         return
-    with _told(), _reading(path) as connection:
+    with told(), reading(path) as connection:
         stories = found(connection)
     click.echo("\n".join(map(_line, stories)))
 
+
+ledger.add_command(cli_backup.backup)
+ledger.add_command(cli_backup.restore)
 
 COMMANDS: tuple[click.Command, ...] = (ledger, promote, reinit, outcome)
 
@@ -150,17 +161,20 @@ COMMANDS: tuple[click.Command, ...] = (ledger, promote, reinit, outcome)
 # -- orders to the running gateway ----------------------------------------------------------------------------
 
 
-def _order(files: tuple[Path, ...], wallet: str | None, verb: str, argument: str) -> None:
+def _order(files: tuple[Path, ...], wallet: str | None, verb: str, *backends: str) -> None:
     """Place an order, wait for its answer and tell it."""
-    settings, path = _configured(files)
+    settings, path = configured(files)
     name = _one_wallet(settings, wallet)
     known = [backend.name for backend in settings.wallets[name].backends]
-    if argument and argument not in known:
-        raise click.UsageError(f"{name} has no backend {argument}; there are {', '.join(known)}")
-    with _told(), closing(open_beside(path)) as opened:
+    for one in backends:
+        if one not in known:
+            raise click.UsageError(f"{name} has no backend {_shown(one)}; there are {', '.join(known)}")
+    with told(), closing(open_beside(path)) as opened:
         if not _is_held(path):
             raise LedgerError(f"no gateway has {path} open; start it (`ec-gateway run`), then give the order again")
-        number = opened.transact(lambda connection: orders.place(connection, name, verb, argument, time.time()))
+        number = opened.transact(
+            lambda connection: orders.place(connection, name, verb, " ".join(backends), time.time())
+        )
         answer = orders.wait_for_answer(opened, number, patience=orders.PATIENCE)
         if answer.state == orders.TAKEN:
             raise LedgerError(f"the gateway is still at it after {orders.PATIENCE:g} s; see its log for how it ends")
@@ -170,11 +184,11 @@ def _order(files: tuple[Path, ...], wallet: str | None, verb: str, argument: str
 
 
 def _one_wallet(settings: Settings, wallet: str | None) -> str:
-    names = ", ".join(settings.wallets)
+    known = ", ".join(settings.wallets)
     if wallet is None and len(settings.wallets) > 1:
-        raise click.UsageError(f"name the wallet by --wallet; there are {names}")
+        raise click.UsageError(f"name the wallet by --wallet; there are {known}")
     if wallet is not None and wallet not in settings.wallets:
-        raise click.UsageError(f"there is no wallet {wallet}; there are {names}")
+        raise click.UsageError(f"there is no wallet {_shown(wallet)}; there are {known}")
     return wallet or next(iter(settings.wallets))
 
 
@@ -210,6 +224,33 @@ def _open_outcomes(connection: Connection, wallet: str | None, client: str | Non
     yield from map(_line, outcomes.open_keys(connection, wallet, client))
 
 
+def _see_names(connection: Connection, settings: Settings, wallet: str | None, client: str | None) -> None:
+    """Raise UsageError for a wallet or a client that neither the configuration nor the ledger knows."""
+    for what, name, known in (
+        ("wallet", wallet, {*settings.wallets, *names.known_wallets(connection)}),
+        ("client", client, {*_clients(settings), *names.known_clients(connection)}),
+    ):
+        if name is not None and name not in known:
+            raise click.UsageError(f"there is no {what} {_shown(name)}; there are {', '.join(sorted(known))}")
+
+
+def _clients(settings: Settings) -> list[str]:
+    return list(names.configured_clients([one.name for one in settings.clients], anonymous=settings.anonymous))
+
+
+def _is_text(word: str) -> bool:
+    """Whether a word of the command line was text in UTF-8."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(word: str) -> str:
+    return word if _is_text(word) else ascii(word)
+
+
 def _line(story: Story) -> str:
     """Tell of one key."""
     name = story.key if story.key is not None else f"(hash {story.key_hash})"
@@ -243,47 +284,6 @@ def _abandoned(opened: InlineLedger, key: str, found: Callable[[Connection], lis
         return f"the key {key} is given up; {coins} coins are released, and it never signs again"
 
     return opened.transact(work)
-
-
-# -- what all share -------------------------------------------------------------------------------------------
-
-
-def _configured(files: tuple[Path, ...]) -> tuple[Settings, Path]:
-    """Return the settings and where the ledger is; ends the command where there is none."""
-    try:
-        settings = load(list(files), os.environ, [])
-    except ConfigError as error:
-        for problem in error.problems:
-            click.echo(str(problem), err=True)
-        sys.exit(1)
-    if settings.ledger is None:
-        click.echo("ledger: there is none in this configuration; add `ledger: {path: ...}`", err=True)
-        sys.exit(1)
-    return settings, Path(settings.ledger.path)
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Tell what could not be done in one line, and end the command."""
-    try:
-        yield
-    except LedgerError as error:
-        click.echo(str(error), err=True)
-        sys.exit(1)
-    except SQLAlchemyError as error:
-        click.echo(f"the ledger cannot be read ({reason(error)}); `ec-gateway ledger check` may tell more", err=True)
-        sys.exit(1)
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[Connection]:
-    """Give a connection that reads one moment of the ledger."""
-    engine = open_reader(path)
-    try:
-        with engine.begin() as connection:
-            yield connection
-    finally:
-        engine.dispose()
 
 
 def _when(at: float) -> str:

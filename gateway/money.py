@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from sqlalchemy import Connection
+
 from gateway.base.config import Ledger as LedgerSettings
 from gateway.base.config import Wallet
 from gateway.base.effects import Effect
@@ -22,7 +24,6 @@ from gateway.flow.outcome import Outcomes
 from gateway.flow.pay import Payments
 from gateway.flow.runner import Runner
 from gateway.ledger import epochs, intents
-from gateway.ledger.epochs import UNADOPTED
 from gateway.ledger.opening import open_ledger
 from gateway.ledger.store import InlineLedger, LedgerError
 from gateway.profiles import Profile
@@ -35,6 +36,7 @@ from gateway.supervision.receipts import Receipts
 from gateway.supervision.reconcile import Reconciler
 from gateway.supervision.reinit import Reinit
 from gateway.supervision.settle import Settler
+from gateway.supervision.upkeep import is_plain_file
 from gateway.upstream.questions import Questions
 
 Clock = Callable[[], float]
@@ -58,6 +60,8 @@ class Book:
     ledger: InlineLedger
     secret: bytes = field(repr=False)
     clock: Clock
+    copied: str = ""
+    """Of which moment it is where a backup was put back; "" for the one that was in use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,8 @@ class Money:
     """What the ledger listed at the start."""
     files: dict[str, str | None] = field(default_factory=dict)
     """The wallet file of each backend that lies on this machine."""
+    passwords: dict[str, str] = field(default_factory=dict, repr=False)
+    """The password of the wallet of each backend."""
     rooms: Rooms = field(init=False)
     """Set by `furnish`."""
     _tasks: list["asyncio.Task[None]"] = field(default_factory=list)
@@ -95,7 +101,7 @@ class Money:
         rooms = self.rooms
         works: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("election", rooms.election.run),
-            ("keeper", self.keeper.watch),
+            ("use", self.keeper.use.run),
             ("reconciler", rooms.reconciler.run),
             ("receipts", rooms.receipts.run),
             ("settler", rooms.settler.run),
@@ -121,22 +127,17 @@ class Money:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        begun = self.rooms.desk.under_way
-        if begun:
-            await asyncio.wait(begun, timeout=LAST_WORDS)
-            for late in list(begun):
-                late.cancel()
-            await asyncio.gather(*begun, return_exceptions=True)
+        await self.rooms.desk.end(LAST_WORDS)
 
     def update(self, wallet: Wallet, profile: Profile) -> None:
         """Take new settings."""
         self.keeper.size = wallet.address_pool
-        self.keeper.profile = self.rooms.adoption.profile = self.rooms.questions.profile = (
-            self.rooms.receipts.profile
-        ) = profile
+        self.keeper.looks.profile = self.rooms.questions.profile = self.rooms.receipts.profile = profile
         self.rooms.reconciler.update(profile)
+        tell_primary(self.pool, wallet)
         self.files.clear()
         self.files.update({one.name: one.wallet_file for one in wallet.backends})
+        self.passwords = _passwords(wallet)
 
     def replace_primary(self, primary: str) -> None:
         """Begin a new epoch because a reload took the primary away.
@@ -170,7 +171,7 @@ class Money:
             "addresses": self.keeper.known,
             "pool": self.keeper.free,
             "pool_size": self.keeper.size,
-            "error": self.book.ledger.last_error,
+            "error": self.book.ledger.last_error or self.keeper.trouble,
         }
 
     def gauges(self) -> Iterator[tuple[str, dict[str, str], float]]:
@@ -184,9 +185,14 @@ class Money:
 
 
 def open_book(settings: LedgerSettings, clock: Clock) -> Book:
-    """Open the ledger of a gateway.  Raises LedgerError."""
+    """Open the ledger of a gateway.
+
+    Raises:
+        MisplacedError: the configuration names a place where it cannot be.
+        LedgerError: it cannot be relied on now.
+    """
     opened = open_ledger(settings, clock())
-    return Book(opened.ledger, opened.key, clock)
+    return Book(opened.ledger, opened.key, clock, opened.copied)
 
 
 def open_money(
@@ -194,21 +200,58 @@ def open_money(
 ) -> Money:
     """Begin a new epoch of a wallet and read what the ledger has of it.  Raises LedgerError."""
     keeper = Keeper(pool, profile, book.ledger, runner.call_on, wallet.address_pool, book.clock, loop)
+    return _begun(pool, wallet, book, keeper, book.ledger.transact(_beginning(pool, wallet, book, keeper)))
+
+
+async def open_money_later(
+    pool: Pool, profile: Profile, runner: Runner, wallet: Wallet, book: Book, loop: asyncio.AbstractEventLoop
+) -> Money:
+    """Do the same while the wallet is in use, without keeping anybody waiting.  Raises LedgerError."""
+    keeper = Keeper(pool, profile, book.ledger, runner.call_on, wallet.address_pool, book.clock, loop)
+    return _begun(pool, wallet, book, keeper, await book.ledger.run(_beginning(pool, wallet, book, keeper)))
+
+
+Beginning = tuple[epochs.Standing, list[tuple[int, str, str]], list[str]]
+"""How a wallet stands, what an earlier process left open, and the addresses that are known."""
+
+
+def _beginning(pool: Pool, wallet: Wallet, book: Book, keeper: Keeper) -> Callable[[Connection], Beginning]:
     names = [backend.name for backend in pool.backends]
     at = book.clock()
-    standing, left, known = book.ledger.transact(
-        lambda c: (
-            epochs.begin(c, pool.name, wallet.primary_name, names, at),
-            intents.orphans(c, pool.name, at),
-            keeper.load(c),
-        )
+    return lambda c: (
+        epochs.begin(c, pool.name, wallet.primary_name, names, at),
+        intents.orphans(c, pool.name, at),
+        keeper.load(c),
     )
+
+
+def _begun(pool: Pool, wallet: Wallet, book: Book, keeper: Keeper, beginning: Beginning) -> Money:
+    standing, left, known = beginning
+    if standing.primary not in pool.by_name:
+        raise LedgerError(f"{standing.primary} is primary in the ledger and was just taken out of the configuration")
     pool.set_primary(pool.by_name[standing.primary], standing.epoch)
     pool.is_primary_checked = not pool.mirror
     for number, client, method in left:
         fields: dict[str, object] = {"intent": number, "client": client, "method": method}
         pool.emit(Event("call.outcome_unknown", pool.name, "", {**fields, "reason": "the gateway ended"}, "warning"))
+    tell_primary(pool, wallet)
     return Money(pool, book, keeper, known)
+
+
+def _passwords(wallet: Wallet) -> dict[str, str]:
+    return {one.name: one.wallet_password.get_secret_value() for one in wallet.backends}
+
+
+def tell_primary(pool: Pool, wallet: Wallet) -> None:
+    """Warn where `primary:` names another backend than the ledger: that line counts for a new wallet alone."""
+    if wallet.primary is None or wallet.primary == pool.primary.name:
+        return
+    fields: dict[str, object] = {
+        "configured": wallet.primary,
+        "reason": "the ledger has a primary already, and `primary:` counts for a wallet that is new to it",
+        "remedy": f"`ec-gateway promote {wallet.primary} -c FILE --wallet {pool.name}` makes it primary, once",
+    }
+    pool.emit(Event("primary.not_as_configured", pool.name, pool.primary.name, fields, "warning"))
 
 
 def furnish(money: Money, mirror: Mirror, runner: Runner, wallet: Wallet, loop: asyncio.AbstractEventLoop) -> None:
@@ -216,18 +259,25 @@ def furnish(money: Money, mirror: Mirror, runner: Runner, wallet: Wallet, loop: 
     pool, ledger, clock, keeper = money.pool, money.book.ledger, money.book.clock, money.keeper
     profile, carry = runner.profile, carrier(runner)
     questions = Questions(profile, runner.call_on, loop)
-    reconciler = Reconciler(pool, profile, ledger, runner.call_on, loop, call_anyway=runner.call_anyway)
+    money.passwords = _passwords(wallet)
+    reconciler = Reconciler(
+        pool, profile, ledger, runner.call_on, loop, call_anyway=runner.call_anyway,
+        password=lambda name: money.passwords.get(name, ""),
+        is_plain=lambda name: is_plain_file(money.files.get(name)),
+    )  # fmt: skip
     pool.may_read, pool.on_lost = reconciler.may_read, reconciler.lost
+    pool.is_held, pool.times_held = reconciler.is_held, reconciler.times_held
     allocator = Allocator(pool, keeper, ledger, clock, loop)
     receipts = Receipts(pool, profile, ledger, runner.call_on, clock, loop)
     invoices = Invoices(
         pool, ledger, allocator.hand_out, lambda: keeper.prefix, lambda: receipts.tip, clock,
-        unadopted=lambda: keeper.remedy if keeper.state == UNADOPTED else "",
+        unknown=lambda: keeper.why_no_invoice,
         on_added=receipts.wake, on_marked=reconciler.marked,
     )  # fmt: skip
     payments = Payments(
         pool, questions, ledger, money.book.secret, carry, clock, loop,
         may_sign=reconciler.may_sign, on_marked=reconciler.marked, on_sent=reconciler.stirred, level=reconciler.level,
+        unbound=lambda: keeper.why_no_key,
     )  # fmt: skip
     writes = Writes(pool, ledger, carry, clock, on_marked=reconciler.marked)
     settler = Settler(
@@ -235,12 +285,12 @@ def furnish(money: Money, mirror: Mirror, runner: Runner, wallet: Wallet, loop: 
     )  # fmt: skip
     money.files = {one.name: one.wallet_file for one in wallet.backends}
     money.rooms = Rooms(
-        adoption=Adoption(pool, profile, keeper, mirror, clock),
+        adoption=Adoption(pool, keeper, mirror, clock, on_marked=reconciler.marked),
         questions=questions,
         allocator=allocator,
         election=Election(pool, ledger, clock, loop, reconciler.may_sign),
         reconciler=reconciler,
-        reinit=Reinit(pool, reconciler.upkeep, money.files.get, reconciler.held),
+        reinit=Reinit(pool, reconciler.upkeep, money.files.get, reconciler.held, is_held=reconciler.is_held),
         receipts=receipts,
         settler=settler,
         desk=Desk(
@@ -256,5 +306,6 @@ def furnish(money: Money, mirror: Mirror, runner: Runner, wallet: Wallet, loop: 
             {Effect.SIGN: payments.pay, Effect.WRITE: writes.handle},
             loop,
             {"gateway.outcome": Outcomes(pool, ledger, money.book.secret).handle},
+            {"invoice_add": invoices.withdraw},
         ),
     )

@@ -4,19 +4,31 @@
 #   ECGW_INSTALL_REAL=1  install what is missing by apt-get first (CI; needs root)
 set -euo pipefail
 
-components=(electrum openssl)
-missing=()
-for name in "${components[@]}"; do
-    command -v "$name" >/dev/null || missing+=("$name")
-done
+# command:package; the engine's tests start a private dockerd of their own, with a base image made by mmdebstrap
+components=(
+    electrum:electrum
+    openssl:openssl
+    dockerd:docker.io
+    docker:docker.io
+    iptables:iptables
+    ip:iproute2
+    mmdebstrap:mmdebstrap
+)
 
+look() {
+    missing=()
+    for component in "${components[@]}"; do
+        command -v "${component%%:*}" >/dev/null || missing+=("${component##*:}")
+    done
+    # one package may bring two commands
+    mapfile -t missing < <(printf '%s\n' "${missing[@]}" | awk 'NF && !seen[$0]++')
+}
+
+look
 if [ "${#missing[@]}" -gt 0 ] && [ "${ECGW_INSTALL_REAL:-}" = 1 ]; then
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-    missing=()
-    for name in "${components[@]}"; do
-        command -v "$name" >/dev/null || missing+=("$name")
-    done
+    look
 fi
 
 [ "${#missing[@]}" = 0 ] && exit 0
@@ -27,7 +39,7 @@ fi
 cat >&2 <<TEXT
 
   ****************************************************************************
-  SKIPPED: tests against real daemons, because these are not installed: ${missing[*]}
+  SKIPPED: tests against real components, because these are not installed: ${missing[*]}
   The way out on Debian: apt-get install -y --no-install-recommends ${missing[*]}
   ****************************************************************************
 

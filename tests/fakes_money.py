@@ -58,7 +58,9 @@ class SeedWallet(Wallet):
             for index in range(len(branch), wanted):
                 address, script = derived(change=change, index=index)
                 branch.append(address)
+                self._place[address] = len(self._place)
                 self._scripts[address] = script
+                self._owners[script] = address
                 self._index[address] = (change, index)
 
 

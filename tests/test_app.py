@@ -12,14 +12,17 @@ from typing import Any
 
 import pytest
 import yaml
+from sqlalchemy import insert
 
 import gateway.app
 from gateway.app import App, StartError, run_settings
 from gateway.base.events import Event
 from gateway.base.loader import load
 from gateway.edge.descriptors import Descriptors
+from gateway.ledger.schema import keys
 from gateway.observe import logs
 from gateway.profiles import path_of
+from tests.ledger.conftest import key_of
 from tests.virtual_time import run_virtual
 
 NOWHERE = "http://127.0.0.1:1"
@@ -124,6 +127,32 @@ async def test_wallets_come_and_go(rig: Rig) -> None:
     assert set(rig.app.rpc.wallets()) == {"main"}
     assert set(rig.app.why_not_ready()) == set(rig.app.what_ails()) == {"main"}
     assert rig.names().count("config.reloaded") == 2
+
+
+async def test_keys_whose_client_is_gone_are_told_at_start_and_on_reload(rig: Rig) -> None:
+    """Under its new name the client would pay again with each of them."""
+    ledger = {"path": str(rig.path.with_name("ledger.db")), "may_be_lost": True}
+    rig.write(plain(ledger=ledger))
+    await rig.app.stop()
+    rig.app = App(load([rig.path], {}), [rig.path])
+    rig.app.emit = rig._hear
+    assert rig.app.book is not None
+    row = key_of("signed", "order-1") | {"client": "till"}
+    await rig.app.book.ledger.run(lambda c: c.execute(insert(keys).values(row)))
+    await rig.app.start()
+    await rig.hears("config.risky")
+    clients = [*plain()["clients"], {"name": "till", "username": "till", "password": "x"}]
+    rig.write(plain(ledger=ledger, clients=clients))
+    rig.app.reload()
+    await asyncio.gather(*(one for one in rig.app._background if "_tell_strays" in repr(one)))
+    told = [str(one.fields["warning"]) for one in rig.told if one.name == "config.risky"]
+    assert len(told) == 1, "with its name back there is nothing to tell"
+    assert "1 keys of client till in wallet main" in told[0]
+    rig.told.clear()
+    rig._heard.clear()
+    rig.write(plain(ledger=ledger))
+    rig.app.reload()
+    await rig.hears("config.risky")
 
 
 async def test_an_edited_profile_is_taken_over_though_no_setting_changed(rig: Rig) -> None:

@@ -94,6 +94,48 @@ def test_a_certificate_authority_that_is_not_there_is_told(good: Path) -> None:
     assert "wallets.main.backends[1].tls.ca_file: /no/ca.pem cannot be read" in done.stderr
 
 
+def test_launchers_and_times_that_cannot_be_used_are_told(good: Path) -> None:
+    """All of them, each with its key."""
+    good.write_text(
+        GOOD.replace("{name: ec-1, ", "{name: ec-1, launcher: {kind: dokcer}, ")
+        + "    preventive: {cron: 4 in the morning, time_zone: Mars/Olympus}\n",
+        encoding="utf-8",
+    )
+    done = ec_gateway("check", good)
+    assert done.exit_code == 1
+    assert "wallets.main.backends.ec-1.launcher.kind: is no kind of launcher" in done.stderr
+    assert "did you mean docker" in done.stderr
+    assert "wallets.main.preventive.cron: " in done.stderr
+    assert "wallets.main.preventive.time_zone: " in done.stderr
+    assert "Traceback" not in done.output
+
+
+def test_what_the_launchers_lack_here_is_told(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By check as a mistake; and two backends for one daemon by the start as well."""
+    monkeypatch.setattr("gateway.app.run_settings", lambda _settings, _paths: 0)
+    launcher = f"launcher: {{kind: docker, host: 'unix://{good.parent}/none', container: w}}, "
+    good.write_text(GOOD.replace("{name: ec-1, ", "{name: ec-1, " + launcher), encoding="utf-8")
+    done = ec_gateway("check", good)
+    assert done.exit_code == 1
+    assert "wallets.main.backends.ec-1.launcher.host: names " in done.stderr
+    good.write_text(GOOD.replace(", url: ", ", " + launcher + "url: "), encoding="utf-8")
+    done = ec_gateway("run", "-c", good)
+    assert done.exit_code == 1
+    assert "launcher: is for the same daemon as wallets.main.backends.ec-1.launcher; give" in done.stderr
+
+
+def test_a_socket_that_is_not_there_yet_keeps_no_gateway_from_starting(
+    good: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told, and the other daemons go on."""
+    launcher = f"launcher: {{kind: docker, host: 'unix://{good.parent}/none', container: w}}, "
+    good.write_text(GOOD.replace("{name: ec-1, ", "{name: ec-1, " + launcher), encoding="utf-8")
+    monkeypatch.setattr("gateway.app.run_settings", lambda _settings, _paths: 0)
+    done = ec_gateway("run", "-c", good)
+    assert done.exit_code == 0
+    assert "launcher.host: names " in done.stderr
+
+
 def test_a_certificate_that_is_none_is_told(good: Path) -> None:
     """It can be read, and holds something else."""
     good.with_name("x.pem").write_text("no certificate", encoding="utf-8")

@@ -106,7 +106,52 @@ def test_a_damaged_file_is_told(config: Path) -> None:
     for command in ("check", "export", "prune"):
         done = ec_gateway("ledger", command, "-c", config)
         assert done.exit_code == 1
-        assert "file is not a database); nothing was changed; keep a copy of it" in done.stderr
+        assert "file is not a database); nothing was changed; `ec-gateway ledger restore BACKUP" in done.stderr
+
+
+def test_what_a_start_would_refuse_is_found_by_both_checks(config: Path) -> None:
+    """A key that is gone, a copy without what was in the log; a configuration alone is checked before its ledger."""
+    secret = config.with_name("ledger.db.key")
+    assert ec_gateway("check", config).exit_code == 0
+    with closing(opened(config)) as ledger:
+        ledger.transact(lambda connection: connection.execute(insert(keys).values(key_of("signed", "b"))))
+        secret.rename(config.with_name("elsewhere"))
+        for words in (("ledger", "check", "-c"), ("check",)):
+            done = ec_gateway(*words, config)
+            assert done.exit_code == 1
+            assert "ledger.db.key is gone, and" in done.stderr
+        config.with_name("elsewhere").rename(secret)
+    assert ec_gateway("check", config).exit_code == 0
+    config.with_name("ledger.db").write_bytes(b"")
+    for words in (("ledger", "check", "-c"), ("check",)):
+        done = ec_gateway(*words, config)
+        assert done.exit_code == 1
+        assert "it is an empty copy" in done.stderr
+    for one in config.parent.glob("ledger.db*"):
+        one.unlink()
+    assert ec_gateway("check", config).exit_code == 0
+    assert ec_gateway("ledger", "check", "-c", config).exit_code == 1
+
+
+def test_a_backup_is_made_while_the_gateway_runs_and_put_back_while_it_does_not(config: Path) -> None:
+    """Each says what was done and what comes next: above all, to look before a payment is asked for again."""
+    copy = config.with_name("copy.db")
+    with closing(opened(config)):
+        done = ec_gateway("ledger", "backup", copy, "-c", config)
+        assert done.exit_code == 0
+        assert f"{copy}: {copy.stat().st_size:,} bytes, of " in done.stdout
+        assert f"{copy}.key: its key" in done.stdout
+        again = ec_gateway("ledger", "backup", copy, "-c", config)
+        assert (again.exit_code, "is there already" in again.stderr) == (1, True)
+        assert ec_gateway("ledger", "backup", copy, "--force", "-c", config).exit_code == 0
+        refused = ec_gateway("ledger", "restore", copy, "-c", config)
+        assert (refused.exit_code, "is in use by a gateway; stop it" in refused.stderr) == (1, True)
+    done = ec_gateway("ledger", "restore", copy, "-c", config)
+    assert done.exit_code == 0
+    kept = next(config.parent.glob("ledger.db.before-*"))
+    assert f"what was there before is kept as {kept}" in done.stdout
+    assert "Compare the payouts since then with the chain, and do not ask for one again before" in done.stdout
+    assert f"  ec-gateway ledger adopt -c {config} --wallet main\n" in done.stdout
 
 
 def test_the_whole_ledger_is_printed_as_lines_of_json(config: Path) -> None:
@@ -162,6 +207,7 @@ def test_every_command_tells_a_missing_ledger(config: Path, words: tuple[str, ..
         (("ledger", "adopt"), ("adopt", "")),
         (("promote", "ec-2"), ("promote", "ec-2")),
         (("reinit", "ec-2", "--wallet", "main"), ("reinit", "ec-2")),
+        (("reinit", "ec-2", "--from", "ec-1"), ("reinit", "ec-2 ec-1")),
     ],
     ids=lambda words: words[0],
 )
@@ -195,7 +241,7 @@ def test_a_gateway_that_hangs_is_told_from_one_that_works(config: Path, monkeypa
     monkeypatch.setattr(orders, "PATIENCE", 0.3)
     with closing(opened(config)):
         done = ec_gateway("promote", "ec-2", "-c", config)
-    assert (done.exit_code, done.stderr) == (1, "withdrawn: no gateway took it\n")
+    assert (done.exit_code, done.stderr) == (1, f"{orders.WITHDRAWN}\n")
     with gateway(config, lambda _order: None):
         done = ec_gateway("promote", "ec-2", "-c", config)
     assert done.exit_code == 1
@@ -205,6 +251,7 @@ def test_a_gateway_that_hangs_is_told_from_one_that_works(config: Path, monkeypa
 def test_wallets_and_backends_that_are_not_there_are_told(config: Path) -> None:
     """Before anything is ordered."""
     for words, said in (
+        (("reinit", "ec-2", "--from", "ec-7"), "main has no backend ec-7; there are ec-1, ec-2"),
         (("promote", "ec-7"), "main has no backend ec-7; there are ec-1, ec-2"),
         (("promote", "ec-1", "--wallet", "x"), "there is no wallet x; there are main"),
         (("promote",), "Missing argument"),
@@ -234,8 +281,47 @@ def test_what_is_open_is_listed(config: Path) -> None:
         f"key order-1: signed since {when}, never broadcast through this gateway, txid {'t' * 64}; "
         f"holds 2 coins, 0.00100000 BCH; payto of shop in main, {when}"
     )
+    config.write_text(CONFIG.replace("clients: [", "clients: [{name: till, username: t, password: x}, ") + SECOND)
     for narrow in (("--client", "till"), ("--wallet", "savings")):
         assert ec_gateway("outcome", "-c", config, *narrow).stdout == "nothing is open\n"
+
+
+@pytest.mark.parametrize("key", [(), ("order-1",), ("order-1", "--abandon")])
+@pytest.mark.parametrize(
+    ("narrow", "why"),
+    [
+        (("--wallet", "nope"), "there is no wallet nope; there are main"),
+        (("--client", "nope"), "there is no client nope; there are shop"),
+        (("--client", "\udc80"), "there is no client '\\udc80'; there are shop"),
+    ],
+)
+def test_names_that_nobody_has_are_told_and_not_answered_with_nothing(
+    config: Path, key: tuple[str, ...], narrow: tuple[str, str], why: str
+) -> None:  # fmt: skip
+    """Whoever mistypes must not believe that nothing is open; a name that only the ledger has is one."""
+    done = ec_gateway("outcome", *key, "-c", config, *narrow)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert why in done.stderr
+    config.write_text(CONFIG.replace("name: shop", "name: till"))
+    assert ec_gateway("outcome", "order-1", "-c", config, "--client", "shop").stdout.startswith("key order-1: signed")
+
+
+def test_a_key_that_is_no_text_is_told_in_one_line(config: Path) -> None:
+    """A byte that is not UTF-8 came with the command line."""
+    for more in ((), ("--abandon",)):
+        done = ec_gateway("outcome", "order-\udc80", "-c", config, *more)
+        assert done.exit_code == 2
+        assert "this KEY is no text in UTF-8" in done.stderr
+
+
+def test_keys_of_a_client_that_is_no_longer_configured_are_warned_of(config: Path) -> None:
+    """Under its new name each of them would pay again; the ledger itself is sound."""
+    assert ec_gateway("ledger", "check", "-c", config).stderr == ""
+    config.write_text(CONFIG.replace("name: shop", "name: till"))
+    done = ec_gateway("ledger", "check", "-c", config)
+    assert (done.exit_code, done.stdout) == (0, "ok\n")
+    assert done.stderr.startswith("warning: the ledger has 1 keys of client shop in wallet main")
+    assert "give the client its old name back" in done.stderr
 
 
 def test_one_key_is_told_and_given_up(config: Path) -> None:

@@ -9,12 +9,16 @@ from sqlalchemy import select
 
 from gateway.base.events import Event
 from gateway.fleet.pool import Pool
-from gateway.ledger import addresses, epochs, intents
+from gateway.ledger import addresses, epochs, intents, marks
 from gateway.ledger.schema import addresses as address_rows
 from gateway.ledger.schema import intents as intent_rows
+from gateway.ledger.schema import keys as key_rows
+from gateway.ledger.schema import wallets as wallet_rows
+from gateway.ledger.store import LedgerError
 from gateway.money import Money
 from gateway.rules.election import Candidate
-from tests.fakes_money import MoneyDaemon, derived
+from gateway.rules.invoices import label_key
+from tests.fakes_money import MoneyDaemon, bare, derived
 from tests.simulation.money_world import CLOCK, CUSTOMER, MoneyWorld, Told
 from tests.virtual_time import run_virtual
 
@@ -359,6 +363,8 @@ def test_the_pool_goes_on_when_the_primary_does_not(fault: str, is_killed_behind
         assert shop.pool.is_aligned(shop.pool.by_name["ec-1"])
         for _ in range(2 * SIZE):
             await shop.address()
+        # whatever was being derived just then
+        await asyncio.sleep(1.0)
         assert old.money.horizon == shop.daemons[1].money.horizon
 
     scenario(play)
@@ -651,6 +657,296 @@ def test_an_older_ledger_that_was_put_back_sells_nothing_twice_once_it_is_adopte
             state=addresses.HANDED)))  # fmt: skip
         for _ in range(10):
             await shop.address()
+
+    scenario(play)
+
+
+TABLES = (wallet_rows, address_rows, key_rows)
+
+
+def copied(shop: Shop) -> list[list[dict[str, Any]]]:
+    """Return what a copy of the ledger would hold."""
+
+    def work(connection: Any) -> list[list[dict[str, Any]]]:
+        return [[dict(row) for row in connection.execute(select(table)).mappings()] for table in TABLES]
+
+    return shop.store.transact(work)
+
+
+def put_back(shop: Shop, copy: list[list[dict[str, Any]]]) -> None:
+    """Put a copy in the place of the ledger; the gateway must be down."""
+
+    def work(connection: Any) -> None:
+        for table, rows in zip(TABLES, copy, strict=True):
+            connection.execute(table.delete())
+            if rows:
+                connection.execute(table.insert(), rows)
+
+    shop.store.transact(work)
+    shop.was_put_back = True
+
+
+async def fund(shop: Shop, coins: int = 3) -> None:
+    """Give the wallet coins."""
+    for index in range(coins):
+        shop.chain.fund(derived(change=False, index=index)[0], 100_000)
+    shop.chain.mine(1)
+    await asyncio.sleep(2.0)
+
+
+async def pay(shop: Shop, key: str | None) -> dict[str, Any]:
+    """Ask for a payment."""
+    told = shop.ask("payto", params={"destination": CUSTOMER[0], "amount": "0.0001"}, key=key)
+    await shop.answered()
+    assert told is not None
+    return told.reply
+
+
+def test_after_an_older_copy_of_the_ledger_no_key_pays_until_somebody_has_looked() -> None:
+    """More addresses were given out since than that ledger had planned; payments without a key go on."""
+
+    async def play(shop: Shop) -> None:
+        await fund(shop)
+        copy = copied(shop)
+        assert "result" in await pay(shop, "order 1")
+        for _ in range(SIZE + 1):
+            await shop.address()
+        await asyncio.sleep(1.0)
+        before = {told.address for told in shop.told if told.address}
+        shop.kill(after=1.0)
+        put_back(shop, copy)
+        await asyncio.sleep(3.0)
+        assert shop.money.status()["state"] == "doubted"
+        for key in ("order 1", "order 2"):
+            error = (await pay(shop, key))["error"]
+            assert error["message"].startswith("read_only: ")
+            assert "ec-gateway ledger adopt -c FILE --wallet main" in error["message"]
+            assert error["data"]["executed"] == "no"
+        assert "result" in await pay(shop, None)
+        assert await shop.address() not in before
+        shop.kill(after=1.0)
+        await asyncio.sleep(3.0)
+        assert "error" in await pay(shop, "order 1"), "a restart changes nothing"
+        await shop.money.verbs()["adopt"]("")
+        assert shop.money.status()["state"] == "adopted"
+        assert "result" in await pay(shop, "order 2")
+        # of what the copy did not have nothing can be told, and it is not what the end of this test is about
+        shop.told = [told for told in shop.told if told.address not in before]
+
+    scenario(play)
+
+
+@pytest.mark.parametrize("how", ["by a refill", "by a comparison"])
+def test_a_gateway_that_is_killed_at_any_step_of_a_refill_casts_no_doubt_on_its_ledger(how: str) -> None:
+    """What it derived and did not write down is within its plan; payouts go on."""
+
+    async def live(step: int) -> tuple[Shop, bool]:
+        shop = Shop(2, address_pool=60)
+        shop.start()
+        if how == "by a refill":
+            await asyncio.sleep(1.0)
+        else:
+            # the wallet was just taken over, and the whole pool is derived
+            while "wallet.adopted" not in shop.names():  # noqa: ASYNC110 - virtual time, and nobody sets an event
+                await asyncio.sleep(0.0005)
+        shop.die_within(step)
+        if how == "by a refill":
+            for _ in range(30):
+                await asyncio.sleep(0.002)
+                shop.ask("createnewaddress")
+        await asyncio.sleep(4.0)
+        was_killed = bool(shop.kills)
+        shop.dies_at_step = 0
+        await asyncio.sleep(1.0)
+        assert shop.money.status()["state"] == "adopted", f"killed at step {step}, {shop.died_at}"
+        assert shop.money.keeper.free > 20
+        await shop.end()
+        shop.told_once()
+        return shop, was_killed
+
+    derived_in_vain = 0
+    for step in range(1, 1000, 7):
+        shop, was_killed = run_virtual(live(step))
+        derived_in_vain += "address.foreign" in shop.names()
+        if not was_killed:
+            break
+    assert not was_killed
+    assert derived_in_vain > 5
+
+
+def test_customers_who_paid_for_the_last_of_the_pool_cast_no_doubt_on_the_ledger() -> None:
+    """All daemons were down, the pool was sold out and paid; each daemon goes on to twenty behind that by itself."""
+
+    async def play(shop: Shop) -> None:
+        for daemon in shop.daemons:
+            daemon.kill()
+        await asyncio.sleep(5.0)
+        for _ in range(SIZE):
+            await shop.address()
+        shop.kill(after=1.0)
+        shop.chain.fund(derived(change=False, index=FRESH + SIZE - 1)[0], 100_000)
+        shop.chain.mine(3)
+        for daemon in shop.daemons:
+            daemon.start()
+        assert [daemon.money.horizon for daemon in shop.daemons] == [FRESH + SIZE + 20] * 3
+        await asyncio.sleep(4.0)
+        assert shop.money.status()["state"] == "adopted"
+        assert "address.foreign" in shop.names()
+        await shop.address()
+
+    scenario(play)
+
+
+# -- what belongs to a wallet that is adopted -------------------------------------------------------------------------
+
+
+async def used_shop(prepare: Callable[[Shop], None]) -> Shop:
+    """Return a shop whose wallet was used before, as its daemons were prepared."""
+    shop = Shop()
+    await fund(shop, 4)
+    prepare(shop)
+    shop.start()
+    await asyncio.sleep(1.0)
+    await shop.refused("read_only")
+    return shop
+
+
+def frozen(shop: Shop) -> list[tuple[set[str], set[str]]]:
+    """What each daemon does not spend: addresses (bare) and coins."""
+    return [
+        ({bare(one) for one in daemon.node.wallet.notes.frozen}, set(daemon.node.wallet.notes.frozen_coins))
+        for daemon in shop.daemons
+    ]
+
+
+def test_what_the_owner_froze_on_any_daemon_stays_frozen_on_all() -> None:
+    """Coins and addresses: they are the owner's, and a promotion must not let them be spent."""
+
+    async def run() -> None:
+        coins: list[str] = []
+
+        def prepare(shop: Shop) -> None:
+            for daemon in shop.daemons:
+                rows: Any = daemon.money.answer("listunspent", [])
+                coins[:] = [f"{row['prevout_hash']}:{row['prevout_n']}" for row in rows]
+            shop.daemons[0].money.answer("freeze_utxo", [coins[0]])
+            shop.daemons[2].money.answer("freeze_utxo", [coins[1]])
+            shop.daemons[1].money.answer("freeze", [derived(change=False, index=7)[0]])
+            shop.daemons[1].money.answer("freeze", [derived(change=True, index=2)[0]])
+
+        shop = await used_shop(prepare)
+        answer = await shop.money.verbs()["adopt"]("")
+        assert answer.endswith("0 invoices, 0 labels and 4 freezes came with it")
+        assert not shop.money.rooms.reconciler.may_sign(shop.pool.by_name["ec-2"]), "it lacks some yet"
+        await asyncio.sleep(2.0)
+        mine = {bare(derived(change=False, index=7)[0]), bare(derived(change=True, index=2)[0])}
+        assert frozen(shop) == [(mine, set(coins[:2]))] * 3
+        marks_kept = shop.store.transact(lambda c: marks.every(c, "main"))
+        assert {one.owner for one in marks_kept} == {"client"}
+        again = await shop.money.verbs()["adopt"]("")
+        assert again.endswith("0 invoices, 0 labels and 0 freezes came with it")
+        assert shop.store.transact(lambda c: marks.every(c, "main")) == marks_kept
+        await shop.end()
+
+    run_virtual(run())
+
+
+def test_a_second_adoption_leaves_to_the_gateway_what_is_the_gateways() -> None:
+    """Its labels of invoices, and the coins that it holds for a payment; and what was lifted stays lifted."""
+
+    async def play(shop: Shop) -> None:
+        await fund(shop)
+        assert "result" in await pay(shop, "order 1")
+        invoice = (await shop.call("addrequest", params={"amount": "0.001", "memo": "tea"})).address
+        assert invoice is not None
+        key = label_key(derived(change=False, index=1)[0])
+        shop.ask("setlabel", params=[key, key], tag=key)
+        await shop.answered()
+        coin = "ab" * 32 + ":0"
+        await shop.call("freeze_utxo", params=[coin])
+        await shop.call("unfreeze_utxo", params=[coin])
+        await asyncio.sleep(2.0)
+        shop.daemons[1].money.answer("freeze_utxo", [coin])
+        before = shop.store.transact(lambda c: marks.every(c, "main"))
+        assert {one.owner for one in before} == {"client", "gateway"}
+        answer = await shop.money.verbs()["adopt"]("")
+        assert answer.endswith("0 invoices, 0 labels and 0 freezes came with it")
+        assert shop.store.transact(lambda c: marks.every(c, "main")) == before
+        assert (await shop.call("rmrequest", params=[invoice])).reply["result"] is True
+        await asyncio.sleep(2.0)
+        assert all("tea" not in daemon.node.wallet.notes.labels.values() for daemon in shop.daemons)
+
+    scenario(play)
+
+
+def test_invoices_and_labels_of_every_daemon_come_with_a_wallet() -> None:
+    """Each daemon has its own; of an address with two the primary's is kept, and the other is told."""
+
+    async def run() -> None:
+        def prepare(shop: Shop) -> None:
+            one, two, three = (daemon.money for daemon in shop.daemons)
+            one.answer("addrequest", {"amount": "0.1", "memo": "on ec-1"})
+            two.answer("addrequest", {"amount": "0.2", "memo": "on ec-2"})
+            for daemon in (two, three):
+                daemon.answer("addrequest", {"amount": "0.3", "memo": "further on"})
+            three.answer("setlabel", [label_key(derived(change=False, index=1)[0]), "from ec-3"])
+            one.answer("setlabel", [label_key(derived(change=False, index=2)[0]), "from ec-1"])
+            three.answer("setlabel", [label_key(derived(change=False, index=2)[0]), "other from ec-3"])
+
+        shop = await used_shop(prepare)
+        asked: Any = [daemon.money.answer("listrequests", []) for daemon in shop.daemons]
+        answer = await shop.money.verbs()["adopt"]("")
+        requests: Any = (await shop.call("listrequests", params=[])).reply["result"]
+        assert [one["memo"] for one in requests] == ["on ec-1", "further on"]
+        beaten = [one["id"] for one in asked[1] if one["memo"] == "on ec-2"]
+        assert "left out, for their addresses have another invoice: " in answer
+        assert f"ec-2 {beaten[0]} (kept: {requests[0]['id']})" in answer
+        (event,) = [one for one in shop.recorder.events if getattr(one, "name", "") == "wallet.invoices_left_out"]
+        assert isinstance(event, Event)
+        assert any(beaten[0] in one for one in event.fields["left_out"])  # type: ignore[attr-defined]  # a list
+        labels = {one.value for one in shop.store.transact(lambda c: marks.every(c, "main"))}
+        assert {"from ec-1", "from ec-3"} <= labels
+        assert "other from ec-3" not in labels
+        await shop.end()
+
+    run_virtual(run())
+
+
+# -- two wallets, one seed --------------------------------------------------------------------------------------------
+
+
+def test_a_renamed_wallet_gives_nothing_out_under_its_new_name() -> None:
+    """What the ledger knows goes by the name: under another one, addresses and keys would count for nothing."""
+
+    async def play(shop: Shop) -> None:
+        await fund(shop)
+        assert "result" in await pay(shop, "order 1")
+        told = await shop.address()
+        shop.kill(after=2.0)
+
+        def rename(connection: Any) -> None:
+            # as if the configuration had another name now: the ledger has all of it under the old one
+            for table in (wallet_rows, address_rows, key_rows):
+                connection.execute(table.update().values(wallet="old") if "wallet" in table.c else
+                                   table.update().values(name="old"))  # fmt: skip
+
+        shop.store.transact(rename)
+        await asyncio.sleep(9.0)
+        error = await shop.refused("read_only")
+        assert "the wallet old of this ledger has the same addresses as main" in error["message"]
+        assert "rename it back" in error["message"]
+        assert "the wallet old" in (await pay(shop, "order 1"))["error"]["message"]
+        assert "the wallet old" in str(shop.money.status()["error"])
+        with pytest.raises(LedgerError, match="the wallet old"):
+            await shop.money.verbs()["adopt"]("")
+        shop.kill(after=2.0)
+        shop.store.transact(lambda c: [c.execute(wallet_rows.delete().where(wallet_rows.c.name == "main")),
+            c.execute(wallet_rows.update().values(name="main")),
+            c.execute(address_rows.update().values(wallet="main")),
+            c.execute(key_rows.update().values(wallet="main"))])  # fmt: skip
+        await asyncio.sleep(4.0)
+        assert await shop.address() != told
+        assert shop.names().count("wallet.twin") == 1
 
     scenario(play)
 

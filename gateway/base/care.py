@@ -97,6 +97,8 @@ class Alerts(Section):
     repeat: Seconds = 300.0
     """Until an open alert is told again; each further pause is twice as long."""
     repeat_max: Seconds = 14_400.0
+    settle: Seconds = 30.0
+    """Of quiet until an alert closes; what is back sooner is the same alert."""
     memory_share: Share = 0.8
     """Of the container's limit or the machine's memory."""
     stuck_after: Seconds = 10.0

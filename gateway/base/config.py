@@ -174,6 +174,7 @@ class Timeouts(Section):
     write: Seconds = 2.0
     fast: Seconds = 1.0
     heavy: Seconds = 5.0
+    sign: Seconds = 8.0
     server: Seconds = 35.0
 
 

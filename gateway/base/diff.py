@@ -48,6 +48,8 @@ def _flat(value: object, key: str) -> dict[str, object]:
     """Return every single value by its dotted key; entries of named lists by their names."""
     if isinstance(value, BaseModel):
         children = [(name, getattr(value, name)) for name in type(value).model_fields]
+        # keys that a launcher or a sink alone knows; nobody here can say which of them hold a token
+        children += [(name, SecretStr(str(extra))) for name, extra in (value.model_extra or {}).items()]
     elif isinstance(value, dict):
         children = list(value.items())
     elif isinstance(value, tuple) and value and all(hasattr(item, "name") for item in value):

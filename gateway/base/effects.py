@@ -55,5 +55,7 @@ class Bound(StrEnum):
     """Local and small; 1 s."""
     HEAVY = "heavy"
     """Local but as large as the wallet (history, listunspent, listaddresses); 5 s."""
+    SIGN = "sign"
+    """Signs: local, and as large as the coins it spends; 8 s.  One that is given up changed nothing."""
     SERVER = "server"
-    """Waits for the chain server (30 s inside the daemon) or signs; 35 s."""
+    """Waits for the chain server (30 s inside the daemon); 35 s."""

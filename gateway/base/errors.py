@@ -110,6 +110,10 @@ class LedgerError(Exception):
     """The ledger could not do it; nothing of the transaction counts.  The text says why and what would help."""
 
 
+class OrderError(Exception):
+    """An operator's order was not carried out; the text says why and what would help, and holds no secret."""
+
+
 class ConfigError(Exception):
     """The configuration cannot be used; `problems` holds every mistake found in one run."""
 

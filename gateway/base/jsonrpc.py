@@ -30,6 +30,11 @@ _QUOTED = tuple(f'"{name}"'.encode() for name in MEMBERS)
 _ABSENT = msgspec.Raw(b"")
 """Default of a member that is not there, told by identity; `Raw | None` would refuse objects."""
 
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+"""An escape inside of a JSON string; the group is half of a surrogate pair without the other half."""
+
 _NO_BRACKETS = bytes(sign for sign in range(256) if sign not in b'"[]{}')
 _NO_COLONS = bytes(sign for sign in range(256) if sign not in b'":')
 _ALL_SQUARE = bytes.maketrans(b"{}", b"[]")
@@ -207,6 +212,11 @@ def _parse_call(raw: bytes) -> Call | Malformed:
     try:
         envelope = _decode_call(raw)
     except (msgspec.MsgspecError, RecursionError) as error:
+        if with_whole_characters(raw) != raw:
+            return _malformed(
+                PARSE_ERROR,
+                "a text holds half of a character (one \\ud83d of a pair); send whole ones, for that is not JSON",
+            )
         return _malformed(PARSE_ERROR, f"the body is not JSON ({error})")
     v1 = envelope.jsonrpc is _ABSENT
     call_id: bytes | None = None
@@ -288,6 +298,15 @@ def failure_error(failure: Failure) -> bytes:
 # -- daemons ------------------------------------------------------------------------------------------------
 
 
+def with_whole_characters(text: bytes) -> bytes:
+    """Return a JSON text in which each half of a surrogate pair is U+FFFD, the character for what is none.
+
+    A program that cuts a text in the middle of an emoji writes such halves, and a Python daemon keeps them in a label
+    and sends them back; one label must not make a whole history unreadable.
+    """
+    return _ESCAPE.sub(lambda match: b"\\ufffd" if match[1] else match[0], text)
+
+
 def request(our_id: str, method: str, params: bytes) -> bytes:
     """Return the body of a call to a daemon; `our_id` and `method` are plain names of ours."""
     return b'{"jsonrpc": "2.0", "id": "%b", "method": "%b", "params": %b}' % (
@@ -309,6 +328,9 @@ def read_answer(body: bytes, our_id: str) -> Answer:
     except msgspec.ValidationError:
         raise BadAnswer("not_jsonrpc") from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        mended = with_whole_characters(body)
+        if mended != body:
+            return read_answer(mended, our_id)
         raise BadAnswer("not_json") from None
     if bytes(returned.id) != b'"%b"' % our_id.encode():
         raise BadAnswer("not_jsonrpc" if returned.id is _ABSENT else "foreign_id")

@@ -23,6 +23,9 @@ from gateway.base.yaml_nodes import ON_FILE, Located, NodeReader, merge, plain
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}")
 
+SHORT = 16
+"""Characters of a token that nobody guesses have at least so many."""
+
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -256,6 +259,8 @@ def warnings(settings: Settings) -> list[str]:
         found.append(f"listen.host {listen.host} lets anybody call without credentials (anonymous: true)")
     if admin.host not in LOOPBACK:
         found.append(f"admin.host {admin.host} shows the state of the wallets to whoever reaches it")
+    if 0 < len(admin.token.get_secret_value()) < SHORT:
+        found.append(f"admin.token has fewer than {SHORT} characters and could be guessed; take 32 random letters")
     found += [
         f"client {client.name} may do whatever {effect} does"
         for client in settings.clients

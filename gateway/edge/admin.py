@@ -1,6 +1,6 @@
-"""The operator's door: is it alive, is it ready, what does it count.
+"""The operator's door: is it alive, is it ready, what does it count; and what is under /api/ (`admin_api`).
 
-Rule: it tells and changes nothing; it stays open while the gateway drains, so that readiness can be seen to fail.
+Rule: its pages tell and change nothing; it stays open while the gateway drains, so that readiness can be seen to fail.
 """
 
 from collections.abc import Callable
@@ -11,12 +11,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from gateway.base.config import Admin
+from gateway.edge.admin_api import AdminApi
 from gateway.edge.connections import Guard, Site
 from gateway.edge.descriptors import Descriptors
 from gateway.edge.rpc import DoorCounters
 from gateway.observe import logs
 
-HINT = "there is /livez, /readyz and /metrics here; calls go to the other port"
+HINT = "there is /livez, /readyz, /metrics and /api/v1/status here; calls go to the other port"
 SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
@@ -37,6 +38,7 @@ class AdminDoor:
         ailing: for each wallet what is the matter with its backends, also where others stand in for them.
         draining: whether the gateway is on its way out.
         registry: what /metrics shows.
+        api: what is under /api/; without it there is nothing.
         descriptors: how many connections fit into this process.
     """
 
@@ -48,6 +50,7 @@ class AdminDoor:
         ailing: Callable[[], dict[str, list[str]]],
         draining: Callable[[], bool],
         registry: CollectorRegistry,
+        api: AdminApi | None = None,
         descriptors: Descriptors = Descriptors(),  # noqa: B008 - frozen
     ) -> None:
         """Begin closed."""
@@ -56,6 +59,7 @@ class AdminDoor:
         self.ailing = ailing
         self.draining = draining
         self.registry = registry
+        self.api = api
         self.descriptors = descriptors
         self.port = 0
         self._runner: web.ServerRunner | None = None
@@ -86,11 +90,16 @@ class AdminDoor:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+        if self.api is not None:
+            await self.api.stop()
 
     async def _handle(self, request: web.BaseRequest) -> web.Response:
         """Answer one HTTP request."""
         try:
-            response = self._answer(request)
+            if self.api is not None and request.path.startswith("/api/"):
+                response = await self.api.handle(request)
+            else:
+                response = self._answer(request)
         except Exception:  # noqa: BLE001 - the operator gets an answer whatever happens; the log gets the reason
             self._log.exception("admin.failed", path=request.path[:100])
             response = web.Response(text="the gateway failed; its log says why\n", status=500)

@@ -20,6 +20,7 @@ from gateway.base.config import Client, Listen, Tls
 from gateway.base.errors import (
     DEADLINE_BEFORE_SEND,
     INTERNAL,
+    INVALID_PARAMS,
     INVALID_REQUEST,
     METHOD_REFUSED,
     NO_BACKEND,
@@ -33,6 +34,7 @@ from gateway.edge.auth import CHALLENGE, Authenticator, Caller, TokenBucket
 from gateway.edge.connections import Guard, Site, Usual
 from gateway.edge.descriptors import Descriptors
 from gateway.observe import logs
+from gateway.rules.payment import check_key
 
 JSON = "application/json"
 HINT = (
@@ -50,15 +52,15 @@ MAX_LINE = 8190
 AUTHORIZATION, TIMEOUT, KEY = istr("Authorization"), istr("X-Request-Timeout"), istr("Idempotency-Key")
 """Headers that are asked for in each request; such names are looked up without being folded anew."""
 
-MAX_KEY = 255
-"""Characters of an Idempotency-Key."""
-
 
 class CallsDispatcher(Protocol):
     """The path of a call, as the door sees it."""
 
     async def call(self, wallet: str, client: Client, call: Call, deadline: float, key: str | None) -> Reply:
         """Answer one call by its deadline in loop time."""
+
+    def takes_key(self, wallet: str, method: str) -> bool:
+        """Whether a method binds an Idempotency-Key."""
 
 
 @dataclass(slots=True)
@@ -218,17 +220,18 @@ class RpcDoor:
         body = self._whole(request.body) if isinstance(request, Usual) else await self._body(request)
         if not isinstance(body, bytes):
             return body
-        key = headers.get(KEY)
-        if key is not None and not 0 < len(key) <= MAX_KEY:
-            return self._refuse(f"Idempotency-Key must have 1 to {MAX_KEY} characters", 400)
         parsed = parse(body, max_depth=self.listen.max_depth, max_batch=self.listen.max_batch)
         wait = self._spend(caller, len(parsed) if isinstance(parsed, list) else 1)
         if wait:
             return self._limited(wait, caller.client, parsed)
-        if isinstance(parsed, list):
-            return await self._batch(parsed, wallet, caller.client, deadline, key)
         if isinstance(parsed, Malformed):
             return self._malformed(parsed, caller.client)
+        key = headers.get(KEY)
+        if key is not None and (wrong := self._wrong_key(headers.getall(KEY), parsed, wallet)):
+            failure = Failure(INVALID_PARAMS, f"{INVALID_PARAMS.name}: {wrong}", safe_to_repeat=False, wallet=wallet)
+            return self._refuse_all(failure, caller.client, parsed)
+        if isinstance(parsed, list):
+            return await self._batch(parsed, wallet, caller.client, deadline, key)
         if wallet in self.wallets():
             reply = await self.dispatcher.call(wallet, caller.client, parsed, deadline, key)
         else:
@@ -244,6 +247,20 @@ class RpcDoor:
         message = f"no_backend: the wallet {wallet} was taken out of the configuration; nothing was sent"
         failure = Failure(NO_BACKEND, message, safe_to_repeat=True, wallet=wallet)
         return Reply(error_reply(call.id, call.v1, failure_error(failure)), NO_BACKEND.status, failure.retry_after)
+
+    def _wrong_key(self, keys: list[str], parsed: Call | list[Call | Malformed], wallet: str) -> str:
+        """Say what is wrong with the keys that came with a call or a batch, "" for nothing."""
+        if len(keys) > 1:
+            return "there are two Idempotency-Key headers; send one, nobody could say which counts"
+        try:
+            check_key(keys[0])
+        except ValueError as error:
+            return str(error)
+        entries = parsed if isinstance(parsed, list) else []
+        payments = sum(isinstance(one, Call) and self.dispatcher.takes_key(wallet, one.method) for one in entries)
+        if payments > 1:
+            return "a key is for one payment, and this batch has more; send each by itself with its own key"
+        return ""
 
     async def _batch(
         self, entries: list[Call | Malformed], wallet: str, client: Client, deadline: float, key: str | None
@@ -357,13 +374,19 @@ class RpcDoor:
         """Refuse a call or a batch in its own shape; nothing is said to notifications."""
         self.counters.rate_limited += 1
         message = f"overloaded: client {client.name} calls faster than its rate_limit; wait {wait:.2f} s"
-        failure = Failure(OVERLOADED, message, safe_to_repeat=True, retry_after=wait)
+        return self._refuse_all(Failure(OVERLOADED, message, safe_to_repeat=True, retry_after=wait), client, parsed)
+
+    def _refuse_all(
+        self, failure: Failure, client: Client, parsed: Call | Malformed | list[Call | Malformed]
+    ) -> web.Response:
+        """Answer a call, or every call of a batch, with one error; nothing is said to notifications."""
         calls = parsed if isinstance(parsed, list) else [parsed]
         replies = [error_reply(call.id, call.v1, failure_error(failure)) for call in calls if call.id is not None]
         body = b", ".join(replies)
         if replies and isinstance(parsed, list):
             body = b"[%b]" % body
-        return _response(Reply(body, OVERLOADED.status, wait), client)
+        retry_after = failure.retry_after if failure.kind.retry_after else None
+        return _response(Reply(body, failure.kind.status, retry_after), client)
 
     def _malformed(self, bad: Malformed, client: Client) -> web.Response:
         self.counters.count_malformed(bad.failure.kind.name)

@@ -73,6 +73,11 @@ class Backend:
         self.is_stranger = False
         """A primary that lists other addresses than are known."""
         self.is_drained = False
+        """An operator keeps calls from it, or it was taken out of the configuration."""
+        self.is_expected = False
+        """It is being restarted, or would be at once if it died now; `Pool.expect` sets it."""
+        self.step = ""
+        """What is being done about it now, in words; "" when nothing is."""
         self.takes_calls = False
         """Whether the pool routes calls there, made anew by `Pool.refresh`."""
         self.takes_wallet_reads = False
@@ -99,6 +104,8 @@ class Backend:
         self.grace_until = grace_until
         self.refused_since: float | None = None
         self.refused_reason = "refuses connections"
+        self.is_out_of_reach = False
+        """Not refused by its host, but not found or not reached: nobody knows whether something runs there."""
         self.silent_since: float | None = None
         self.behind_since: float | None = None
 
@@ -131,6 +138,10 @@ class Backend:
     @property
     def ailment(self) -> str:
         """What is the matter with it, in words for a person; "" when nothing is."""
+        if self.phase.is_in_care:
+            return f"is being restarted ({self.step})" if self.step else "is being restarted"
+        if self.phase is Phase.FAILED:
+            return f"restarted too often ({self.diagnosis.reason or 'well now'})"
         if self.diagnosis.kind is not Kind.OK:
             return f"{self.diagnosis.kind}, {self.diagnosis.reason}"
         if self.is_drained:
@@ -167,6 +178,22 @@ class Backend:
     def settle_all(self) -> int:
         """Free everything whose connection is gone: the process that ran it is."""
         return self._forget([one for one in self.occupants if one.has_left])
+
+    def renew(self) -> None:
+        """Forget what was known of a process that is gone: its calls, its circuit, its figures, its level."""
+        self.settle_all()
+        self.breaker.reset()
+        self.latency.reset()
+        self.score = 1.0
+        self.is_stalled = False
+        self.level = Level.NOTHING
+        self.remark = ""
+        self.height = self.silent_since = self.behind_since = None
+
+    @property
+    def last_bound(self) -> float | None:
+        """When the last call of ours there will have had all the time of its class; None when none is there."""
+        return max((one.dialled_at + one.bound for one in self.occupants), default=None)
 
     def _forget(self, gone: list[Occupant]) -> int:
         for occupant in gone:

@@ -14,10 +14,11 @@ from gateway.fleet.slots import Lane
 from gateway.rules.health import Diagnosis, Kind, Limits, diagnose
 from gateway.rules.lifecycle import Phase, Signal, move
 from gateway.rules.outlier import is_panic, may_eject
-from gateway.rules.selection import pick, prefers_primary
+from gateway.rules.selection import draw, pick, prefers_primary
 
 REFUSALS = {
     "refused": "refuses connections",
+    "gone": "its process has ended",
     "unreachable": "its host cannot be reached",
     "resolve": "its host name is not known",
     "tls": "the TLS handshake fails",
@@ -27,8 +28,17 @@ REFUSALS = {
 MOST_NAMED = 5
 """Backends that an error names."""
 
+_OUT = (Phase.EJECTED, Phase.FAILED)
+"""Out of service because of an illness."""
+
+FEW = 8
+"""Candidates that are looked at after one pair drawn at random was not free."""
+
+_ANY = Lane.ANY
+"""At hand without a look into the class, which costs as much as all of the rest."""
+
 TRIES = 4
-"""Pairs drawn at random before all candidates are looked at for a free slot."""
+"""Pairs drawn at random, where candidates are more than few, before all of them are looked at for a free slot."""
 
 
 class Pool:
@@ -92,10 +102,16 @@ class Pool:
         """Asks the mirror whether a new address is none."""
         self.may_read: Callable[[Backend], bool] = lambda _backend: True
         """Asks the reconciler whether a daemon has every mark and agrees about the money."""
+        self.is_held: Callable[[Backend], bool] = lambda _backend: False
+        """Asks the reconciler whether a daemon's wallet is closed, loaded or exchanged right now."""
+        self.times_held: Callable[[Backend], int] = lambda _backend: 0
+        """Asks the reconciler how often that began so far; what was seen before it is not so any more."""
         self.on_lost: Callable[[Backend], None] = lambda _backend: None
         """Called when a daemon may have lost what it had not saved; the reconciler listens."""
         self.on_doubt: Callable[[Backend], None] = lambda _backend: None
         """Called when only a probe can tell how a backend is; the prober listens."""
+        self.on_phase: Callable[[], None] = lambda: None
+        """Called after each change of a phase; the supervisor listens."""
         self.serving: list[Backend] = []
         self.slow: list[Backend] = []
         """Those of them that take what asks the chain server: such reads, and broadcasts.  When that falls silent
@@ -250,6 +266,8 @@ class Pool:
 
     def candidates(self, lane: Lane) -> list[Backend]:
         """Return the backends that calls of a lane may go to now, whether their slots are free or not."""
+        if lane is _ANY:
+            return self.serving
         match lane:
             case Lane.MONEY:
                 return [self.primary] if self.primary.may_serve and self.is_primary_checked else []
@@ -257,10 +275,8 @@ class Pool:
                 return [self.primary] if self.primary.takes_calls and not self.primary.is_stranger else []
             case Lane.WALLET:
                 return self.aligned
-            case Lane.SLOW | Lane.PUBLISH:
-                return self.slow
             case _:
-                return self.serving
+                return self.slow
 
     def keeps_wallet_reads(self) -> bool:
         """Whether wallet reads belong to the primary now."""
@@ -291,17 +307,15 @@ class Pool:
         if lane is Lane.WALLET and not overflow and self.primary not in tried and self.keeps_wallet_reads():
             return self.primary if self.primary.has_free_slot else None
         candidates = self.candidates(lane)
-        if not candidates:
-            return None
-
-        price = methodcaller("price", now)
-        if not tried:
-            for _ in range(TRIES if len(candidates) > 8 else 0):
-                backend = pick(candidates, price, chance)
-                if backend.has_free_slot:
-                    return backend
+        count = len(candidates)
+        if count > 1 and not tried:
+            for _ in range(TRIES if count > FEW else 1):
+                one, other = draw(candidates, chance)
+                if one.has_free_slot and other.has_free_slot:
+                    # any two free ones are drawn as often as any other two, however many are not free
+                    return one if one.price(now) <= other.price(now) else other
         free = [backend for backend in candidates if backend.has_free_slot and backend not in tried]
-        return pick(free, price, chance) if free else None
+        return pick(free, methodcaller("price", now), chance) if free else None
 
     def has_no_slow_left(self, tried: Collection[Backend]) -> bool:
         """Whether a call that asks the chain server has no backend left but the one that is kept free."""
@@ -330,7 +344,7 @@ class Pool:
         a refusing or lastingly silent daemon does not (`may_return` of its diagnosis).
         """
         backends = self._of_lane(lane, own)
-        return any(backend.diagnosis.may_return for backend in backends if backend not in tried)
+        return any(one.diagnosis.may_return or one.is_expected for one in backends if one not in tried)
 
     def what_ails(self, lane: Lane, own: Backend | None = None) -> str:
         """Say of the backends that calls of a lane could go to what is the matter with each; "" when nothing is."""
@@ -357,10 +371,10 @@ class Pool:
         if found.kind is Kind.WEDGED and backend.silent_since is None:
             backend.silent_since = now
             if backend.was_ready:
-                backend.grace_until = now + self.expect_return
+                self._excuse(backend, now + self.expect_return)
         before, backend.diagnosis = backend.diagnosis, found
         changed = before.may_return != found.may_return
-        if found.kind is not before.kind and found.kind is not Kind.OK:
+        if found.kind is not before.kind and found.kind is not Kind.OK and not backend.phase.is_in_care:
             self.emit(
                 Event(
                     "backend.diagnosed",
@@ -369,13 +383,16 @@ class Pool:
                     {"kind": found.kind.value, "reason": found.reason},
                 )
             )
-        if found.kind is Kind.OK:
+        if backend.phase.is_in_care:
+            # looks well until it is gone and sick until it is back; who put it there takes it out again
+            pass
+        elif found.kind is Kind.OK:
             changed |= self._heal(backend, now)
-        elif found.is_sick and backend.phase is not Phase.EJECTED:
+        elif found.is_sick and backend.phase not in _OUT:
             changed |= self._sicken(backend, found, now)
         elif found.kind is Kind.ADRIFT and self._must_serve(backend):
             changed |= self._enter(backend, Signal.HEALED, now, f"{found.reason}, but nobody better serves")
-        elif found.kind is Kind.STARTING and backend.phase is not Phase.STARTING:
+        elif found.kind is Kind.STARTING and backend.phase not in (Phase.STARTING, Phase.FAILED):
             changed |= self._enter(backend, Signal.RETURNED, now, found.reason)
         if changed or before.kind is not found.kind:
             self.refresh()
@@ -385,12 +402,19 @@ class Pool:
     def _heal(self, backend: Backend, now: float) -> bool:
         if backend.phase is Phase.WARMING and now - backend.since >= self.slow_start:
             return self._enter(backend, Signal.WARMED, now, "slow start is over")
-        if backend.phase in (Phase.STARTING, Phase.EJECTED) and self._is_proved_well(backend):
-            backend.was_ready = True
-            backend.score = 1.0
-            backend.grace_until = 0.0
+        if backend.phase in (Phase.STARTING, *_OUT) and self._is_proved_well(backend):
+            self._note_well(backend)
             return self._enter(backend, Signal.HEALED, now, "semantic probe answered")
         return False
+
+    def _note_well(self, backend: Backend) -> None:
+        backend.was_ready = True
+        backend.score = 1.0
+        backend.grace_until = 0.0
+
+    def _excuse(self, backend: Backend, until: float) -> None:
+        """Call a backend starting until then; an excuse that a restart has given lasts as long as that one said."""
+        backend.grace_until = max(until, backend.grace_until if backend.phase.is_in_care else 0.0)
 
     def _must_serve(self, backend: Backend) -> bool:
         """Whether an adrift backend must serve because nobody better does.
@@ -438,12 +462,14 @@ class Pool:
         }
         if backend is self.primary:
             fields["primary"] = True
-        level = "warning" if phase is Phase.EJECTED or (before.is_serving and not phase.is_serving) else "info"
+        is_loss = phase is Phase.EJECTED or (before.is_serving and not phase.is_serving)
+        level = "error" if phase is Phase.FAILED else "warning" if is_loss else "info"
         if phase.is_serving and not before.is_serving:
             if backend is self.primary:
                 self.doubt_primary()
             self.on_compare()
         self.emit(Event(f"backend.{phase.value.lower()}", self.name, backend.name, fields, level))
+        self.on_phase()
         if phase is Phase.READY and before is Phase.WARMING and self.slow_start <= 0:
             return True
         if phase is Phase.WARMING and self.slow_start <= 0:
@@ -460,11 +486,89 @@ class Pool:
             elif backend.behind_since is None:
                 backend.behind_since = now
 
+    # -- restarts -----------------------------------------------------------------------------------------
+
+    def order_out(self, backend: Backend, now: float, reason: str) -> None:
+        """Let a backend that still answers finish what it has and give it no more: it is to be restarted."""
+        if self._enter(backend, Signal.ORDERED_OUT, now, reason):
+            self._changed()
+
+    def spare(self, backend: Backend, now: float, reason: str) -> None:
+        """Call a restart off before anything was stopped; the next diagnosis says how the backend goes on."""
+        backend.step = ""
+        if self._enter(backend, Signal.SPARED, now, reason):
+            self.review(backend, now)
+            self._changed()
+
+    def begin_restart(self, backend: Backend, now: float, reason: str, expected: float) -> None:
+        """Hand a backend over to its restart, which `restarted` or `miscarried` ends; it is excused until then.
+
+        Args:
+            expected: seconds within which it should be back.
+        """
+        backend.grace_until = now + expected
+        if self._enter(backend, Signal.BEGUN, now, reason):
+            self.lose_alignment(backend, "its process is restarted")
+            if backend is self.primary:
+                self.doubt_primary()
+            self.review(backend, now)
+            self._changed()
+
+    def renewed(self, backend: Backend, now: float) -> None:
+        """Note that the process is gone that everything known of this backend was known of."""
+        backend.renew()
+        self.review(backend, now)
+        self._changed()
+        self.on_doubt(backend)
+
+    def restarted(self, backend: Backend, now: float, reason: str) -> None:
+        """Let a backend whose restart went well into slow start, as far as probes have proved it."""
+        backend.step = ""
+        self._note_well(backend)
+        if self._enter(backend, Signal.RESTARTED, now, reason):
+            self.review(backend, now)
+            self._changed()
+
+    def miscarried(self, backend: Backend, now: float, reason: str) -> None:
+        """Take a backend whose restart did not go well out of it; probes tell whether it is well all the same."""
+        backend.step = ""
+        backend.grace_until = 0.0
+        if self._enter(backend, Signal.MISCARRIED, now, reason):
+            self.review(backend, now)
+            self._changed()
+
+    def give_up(self, backend: Backend, now: float, reason: str) -> None:
+        """Leave a backend alone that was restarted too often; it serves again as soon as a probe finds it well."""
+        if self._enter(backend, Signal.GIVEN_UP, now, reason):
+            self._changed()
+
+    def expect(self, backend: Backend, *, back: bool) -> None:
+        """Say whether a call may wait for a backend although nobody is there now."""
+        if backend.is_expected != back:
+            backend.is_expected = back
+            self.on_change()
+
+    def drain(self, backend: Backend, *, drained: bool) -> None:
+        """Keep calls from a backend, or let them go there again, because an operator wants it."""
+        if backend.is_drained != drained:
+            backend.is_drained = drained
+            self.emit(Event("backend.drained" if drained else "backend.undrained", self.name, backend.name))
+            if not drained:
+                self.on_compare()
+            self._changed()
+
+    def _changed(self) -> None:
+        self.refresh()
+        self.on_change()
+
     # -- what attempts and probes report ------------------------------------------------------------------
 
     def refused(self, backend: Backend, now: float, reason: str) -> None:
-        """Note that no connection could be made; a plain refusal proves that nothing of ours runs there any more."""
-        if reason == "refused":
+        """Note that no connection could be made; a plain refusal proves that nothing of ours runs there any more.
+
+        So does a death that the launcher has heard of (`gone`).
+        """
+        if reason in ("refused", "gone"):
             backend.settle_all()
         self.lose_alignment(backend, reason)
         if backend is self.primary:
@@ -472,10 +576,11 @@ class Pool:
         backend.is_suspect, backend.suspected_of = True, reason
         backend.level = Level.NOTHING
         backend.refused_reason = REFUSALS.get(reason, reason)
+        backend.is_out_of_reach = reason not in ("refused", "gone")
         if backend.refused_since is None:
             backend.refused_since = now
             if backend.was_ready:
-                backend.grace_until = now + self.expect_return
+                self._excuse(backend, now + self.expect_return)
         self.review(backend, now)
         self.refresh()
 
@@ -502,7 +607,7 @@ class Pool:
         backend.probe_is_late = False
         if was_gone and backend.was_ready and backend.level < backend.top:
             # a new process answers: it may load and sync as long as any fresh one
-            backend.grace_until = now + self.start_grace
+            self._excuse(backend, now + self.start_grace)
         backend.is_suspect = False
         self._compare_heights(now)
         if backend.level >= backend.top:

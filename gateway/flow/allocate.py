@@ -16,7 +16,6 @@ from gateway.base.errors import NO_BACKEND, READ_ONLY, Failure, Kind
 from gateway.base.jsonrpc import Answer
 from gateway.fleet.pool import Pool
 from gateway.ledger import addresses, epochs
-from gateway.ledger.epochs import ADOPTED, UNADOPTED
 from gateway.ledger.store import Ledger, LedgerError
 from gateway.rules.methods import Granted
 
@@ -27,7 +26,6 @@ AGAIN = 0.01
 class Keeper(Protocol):
     """Who fills the pool."""
 
-    state: str
     prefix: str
 
     def took(self, left: int) -> None:
@@ -37,8 +35,12 @@ class Keeper(Protocol):
         """Wait until there is something in the pool; False when the deadline came first."""
 
     @property
-    def remedy(self) -> str:
-        """What an operator does about a wallet that was used before."""
+    def is_adopted(self) -> bool:
+        """Whether addresses may be given out."""
+
+    @property
+    def why_no_address(self) -> str:
+        """Why nothing may be given out, with the way out; "" when something may, or when nobody was heard of yet."""
 
 
 class Allocator:
@@ -86,8 +88,8 @@ class Allocator:
             return address, addresses.in_pool(connection, name), True
 
         while True:
-            if self.keeper.state == UNADOPTED:
-                return self._failure(READ_ONLY, f"this wallet was used before; {self.keeper.remedy}")
+            if why := self.keeper.why_no_address:
+                return self._failure(READ_ONLY, f"{why}; nothing was given out")
             epoch = self.pool.epoch
             try:
                 address, left, is_current = await self.ledger.run(work)
@@ -105,10 +107,15 @@ class Allocator:
             # whoever took the last one may have left before he could say so
             self.keeper.took(left)
             if not await self.keeper.wait(deadline):
-                return self._failure(NO_BACKEND, self._why_dry())
+                return self._dry()
+
+    def _dry(self) -> Failure:
+        if why := self.keeper.why_no_address:
+            return self._failure(READ_ONLY, f"{why}; nothing was given out")
+        return self._failure(NO_BACKEND, self._why_dry())
 
     def _why_dry(self) -> str:
-        if self.keeper.state != ADOPTED:
+        if not self.keeper.is_adopted:
             return "no daemon of this wallet was heard of yet, so that there is no address to give out"
         ailing = [f"{one.name}: {one.ailment}" for one in self.pool.backends if one.ailment]
         why = f" ({'; '.join(ailing[:5])})" if ailing else ""

@@ -152,6 +152,9 @@ class Binder:
             written = await self.ledger.run(lambda c: self._write(c, call, carried, tx, value))
         except LedgerError as error:
             needs_ledger = call.claim is not None or call.client.max_per_day is not None
+            over = over_limit(value.spent, 0, call.client.max_per_call, None)
+            if over:
+                return self.failure(LIMIT_EXCEEDED, over, again=False)
             if not needs_ledger and carried.epoch == self.pool.epoch:
                 return answer
             return self.failure(RESULT_WITHHELD, f"it was signed and could not be written down ({error})")

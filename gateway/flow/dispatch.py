@@ -68,6 +68,12 @@ class Dispatcher:
         self.status = status
         self.loop = loop
 
+    def takes_key(self, wallet: str, method: str) -> bool:
+        """Whether a method binds an Idempotency-Key: those that sign do."""
+        runner = self.runners.get(wallet)
+        row = None if runner is None else runner.profile.methods.get(method)
+        return row is not None and row.effect is Effect.SIGN
+
     async def call(self, wallet: str, client: Client, call: Call, deadline: float, key: str | None) -> Reply:
         """Answer one call by its deadline (loop time).
 
@@ -78,7 +84,7 @@ class Dispatcher:
         began = self.loop.time()
         runner = self.runners[wallet]
         if call.method.startswith("gateway."):
-            return await self._own(wallet, client, call)
+            return await self._own(wallet, client, call, deadline)
         verdict = judge(
             runner.profile, call.method, call.params,
             effects=client.effects, opened=client.methods, client=client.name, wallet=wallet,
@@ -137,13 +143,18 @@ class Dispatcher:
             runner.leave(errand, member)
             raise
 
-    async def _own(self, wallet: str, client: Client, call: Call) -> Reply:
+    async def _own(self, wallet: str, client: Client, call: Call, deadline: float) -> Reply:
         """Answer the gateway's own methods."""
         if call.method == "gateway.status":
             return reply(call, Answer(msgspec.json.encode(self.status(wallet)), None))
         desk = self.desks.get(wallet)
         if desk is not None and call.method in desk.own:
-            return reply(call, await desk.own[call.method](client, call.params))
+            try:
+                async with asyncio.timeout_at(deadline):
+                    return reply(call, await desk.own[call.method](client, call.params))
+            except TimeoutError:
+                message = "read_only: the ledger did not answer before the deadline; nothing was changed"
+                return reply(call, Failure(READ_ONLY, message, safe_to_repeat=True, wallet=wallet))
         known = ", ".join(["gateway.status", *(desk.own if desk is not None else ())])
         message = f"{call.method} is not a method of this gateway; there are: {known}"
         return reply(call, Failure(METHOD_NOT_FOUND, message, safe_to_repeat=True, wallet=wallet))

@@ -13,7 +13,7 @@ from gateway.base.jsonrpc import Answer
 from gateway.fleet.backend import Backend
 from gateway.fleet.slots import Lane
 from gateway.profiles import Method
-from gateway.rules.retry import Sent, Tried, is_repeatable
+from gateway.rules.retry import Sent, Tried, is_harmless_twice
 
 if TYPE_CHECKING:
     from gateway.flow.attempt import Attempt
@@ -183,7 +183,7 @@ class Errand:
 
     def failure(self, kind: Kind, message: str) -> Failure:
         """Build an error of ours about this call."""
-        safe = kind is not OUTCOME_UNKNOWN or is_repeatable(self.effect)
+        safe = kind is not OUTCOME_UNKNOWN or is_harmless_twice(self.effect)
         return Failure(
             kind=kind,
             message=f"{kind.name}: {message}",

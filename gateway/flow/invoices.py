@@ -2,17 +2,21 @@
 
 Rule: the address and its invoice are one transaction, and only then the answer leaves; no daemon is asked for anything,
 so invoices outlive every daemon, cannot collide and work while all of them are down.  How far they are paid is what
-supervision/receipts.py last wrote down.  Long lists are read and written out a page at a time on the ledger's thread.
+supervision/receipts.py last wrote down.  An invoice whose caller was told that there is none is none.  Long lists are
+read and written out a page at a time on the ledger's thread.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Protocol, TypeVar
 
+import msgspec
 from sqlalchemy import Connection
 
 from gateway.base.config import Client
 from gateway.base.errors import INVALID_PARAMS, READ_ONLY, Failure, Kind
+from gateway.base.events import Event
 from gateway.base.jsonrpc import Answer
 from gateway.fleet.pool import Pool
 from gateway.flow.desk import Handler
@@ -26,6 +30,12 @@ from gateway.rules.invoices import NOT_FOUND, Asked, Invoice, Named, named, read
 from gateway.rules.methods import Granted
 
 T = TypeVar("T")
+
+AGAIN = 1.0
+"""Seconds until an invoice is withdrawn once more, where the ledger could not."""
+
+TRIES = 600
+"""How often that is tried; a gateway that stops does not wait for it."""
 
 
 class HandOut(Protocol):
@@ -45,14 +55,14 @@ class Invoices:
         prefix: how the daemon begins the addresses that it lists: `bchreg:`, or nothing.
         tip: height of the newest block that is known.
         clock: seconds since 1970.
-        unadopted: what an operator has to do about a wallet whose own invoices were not taken over, "" when they were.
+        unknown: why the invoices that the wallet may have of its own are not known, and the way out; "" when they are.
         on_added: called when an invoice was made: there is something to wait for.
         on_marked: hears of each label that was set or taken away, and of no backend ("") where it is true already.
     """
 
     def __init__(
         self, pool: Pool, ledger: Ledger, hand_out: HandOut, prefix: Callable[[], str], tip: Callable[[], int],
-        clock: Callable[[], float], unadopted: Callable[[], str] = lambda: "",
+        clock: Callable[[], float], unknown: Callable[[], str] = lambda: "",
         on_added: Callable[[], None] = lambda: None,
         on_marked: Callable[[str, Change], None] = lambda _backend, _change: None,
     ) -> None:  # fmt: skip
@@ -63,7 +73,7 @@ class Invoices:
         self.prefix = prefix
         self.tip = tip
         self.clock = clock
-        self.unadopted = unadopted
+        self.unknown = unknown
         self.on_added = on_added
         self.on_marked = on_marked
         self._network: str | None = None
@@ -167,6 +177,23 @@ class Invoices:
             self._tell_marked(changes)
         return Answer(b"null", None)
 
+    async def withdraw(self, client: Client, answer: Answer) -> None:
+        """Take an invoice back whose caller was told that there is none: his deadline came before the ledger."""
+        made = msgspec.json.decode(answer.result or b"{}", type=_Made)
+        name, address = self.pool.name, cashaddr.bare(made.address)
+        fields: dict[str, object] = {"client": client.name, "invoice": made.id}
+        for _ in range(TRIES):
+            try:
+                _, changes = await self.ledger.run(lambda c: invoices.remove(c, name, [address], self.clock()))
+            except LedgerError:
+                await asyncio.sleep(AGAIN)
+                continue
+            self._tell_marked(changes)
+            self.pool.emit(Event("invoice.withdrawn", name, "", fields, "warning"))
+            return
+        fields["remedy"] = "its caller was told that there is none; remove it with rmrequest"
+        self.pool.emit(Event("invoice.not_withdrawn", name, "", fields, "error"))
+
     # -- words --------------------------------------------------------------------------------------------
 
     def _page(self, after: int, status: str | None) -> Callable[[Connection], tuple[int | None, list[bytes]]]:
@@ -216,8 +243,8 @@ class Invoices:
 
     async def _run(self, work: Callable[[Connection], T]) -> T | Failure:
         """Do one transaction; a wallet whose own invoices the ledger does not know is not spoken for."""
-        if remedy := self.unadopted():
-            return self._failure(READ_ONLY, f"this wallet was used before, and its invoices are not known; {remedy}")
+        if why := self.unknown():
+            return self._failure(READ_ONLY, why)
         try:
             return await self.ledger.run(work)
         except LedgerError as error:
@@ -226,6 +253,13 @@ class Invoices:
     def _failure(self, kind: Kind, message: str, *, is_safe: bool = True) -> Failure:
         step = "send the same call again" if is_safe else ""
         return Failure(kind, f"{kind.name}: {message}", safe_to_repeat=is_safe, wallet=self.pool.name, next_step=step)
+
+
+class _Made(msgspec.Struct):
+    """What identifies an invoice in an answer."""
+
+    address: str
+    id: str
 
 
 class _Adding:

@@ -1,11 +1,12 @@
 """Writes of clients: to the primary, and their last value into the ledger, for the standbys and for tomorrow.
 
 Rule: a write is written down before it is sent and closed in one transaction with its value; a client is told that it
-happened only when both are durable and the primary that answered is still the primary.
+happened only when both are durable and the primary that answered is still the primary.  A mark of which nobody knows
+whether the primary has it is kept as wanted, and the reconciler brings every daemon to it: none is left alone with it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 
 import msgspec
 from sqlalchemy import Connection
@@ -16,11 +17,12 @@ from gateway.base.jsonrpc import Answer
 from gateway.fleet.pool import Pool
 from gateway.flow.carry import Carried, Carry
 from gateway.ledger import intents, marks
-from gateway.ledger.marks import CLIENT, FREEZE, FREEZE_UTXO, FROZEN, LABEL, MOST_KEY, NONE, Change
+from gateway.ledger.marks import CLIENT, FREEZE, FREEZE_UTXO, FROZEN, LABEL, MOST_KEY, NONE, Change, Wish
 from gateway.ledger.store import Ledger, LedgerError
 from gateway.profiles import Method
 from gateway.rules.arguments import arguments
 from gateway.rules.cashaddr import bare
+from gateway.rules.invoices import MAX_MEMO
 from gateway.rules.methods import Granted
 
 KINDS = {
@@ -36,15 +38,6 @@ DONE = {LABEL: b"null", FREEZE: b"true", FREEZE_UTXO: b"true"}
 """How the daemon says that it did it."""
 
 _decode_text = msgspec.json.Decoder(str | None).decode
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """The mark that a call asks for."""
-
-    kind: str
-    key: str
-    value: str
 
 
 class Writes:
@@ -76,46 +69,43 @@ class Writes:
         opened = await self._open(client, granted, wanted)
         if isinstance(opened, Failure):
             return opened
+        intent, wish = opened
         carried = await self.carry(client.name, granted, deadline)
-        return await self._close(opened, carried, wanted)
+        return await self._close(intent, carried, wish)
 
-    async def _open(self, client: Client, granted: Granted, wanted: Wanted | None) -> int | Failure:
-        """Write down that the call is about to be made; return the number of its intent."""
+    async def _open(self, client: Client, granted: Granted, wanted: Wish | None) -> tuple[int, Wish | None] | Failure:
+        """Write down that the call is about to be made; return the number of its intent and what it asks for."""
         name, method = self.pool.name, granted.method.name
         lifts = wanted is not None and (wanted.kind, wanted.value) == KINDS["unfreeze_utxo"]
-        lifted = _outpoint(wanted.key) if wanted is not None and lifts else ""
+        lifted = marks.outpoint(wanted.key) if wanted is not None and lifts else ""
 
-        def work(connection: Connection) -> int | None:
+        def work(connection: Connection) -> tuple[int, Wish | None] | None:
             if lifted and marks.is_held(connection, name, lifted):
                 return None
-            return intents.open_(connection, name, self.pool.epoch, client.name, method, self.clock())
+            wish = wanted and replace(wanted, before=marks.changed_at(connection, name, wanted.kind, wanted.key))
+            note = wish.note() if wish is not None else ""
+            at = self.clock()
+            return intents.open_(connection, name, self.pool.epoch, client.name, method, at, note=note), wish
 
         try:
-            intent = await self.ledger.run(work)
+            opened = await self.ledger.run(work)
         except LedgerError as error:
             message = f"the ledger cannot be written ({error}); nothing was sent"
             return self._failure(READ_ONLY, message, next_step="send the same call again")
-        if intent is None:
+        if opened is None:
             message = (
                 "the gateway holds this coin for a payment that is signed or under way, and it must not be spent "
                 "by another one; it is free again when that payment is confirmed or given up"
             )
             return self._failure(METHOD_REFUSED, message, is_safe=False)
-        return intent
+        return opened
 
-    async def _close(self, intent: int, carried: Carried, wanted: Wanted | None) -> Answer | Failure:
-        """Write down how it ended, and with a success the value."""
-        result, name = carried.result, self.pool.name
-        state = _state(result)
+    async def _close(self, intent: int, carried: Carried, wish: Wish | None) -> Answer | Failure:
+        """Write down how it ended, and what may be on the daemon now."""
+        result = carried.result
 
         def work(connection: Connection) -> tuple[bool, Change | None]:
-            counts = intents.close(
-                connection, intent, state, carried.epoch, self.clock(), carried.backend, carried.request
-            )  # fmt: skip
-            if not counts or wanted is None or not _was_done(result, wanted):
-                return counts, None
-            at = self.clock()
-            return counts, marks.put(connection, name, wanted.kind, wanted.key, wanted.value, CLIENT, at)
+            return self._write(connection, intent, carried, wish)
 
         try:
             counts, change = await self.ledger.run(work)
@@ -124,10 +114,33 @@ class Writes:
                 return result
             return self._withheld(carried, f"the daemon answered, and the ledger could not take it ({error})")
         if change is not None:
-            self.on_marked(carried.backend, change)
+            is_there = counts and isinstance(result, Answer)
+            self.on_marked(carried.backend if is_there else "", change)
         if not counts and isinstance(result, Answer):
             return self._withheld(carried, "the daemon that answered is not the primary any more")
         return result
+
+    def _write(
+        self, connection: Connection, intent: int, carried: Carried, wish: Wish | None
+    ) -> tuple[bool, Change | None]:
+        """Do it in one transaction; return whether the answer counts, and the mark that it leaves."""
+        name, result, at = self.pool.name, carried.result, self.clock()
+        state = _state(result)
+        note = ""
+        if wish is not None and state == intents.UNKNOWN:
+            # whoever was faster has settled what the last value is
+            is_overtaken = marks.is_overtaken(connection, name, wish)
+            state, note = (intents.RESOLVED, "") if is_overtaken else (state, wish.note())
+        counts = intents.close(
+            connection, intent, state, carried.epoch, at, carried.backend, carried.request, note
+        )  # fmt: skip
+        if wish is not None and counts and isinstance(result, Answer):
+            intents.resolve_marks(connection, name, wish)
+        if wish is None or not _may_be_done(result, wish):
+            return counts, None
+        if isinstance(result, Failure) or not counts:
+            return counts, marks.keep(connection, name, wish, at)
+        return counts, marks.put(connection, name, wish.kind, wish.key, wish.value, CLIENT, at)
 
     def _withheld(self, carried: Carried, message: str) -> Failure:
         text = f"{RESULT_WITHHELD.name}: {message}"
@@ -141,7 +154,7 @@ class Writes:
         return Failure(kind, text, safe_to_repeat=is_safe, wallet=self.pool.name, next_step=next_step)
 
 
-def wanted_by(method: Method, params: bytes) -> Wanted | None:
+def wanted_by(method: Method, params: bytes) -> Wish | None:
     """Return the mark that a call asks for; None for a write that leaves none.
 
     Raises:
@@ -155,8 +168,12 @@ def wanted_by(method: Method, params: bytes) -> Wanted | None:
     if not key or len(key) > MOST_KEY:
         raise ValueError(f"{method.params[0]} of {method.name} must have 1 to {MOST_KEY} characters")
     if kind == LABEL:
-        return Wanted(kind, key, _text(method, given, 1) or NONE)
-    return Wanted(kind, bare(key) if kind == FREEZE else key, value)
+        value = _text(method, given, 1) or NONE
+        if len(value) > MAX_MEMO:
+            cap = f"at most {MAX_MEMO:,} characters, this one has {len(value):,}"
+            raise ValueError(f"{method.params[1]} of {method.name} must have {cap}")
+        return Wish(kind, key, value)
+    return Wish(kind, bare(key) if kind == FREEZE else key, value)
 
 
 def _text(method: Method, given: dict[str, bytes], place: int) -> str | None:
@@ -179,11 +196,8 @@ def _state(result: Answer | Failure) -> str:
     return intents.NOT_EXECUTED if result.kind.executed is Executed.NO else intents.UNKNOWN
 
 
-def _was_done(result: Answer | Failure, wanted: Wanted) -> bool:
-    return isinstance(result, Answer) and result.result is not None and result.result.strip() == DONE[wanted.kind]
-
-
-def _outpoint(coin: str) -> str:
-    """Return an outpoint as the ledger writes it: txid in small letters, a plain number."""
-    txid, _, number = coin.strip().rpartition(":")
-    return f"{txid.lower()}:{int(number)}" if number.isascii() and number.isdigit() else coin
+def _may_be_done(result: Answer | Failure, wish: Wish) -> bool:
+    """Whether the daemon says that it did it, or nobody knows."""
+    if isinstance(result, Failure):
+        return result.kind.executed is Executed.UNKNOWN
+    return result.result is not None and result.result.strip() == DONE[wish.kind]

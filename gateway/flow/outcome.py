@@ -15,7 +15,7 @@ from gateway.base.errors import INVALID_PARAMS, READ_ONLY, Failure, Kind
 from gateway.base.jsonrpc import Answer
 from gateway.fleet.pool import Pool
 from gateway.ledger import broadcasts, payments
-from gateway.ledger.broadcasts import Publication
+from gateway.ledger.broadcasts import CONFLICT, REJECTED, Publication
 from gateway.ledger.payments import KeyFacts
 from gateway.ledger.store import Ledger, LedgerError
 from gateway.rules.payment import (
@@ -142,12 +142,16 @@ class Outcomes:
         return Failure(kind, f"{kind.name}: {message}", safe_to_repeat=True, wallet=self.pool.name)
 
 
+REFUSED = (REJECTED, CONFLICT)
+"""What the chain says of bytes that it does not have."""
+
+
 def _state(key: KeyFacts | None, sent: Publication | None) -> str:
     """Return the one word: what the chain said counts before what was only signed."""
     if key is not None:
         if key.state == IN_PROGRESS:
             return "never" if key.epoch == NOBODY else IN_PROGRESS
-        if key.state in (ABANDONED, TOMBSTONE, CONFIRMED):
+        if key.state in (TOMBSTONE, CONFIRMED) or (key.state == ABANDONED and (sent is None or sent.state in REFUSED)):
             return key.state
         if sent is None:
             return PUBLISHED if key.state == PUBLISHED else SIGNED

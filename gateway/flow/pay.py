@@ -74,6 +74,7 @@ class Payments:
         on_marked: hears of each freeze that is written, and on which backend it is true already ("" for none).
         on_sent: hears that bytes go out.
         level: lets every daemon see the change of what was just signed, within so many seconds.
+        unbound: why no key may be bound now, in words with the way out; "" when one may.
     """
 
     def __init__(
@@ -83,8 +84,10 @@ class Payments:
         on_marked: Callable[[str, Change], None] = lambda _backend, _change: None,
         on_sent: Callable[[], None] = lambda: None,
         level: Callable[[float], Awaitable[bool]] = _is_level,
+        unbound: Callable[[], str] = lambda: "",
     ) -> None:  # fmt: skip
         """Begin with nothing under way."""
+        self.unbound = unbound
         self.pool = pool
         self.questions = questions
         self.ledger = ledger
@@ -209,6 +212,9 @@ class Payments:
             fit = await self._wait_for_fit(call.deadline)
             if isinstance(fit, Failure):
                 return await self.binder.end(call, self._after(fit, request))
+            # asked here and not at the door: what a key was bound to before is always told
+            if call.claim is not None and (why := self.unbound()):
+                return await self.binder.end(call, self._after(self.binder.failure(READ_ONLY, why), request))
             carried = await self.carry(call.client.name, call.granted, call.deadline)
             if isinstance(carried.result, Failure):
                 return await self.binder.end(call, self._after(carried.result, request), carried)

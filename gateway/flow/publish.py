@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import msgspec
 from sqlalchemy import Connection
@@ -30,11 +31,16 @@ from gateway.rules.payment import CONFIRMED, Said, read_broadcast
 from gateway.rules.transaction import Transaction, bytes_of, parse
 from gateway.upstream.questions import NotAnsweredError, Questions
 
+T = TypeVar("T")
+
 GARBAGE = "The transaction could not be decoded."
 """How a daemon's server says that bytes are none."""
 
 LOOK_UP = 1.0
 """Seconds that a question about the coins may delay a broadcast, and so may freezing them."""
+
+LEDGER = 1.0
+"""Seconds that a broadcast waits for one transaction of the ledger; one that takes longer counts as away."""
 
 FIRST_SHARE = 0.4
 """Share of the time until the deadline after which a silent daemon is not waited for any longer, if there is another
@@ -45,6 +51,10 @@ LAST_MOMENT = 0.05
 
 SPEAKS = {Said.ACCEPTED: "accepted", Said.KNOWN: "accepted", Said.CONFLICT: "conflict", Said.REJECTED: "rejected"}
 """States that answers lead to."""
+
+
+class _TooSlowError(LedgerError):
+    """The ledger took too long; what was asked may still be written."""
 
 
 @dataclass(slots=True)
@@ -142,16 +152,21 @@ class Publisher:
             )
 
         try:
-            is_given_up, is_own, sending.before, held = await self.ledger.run(look)
+            is_given_up, is_own, sending.before, held = await self._in_ledger(look)
             if is_given_up:
-                message = "these bytes belong to a key that was given up; their coins may be another payment's by now"
-                return self._failure(METHOD_REFUSED, message)
+                return self._given_up()
             if sending.before is not None and sending.before.state == CONFIRMED:
                 return self._success(tx)
             coins, owned = await self._coins(tx, held, deadline)
-            changes = await self.ledger.run(lambda c: self._note(c, sending, coins, spends_own=is_own or owned))
+            changes = await self._in_ledger(lambda c: self._note(c, sending, coins, spends_own=is_own or owned))
+        except _TooSlowError:
+            # it may still be written, and whoever finds it sends the bytes: nobody can say that they stay here
+            sending.was_unknown = True
+            return None
         except LedgerError:
             return None
+        if changes is None:
+            return self._given_up()
         sending.is_written = True
         primary = self.pool.primary
         frozen = [change.mark.key for change in changes]
@@ -179,8 +194,11 @@ class Publisher:
 
     def _note(
         self, connection: Connection, sending: _Sending, coins: dict[str, int], *, spends_own: bool
-    ) -> list[Change]:
+    ) -> list[Change] | None:
+        """Write it down and return what is to be frozen; None where its key was given up while a daemon was asked."""
         name, tx, at, client = self.pool.name, sending.tx, self.clock(), sending.client.name
+        if payments.was_given_up(connection, name, tx.txid):
+            return None
         sending.before = broadcasts.publish(connection, name, tx.txid, tx.hex, client, at, spends_own=spends_own)
         payments.hold(connection, name, tx.txid, coins, at)
         changes = payments.freeze(connection, name, coins, at)
@@ -189,6 +207,18 @@ class Publisher:
         sending.intent = intents.open_(connection, name, epoch, client, "broadcast", at)
         broadcasts.name_intent(connection, sending.intent, tx.txid)
         return changes
+
+    async def _in_ledger(self, work: Callable[[Connection], T]) -> T:
+        """Do one transaction that must not hold up a broadcast.  Raises LedgerError, _TooSlowError among them."""
+        try:
+            async with asyncio.timeout(LEDGER):
+                return await self.ledger.run(work)
+        except TimeoutError as error:
+            raise _TooSlowError("the ledger did not answer in time") from error
+
+    def _given_up(self) -> Failure:
+        message = "these bytes belong to a key that was given up; their coins may be another payment's by now"
+        return self._failure(METHOD_REFUSED, message)
 
     # -- out ----------------------------------------------------------------------------------------------
 
@@ -259,10 +289,11 @@ class Publisher:
         if sending.is_written:
             # where that fails it stays unknown, and the settler finds out; what the daemon said is told
             with suppress(LedgerError):
-                self._tell(await self.ledger.run(lambda c: self._note_end(c, sending)))
+                self._tell(await self._in_ledger(lambda c: self._note_end(c, sending)))
         if sending.said is Said.UNKNOWN:
             return self._success(sending.tx) if was_taken else self._tell_unknown(sending)
-        if sending.said is Said.KNOWN or (was_taken and sending.said is Said.REJECTED):
+        if sending.said is Said.KNOWN or (was_taken and sending.said in (Said.REJECTED, Said.CONFLICT)):
+            # a server that misses coins which the transaction itself has spent says nothing new
             return self._success(sending.tx)
         assert sending.answer is not None  # noqa: S101 - every other word came with one
         return sending.answer

@@ -127,6 +127,8 @@ class Runner:
                 return timeouts.fast
             case Bound.HEAVY:
                 return timeouts.heavy
+            case Bound.SIGN:
+                return timeouts.sign
             case _:
                 return timeouts.server
 
@@ -141,7 +143,8 @@ class Runner:
         self.budget.earn()
         if self._sweep_handle is None:
             self._sweep_handle = self.loop.call_later(SWEEP, self._sweep)
-        if self.queue.waiting or not self._try_now(errand):
+        # one that goes anyway would wait for ever behind calls that wait until it has helped
+        if (self.queue.waiting and not errand.anyway) or not self._try_now(errand):
             self._wait(errand)
 
     def leave(self, errand: Errand, member: object) -> None:

@@ -2,7 +2,8 @@
 
     schema      the tables
     store       one transaction after another on SQLite, durable before it returns; errors as one kind
-    addresses   the pool, what was handed out, first contact
+    addresses   the pool, what was handed out
+    takeover    first contact, adoption, what is added to the list afterwards
     epochs      who is primary, since when, and the fence against answers of an older one
     intents     money calls, written down before their first byte
     invoices    what addrequest answered, and what was paid
@@ -12,7 +13,9 @@
     orders      what an operator asked the running gateway to do
     outcomes    what became of payments, for whoever asks
     events      what happened, bounded
-    opening     opens a ledger whole and up to date, or says why not (lasting: where it lies; key_file: its key)
+    opening     opens a ledger whole and up to date, or says why not (place, lasting: where it lies; seen: whether it is
+                the one that was last open here; key_file, key_of: its key; remedies: what helps)
+    backup      copies it while it is in use, and puts a copy back
     migrations  the way from any earlier version to this one
     retention   what is thrown out, and when
     check       looks a ledger through

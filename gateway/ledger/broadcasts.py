@@ -89,14 +89,14 @@ def spoke(
 ) -> bool:
     """Note what was heard of a broadcast; False when that is nothing new.
 
-    A transaction that is six blocks deep stays so, and one that was accepted is not unknown because a daemon is
-    silent.
+    A transaction that is six blocks deep stays so, and one that was accepted is nothing else because one daemon is
+    silent or knows its coins as spent, which they are, by itself.
     """
     mine = (publications.c.wallet == wallet, publications.c.txid == txid)
     before = connection.execute(select(publications.c.state, publications.c.height).where(*mine)).one_or_none()
     if before is None or before.state == CONFIRMED:
         return False
-    if before.state == ACCEPTED and state in (UNKNOWN, REJECTED):
+    if before.state == ACCEPTED and state in (UNKNOWN, REJECTED, CONFLICT):
         return False
     if (before.state, before.height) == (state, height) and state == ACCEPTED:
         return False

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from sqlalchemy import ColumnElement, Connection, FromClause, and_, func, or_, select
 
 from gateway.ledger.addresses import BURNT, FOREIGN, HANDED, POOL
-from gateway.ledger.epochs import ADOPTED, NEW, UNADOPTED
+from gateway.ledger.epochs import ADOPTED, DOUBTED, NEW, UNADOPTED
 from gateway.ledger.intents import ANSWERED, NOT_EXECUTED, RESOLVED, UNKNOWN, WITHHELD
 from gateway.ledger.intents import OPEN as OPEN_INTENT
 from gateway.ledger.orders import DONE, FAILED, TAKEN
@@ -33,7 +33,7 @@ LIVE_KEYS = ("in_progress", *SIGNED_STATES)
 GIVEN_UP = ("abandoned", "tombstone")
 
 STATES = {
-    wallets: {NEW, UNADOPTED, ADOPTED},
+    wallets: {NEW, UNADOPTED, ADOPTED, DOUBTED},
     addresses: {FOREIGN, POOL, HANDED, BURNT},
     intents: {OPEN_INTENT, ANSWERED, NOT_EXECUTED, UNKNOWN, WITHHELD, RESOLVED},
     keys: {*LIVE_KEYS, *GIVEN_UP},
@@ -76,9 +76,9 @@ def _wallets(connection: Connection) -> Iterator[str]:
         first = connection.scalar(
             select(addresses.c.address).where(addresses.c.wallet == row.name, addresses.c.place == 0)
         )
-        if row.state == ADOPTED and (first is None or row.fingerprint.rpartition(":")[2] != first):
+        if row.state in (ADOPTED, DOUBTED) and (first is None or row.fingerprint.rpartition(":")[2] != first):
             yield f"wallet {row.name}: its first address is not the one that it was met with"
-        if row.state != ADOPTED and first is not None:
+        if row.state not in (ADOPTED, DOUBTED) and first is not None:
             yield f"wallet {row.name}: it has addresses and was never adopted"
     for table in (addresses, invoices, intents, keys, holds, publications, marks, spending):
         strange = select(table.c.wallet, func.count()).where(table.c.wallet.not_in(select(wallets.c.name)))

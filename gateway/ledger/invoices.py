@@ -28,7 +28,7 @@ from gateway.ledger import marks
 from gateway.ledger.marks import FREEZES, GATEWAY, LABEL, LABELS, NONE, STEP, Change, Mark
 from gateway.ledger.schema import addresses, invoices, receipts
 from gateway.ledger.schema import marks as mark_rows
-from gateway.rules.invoices import PAID, PENDING, Asked, Invoice, Receipt, furthest, label, label_key, make
+from gateway.rules.invoices import PENDING, UNCONFIRMED, Asked, Invoice, Receipt, furthest, label, label_key, make
 
 AT_ONCE = 200
 """Invoices in one transaction of a long list, so that allocations need not wait for all of it."""
@@ -82,12 +82,10 @@ def find(connection: Connection, wallet: str, candidates: Sequence[str]) -> Kept
 
 def page(connection: Connection, wallet: str, after: int, most: int = AT_ONCE) -> list[Kept]:
     """Return the next invoices behind a place, in the order of their addresses."""
-    mine = and_(addresses.c.wallet == invoices.c.wallet, addresses.c.address == invoices.c.address)
-    # by way of the addresses, which lie in this order
-    found = select(invoices).join(addresses, mine).where(
-        addresses.c.wallet == wallet, addresses.c.place > after, invoices.c.removed_at.is_(None)
+    found = select(invoices).where(
+        invoices.c.wallet == wallet, invoices.c.place > after, invoices.c.removed_at.is_(None)
     )  # fmt: skip
-    listed = [_kept(row) for row in connection.execute(found.order_by(addresses.c.place).limit(most))]
+    listed = [_kept(row) for row in connection.execute(found.order_by(invoices.c.place).limit(most))]
     by_address = {one.invoice.address: one for one in listed}
     for one in _receipts_at(connection, wallet, list(by_address)):
         by_address[one.address].receipts.append(one)
@@ -103,8 +101,9 @@ def remove(connection: Connection, wallet: str, candidates: Sequence[str], at: f
 
 
 def last_place(connection: Connection, wallet: str) -> int:
-    """Return the place of the last invoice, -1 where there is none."""
-    last = connection.scalar(select(func.max(invoices.c.place)).where(invoices.c.wallet == wallet))
+    """Return the place of the last invoice that is not removed, -1 where there is none."""
+    here = and_(invoices.c.wallet == wallet, invoices.c.removed_at.is_(None))
+    last = connection.scalar(select(func.max(invoices.c.place)).where(here))
     return -1 if last is None else int(last)
 
 
@@ -139,11 +138,12 @@ def take_over(connection: Connection, wallet: str, found: Iterable[Invoice]) -> 
 
 def is_open(connection: Connection, wallet: str, at: float) -> bool:
     """Whether a payment is waited for: an invoice that is neither removed nor paid nor expired."""
-    here = and_(
-        invoices.c.wallet == wallet, invoices.c.removed_at.is_(None), invoices.c.status != PAID,
-        or_(invoices.c.exp.is_(None), invoices.c.time + invoices.c.exp >= at, invoices.c.status != PENDING),
-    )  # fmt: skip
-    return bool(connection.scalar(select(exists().where(here))))
+    here = and_(invoices.c.wallet == wallet, invoices.c.removed_at.is_(None))
+    is_running = or_(invoices.c.exp.is_(None), invoices.c.time + invoices.c.exp >= at)
+    # by name, for an index knows what is equal and not what is other
+    begun = exists().where(here, invoices.c.status == UNCONFIRMED)
+    waits = exists().where(here, invoices.c.status == PENDING, is_running)
+    return bool(connection.scalar(select(or_(begun, waits))))
 
 
 def is_any(connection: Connection, wallet: str) -> bool:

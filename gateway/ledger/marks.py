@@ -2,12 +2,15 @@
 
 Rule: each change has a time of its own, later than every earlier one of its wallet, so that a daemon is brought up
 by one number and in the order in which it happened.  A freeze that a client wants is never lifted by the gateway.
+What a client asked for and nobody knows the end of is made true on every daemon, unless somebody wanted otherwise
+since: a daemon that may have it is never left alone with it.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+import msgspec
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from gateway.ledger.schema import holds, marks
 
@@ -26,6 +29,9 @@ STEP = 1e-6
 
 MOST_KEY = 200
 """Characters of a key, as the column has them."""
+
+WANTS = "wants "
+"""How the note of an intent begins that asks for a mark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,32 @@ class Change:
     before: float
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a call asks for, and when that mark changed last before it."""
+
+    kind: str
+    key: str
+    value: str
+    before: float = 0.0
+
+    def note(self) -> str:
+        """Return it as the note of the intent that carries it."""
+        return WANTS + msgspec.json.encode([self.kind, self.key, self.value, self.before]).decode()
+
+
+def read_wish(note: str) -> Wish | None:
+    """Return what the note of an intent asks for; None where it is about something else."""
+    if not note.startswith(WANTS):
+        return None
+    return Wish(*msgspec.json.decode(note[len(WANTS) :], type=tuple[str, str, str, float]))
+
+
+def same_mark(kind: str, key: str) -> str:
+    """Return how the notes of all wishes for one mark begin, whatever their value."""
+    return WANTS + msgspec.json.encode([kind, key]).decode()[:-1] + ","
+
+
 def put(
     connection: Connection, wallet: str, kind: str, key: str, value: str, owner: str, at: float
 ) -> Change | None:  # fmt: skip
@@ -58,18 +90,53 @@ def put(
         owner: `client` or `gateway`.
         at: seconds since 1970; moved behind the newest change where it is not later.
     """
-    here = (marks.c.wallet == wallet, marks.c.kind == kind, marks.c.key == key)
+    here = _here(wallet, kind, key)
     found = connection.execute(select(marks.c.value, marks.c.owner).where(*here)).one_or_none()
     if owner == GATEWAY and found is not None and found.owner == CLIENT and found.value:
         return None
     if owner == GATEWAY and not value and (found is None or found.owner == CLIENT):
         return None
+    return _write(connection, wallet, Mark(kind, key, value, owner, at))
+
+
+def changed_at(connection: Connection, wallet: str, kind: str, key: str) -> float:
+    """Return when a mark changed last; 0.0 where there is none."""
+    return connection.scalar(select(marks.c.at).where(*_here(wallet, kind, key))) or 0.0
+
+
+def is_overtaken(connection: Connection, wallet: str, wish: Wish) -> bool:
+    """Whether somebody else changed a mark since a call asked for it."""
+    return changed_at(connection, wallet, wish.kind, wish.key) != wish.before
+
+
+def keep(connection: Connection, wallet: str, wish: Wish, at: float) -> Change | None:
+    """Write down what a call asked for that may have been done on one daemon, so that it comes to all of them.
+
+    Where somebody wanted otherwise since, that counts, and comes to every daemon once more: the call may have been run
+    after it.  A coin that is held for a payment by now is not lifted.
+    """
+    found = connection.execute(select(marks).where(*_here(wallet, wish.kind, wish.key))).one_or_none()
+    if (found.at if found is not None else 0.0) != wish.before:
+        if found is None:
+            return None
+        return _write(connection, wallet, Mark(wish.kind, wish.key, found.value, found.owner, at))
+    if wish.kind == FREEZE_UTXO and not wish.value and is_held(connection, wallet, outpoint(wish.key)):
+        return None
+    return put(connection, wallet, wish.kind, wish.key, wish.value, CLIENT, at)
+
+
+def _here(wallet: str, kind: str, key: str) -> tuple[ColumnElement[bool], ...]:
+    return (marks.c.wallet == wallet, marks.c.kind == kind, marks.c.key == key)
+
+
+def _write(connection: Connection, wallet: str, mark: Mark) -> Change:
+    """Write a mark at its time, moved behind the newest change where it is not later."""
     before = newest(connection, wallet, (*FREEZES, *LABELS))
-    at = max(at, before + STEP)
-    done = connection.execute(update(marks).where(*here).values(value=value, owner=owner, at=at))
-    if done.rowcount == 0:
-        connection.execute(insert(marks).values(wallet=wallet, kind=kind, key=key, value=value, owner=owner, at=at))
-    return Change(Mark(kind, key, value, owner, at), before)
+    at = max(mark.at, before + STEP)
+    last = {"value": mark.value, "owner": mark.owner, "at": at}
+    if connection.execute(update(marks).where(*_here(wallet, mark.kind, mark.key)).values(**last)).rowcount == 0:
+        connection.execute(insert(marks).values(wallet=wallet, kind=mark.kind, key=mark.key, **last))
+    return Change(Mark(mark.kind, mark.key, mark.value, mark.owner, at), before)
 
 
 def changed_since(
@@ -101,9 +168,15 @@ def newest(connection: Connection, wallet: str, kinds: Collection[str]) -> float
     return max((at for at in found if at is not None), default=0.0)
 
 
-def is_held(connection: Connection, wallet: str, outpoint: str) -> bool:
+def outpoint(coin: str) -> str:
+    """Return an outpoint as the ledger writes it: txid in small letters, a plain number."""
+    txid, _, number = coin.strip().rpartition(":")
+    return f"{txid.lower()}:{int(number)}" if number.isascii() and number.isdigit() else coin
+
+
+def is_held(connection: Connection, wallet: str, coin: str) -> bool:
     """Whether the gateway holds a coin because signed or published bytes spend it."""
-    held = select(holds.c.txid).where(holds.c.wallet == wallet, holds.c.outpoint == outpoint)
+    held = select(holds.c.txid).where(holds.c.wallet == wallet, holds.c.outpoint == coin)
     return connection.scalar(held) is not None
 
 

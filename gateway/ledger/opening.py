@@ -6,32 +6,37 @@ comes in one transaction.
 
     place     the folder is there, is writable, and outlasts container and machine, unless `may_be_lost`
     lock      no other gateway has it
-    content   SQLite finds no damage; the tables are ours, and not of a newer gateway
+    content   SQLite finds no damage; the tables are ours, and not of a newer gateway; a file without tables is a new
+              one and no copy that lost them
     key       32 bytes in a file of their own, the same ones as when the first key was written down
+
+An older copy is opened, and whatever may have happened since is taken for granted: all of its pool counts as given
+out, and no payment is bound to a key before an operator has looked.
 """
 
-import os
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select, update
+from sqlalchemy import Connection, Engine, create_engine, event, update
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from gateway.base.config import Ledger as Settings
-from gateway.ledger import lasting
-from gateway.ledger.key_file import make_key, mark_of, read_key, sync_folder
-from gateway.ledger.migrations import StrangeTablesError, UnknownVersionError, bring_up, version, versions
-from gateway.ledger.schema import keys, meta
-from gateway.ledger.store import BUSY, InlineLedger, LedgerError, SqliteLedger, reason
+from gateway.ledger import lasting, seen
+from gateway.ledger.addresses import BURNT, POOL
+from gateway.ledger.epochs import ADOPTED, DOUBTED
+from gateway.ledger.key_file import read_key, sync_folder
+from gateway.ledger.key_of import CREATED_AT, ID, fact, judge_key, key_facts, key_of, note
+from gateway.ledger.migrations import UnknownVersionError, bring_up, version, versions
+from gateway.ledger.place import check_lasting, check_place, check_there, key_path, make_file
+from gateway.ledger.remedies import PUT_BACK, empty_copy, explained, lone_log, stale_wal
+from gateway.ledger.schema import addresses, wallets
+from gateway.ledger.store import BUSY, InlineLedger, LedgerError, SqliteLedger
 
-ID, CREATED_AT, KEY_MARK = "id", "created_at", "key_mark"
-"""Rows of `meta`."""
+WRITABLE = "give the file and its folder to this user, and look whether the disk has room"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,8 @@ class Opened:
     id: str
     before: str | None
     """The version it had before it was opened; None for one that is new."""
+    copied: str = ""
+    """When it was copied from the ledger that was in use, in words; "" for that one itself."""
 
 
 def open_ledger(
@@ -59,32 +66,51 @@ def open_ledger(
         mounts, is_container: tell where a folder lies.
 
     Raises:
+        MisplacedError: it lies in a wrong place, or another gateway has it.
         LedgerError: it cannot be relied on; the text ends in what would be right.
     """
     path = Path(settings.path).absolute()
     secret = key_path(settings)
     table, in_container = mounts(), is_container()
-    _check_place(path)
-    _check_lasting(path, "ledger.path", settings, table, in_container=in_container)
+    check_place(path)
+    check_lasting(path, "ledger.path", settings, table, in_container=in_container)
     ledger = SqliteLedger(path)
+    found = seen.look(path)
+    kept = found.kept
+    if found.has_log and (found.is_mixture or not path.exists()):
+        ledger.close()
+        raise LedgerError(stale_wal(path) if path.exists() else lone_log(path))
     try:
-        is_new = _make_file(path)
+        if not path.exists():
+            kept = seen.BEGUN
+            seen.keep(path, kept)
+        is_new = make_file(path)
+        if not is_new:
+            _look_through(ledger, found, secret, is_handed_in=settings.key_file is not None)
+            seen.keep(path, found.meanwhile())
         before, name = _bring_up(ledger, at)
         # a key that is there may lie on a RAM disk, as secrets of containers do; one that we make may not
-        key = _key(
+        key = key_of(
             ledger,
             secret,
-            lambda: _check_lasting(secret, "ledger.key_file", settings, table, in_container=in_container),
+            lambda: check_lasting(secret, "ledger.key_file", settings, table, in_container=in_container),
         )
         if is_new:
             sync_folder(path.parent)
+        _mark(ledger, path, at, is_copy=found.is_copy)
     except OSError as error:
-        ledger.close()
+        _let_go(ledger, path, kept)
         raise LedgerError(f"{path} cannot be written ({error.strerror}); {WRITABLE}") from error
     except LedgerError:
-        ledger.close()
+        _let_go(ledger, path, kept)
         raise
-    return Opened(ledger, key, name, before)
+    return Opened(ledger, key, name, before, (found.made or "an unknown time") if found.is_copy else "")
+
+
+def _let_go(ledger: SqliteLedger, path: Path, kept: str) -> None:
+    """Close a ledger that was not opened, and leave behind what was known of it."""
+    seen.keep(path, kept)
+    ledger.close()
 
 
 def open_beside(path: Path) -> InlineLedger:
@@ -93,10 +119,10 @@ def open_beside(path: Path) -> InlineLedger:
     Raises:
         LedgerError: there is none, or it is not of this version.
     """
-    _check_there(path)
+    check_whole(path)
     ledger = InlineLedger(path)
     try:
-        with _explained(path):
+        with explained(path):
             ledger.transact(lambda connection: _check_version(connection, path))
     except LedgerError:
         ledger.close()
@@ -110,7 +136,7 @@ def open_reader(path: Path) -> Engine:
     Raises:
         LedgerError: there is no ledger there, or it is not of this version.
     """
-    _check_there(path)
+    check_whole(path)
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         poolclass=StaticPool,
@@ -127,7 +153,7 @@ def open_reader(path: Path) -> Engine:
         connection.exec_driver_sql("BEGIN")
 
     try:
-        with _explained(path), engine.begin() as connection:
+        with explained(path), engine.begin() as connection:
             _check_version(connection, path)
     except LedgerError:
         engine.dispose()
@@ -135,77 +161,99 @@ def open_reader(path: Path) -> Engine:
     return engine
 
 
-def key_path(settings: Settings) -> Path:
-    """Return where the key of a ledger is."""
-    return Path(settings.key_file or f"{settings.path}.key").absolute()
+def look(settings: Settings) -> None:
+    """See whether a gateway could rely on the ledger that is there, if there is one; nothing is changed.
 
-
-# -- place ----------------------------------------------------------------------------------------------------
-
-
-WRITABLE = "make the folder, writable for this user, or name another in ledger.path"
-
-
-def _check_place(path: Path) -> None:
-    """Refuse a file that could not be written.  Raises LedgerError."""
-    folder = path.parent
-    if path.is_dir():
-        raise LedgerError(f"{path} is a folder; name a file in it in ledger.path, like {path / 'ledger.db'}")
-    if not folder.is_dir():
-        raise LedgerError(f"there is no folder {folder}; {WRITABLE}")
-    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        raise LedgerError(f"{folder} cannot be written; {WRITABLE}")
-    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
-        raise LedgerError(f"{path} cannot be written; give it to this user, or name another in ledger.path")
-
-
-def _check_lasting(path: Path, key: str, settings: Settings, mounts: str, *, in_container: bool) -> None:
-    """Refuse a file that a restart takes away.  Raises LedgerError."""
-    if settings.may_be_lost:
+    Raises LedgerError.
+    """
+    path, secret = Path(settings.path).absolute(), key_path(settings)
+    if not path.exists():
         return
-    why = lasting.why_it_vanishes(path.resolve().parent, mounts, in_container=in_container)
-    if why:
-        remedy = "name a place on a volume or on a disk; ledger.may_be_lost: true takes it all the same, for a trial"
-        raise LedgerError(f"{key}: {why}; {remedy}")
-
-
-def _check_there(path: Path) -> None:
-    """Refuse to make a ledger where a command expects one.  Raises LedgerError."""
-    if not path.is_file():
-        raise LedgerError(f"there is no ledger {path}; the gateway makes it when it starts, see ledger.path")
-    if not os.access(path, os.R_OK | os.W_OK):
-        raise LedgerError(f"{path} cannot be opened; run the command as the user that the gateway runs as")
-
-
-def _make_file(path: Path) -> bool:
-    """Make an empty file that its owner alone may read; False when there is one.  Raises OSError."""
+    found = seen.look(path)
+    is_empty = (found.inside is None and not path.stat().st_size) or (found.inside and not found.inside.has_tables)
+    if is_empty and not found.has_log and not found.is_begun and (found.kept or secret.exists()):
+        raise LedgerError(empty_copy(path, secret))
+    engine = open_reader(path)
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    except FileExistsError:
-        return False
-    return True
+        with explained(path), engine.begin() as connection:
+            _check_pages(connection, path)
+            judge_key(read_key(secret), *key_facts(connection), path, secret)
+    finally:
+        engine.dispose()
+
+
+def check_whole(path: Path) -> None:
+    """Refuse to open a ledger that is not there, or that another one's log lies beside.  Raises LedgerError."""
+    check_there(path)
+    if seen.look(path).is_mixture:
+        raise LedgerError(stale_wal(path))
 
 
 # -- content --------------------------------------------------------------------------------------------------
 
 
+def _look_through(ledger: SqliteLedger, found: seen.Found, secret: Path, *, is_handed_in: bool) -> None:
+    """Refuse a file that is damaged, newer or somebody else's, or that is empty where a ledger was before.
+
+    Args:
+        is_handed_in: whether the key may be there before the ledger is.
+
+    Raises LedgerError.
+    """
+    assert ledger.path is not None  # noqa: S101 - a gateway's ledger is a file
+    path, is_filled = ledger.path, found.inside is not None
+    there_was_one = found.kept not in ("", seen.BEGUN)
+    has_key = secret.exists() and (is_filled or not is_handed_in)
+
+    def work(connection: Connection) -> None:
+        _check_pages(connection, path)
+        before = version(connection)
+        if before is None and not found.is_begun and (there_was_one or has_key):
+            raise LedgerError(empty_copy(path, secret))
+        if before is not None and before not in versions():
+            raise UnknownVersionError(before, versions()[-1])
+
+    with explained(path):
+        ledger.transact(work)
+
+
+def _check_pages(connection: Connection, path: Path) -> None:
+    """Refuse a file in which SQLite finds damage.  Raises LedgerError."""
+    found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+    if found != "ok":
+        raise LedgerError(f"{path} is damaged ({str(found).splitlines()[-1]}); {PUT_BACK}")
+
+
 def _bring_up(ledger: SqliteLedger, at: float) -> tuple[str | None, str]:
-    """Look a ledger through and make the steps that are missing, in one transaction; return its version and id."""
+    """Make the steps that are missing, in one transaction; return the version that was there, and the ledger's id."""
 
     def work(connection: Connection) -> tuple[str | None, str]:
-        found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
-        if found != "ok":
-            raise LedgerError(f"{ledger.path} is damaged ({str(found).splitlines()[-1]}); {PUT_BACK}")
         before = bring_up(connection)
-        name = _fact(connection, ID)
+        name = fact(connection, ID)
         if name is None:
             name = secrets.token_hex(16)
-            _note(connection, ID, name)
-            _note(connection, CREATED_AT, datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds"))
+            note(connection, ID, name)
+            note(connection, CREATED_AT, datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds"))
         return before, name
 
-    with _explained(ledger.path):
+    with explained(ledger.path):
         return ledger.transact(work)
+
+
+def _mark(ledger: SqliteLedger, path: Path, at: float, *, is_copy: bool) -> None:
+    """Mark the file as the one that is open here, and take for granted what may have happened since a copy was made."""
+    mark = secrets.token_hex(8)
+
+    def work(connection: Connection) -> None:
+        note(connection, seen.MARK, mark)
+        if is_copy:
+            connection.execute(update(addresses).where(addresses.c.state == POOL).values(state=BURNT, at=at))
+            connection.execute(update(wallets).where(wallets.c.state == ADOPTED).values(state=DOUBTED))
+
+    with explained(path):
+        ledger.transact(work)
+        # only what is in the file itself can be told from what another one's log would bring
+        seen.keep(path, mark if ledger.checkpoint() else "")
 
 
 def _check_version(connection: Connection, path: Path) -> None:
@@ -215,82 +263,3 @@ def _check_version(connection: Connection, path: Path) -> None:
         raise LedgerError(f"{path} is older than this ec-gateway; start the gateway, which brings it up to date")
     if found != versions()[-1]:
         raise UnknownVersionError(found, versions()[-1])
-
-
-PUT_BACK = (
-    "nothing was changed; keep a copy of it, put a backup in its place (or take it away for a new one), "
-    "then run `ec-gateway ledger adopt`"
-)
-
-REMEDIES = {
-    "not a database": PUT_BACK,
-    "malformed": PUT_BACK,
-    "full": "make room on that disk",
-    "readonly": "give the file and its folder to this user",
-    "unable to open": "give the file and its folder to this user",
-    "locked": "find out which other program has it open",
-    "disk I/O error": "look at the disk and at the system's log",
-}
-"""What helps, by what SQLite says."""
-
-
-@contextmanager
-def _explained(path: Path | None) -> Iterator[None]:
-    """Say what would help against what SQLite and the migrations complain of.  Raises LedgerError."""
-    try:
-        yield
-    except UnknownVersionError as error:
-        remedy = "run the newer ec-gateway again, or put back a backup from before its start"
-        raise LedgerError(f"{path} was written by a newer ec-gateway ({error}); {remedy}") from error
-    except StrangeTablesError as error:
-        remedy = "name a file of its own in ledger.path"
-        raise LedgerError(f"{path} is another program's database (tables {error}); {remedy}") from error
-    except SQLAlchemyError as error:
-        raise LedgerError(_with_remedy(path, reason(error))) from error
-    except LedgerError as error:
-        if not isinstance(error.__cause__, SQLAlchemyError):
-            raise
-        raise LedgerError(_with_remedy(path, str(error))) from error
-
-
-def _with_remedy(path: Path | None, why: str) -> str:
-    remedy = next((text for words, text in REMEDIES.items() if words in why), "`ec-gateway ledger check` may tell more")
-    return f"{path} cannot be used ({why}); {remedy}"
-
-
-# -- key ------------------------------------------------------------------------------------------------------
-
-
-def _key(ledger: SqliteLedger, path: Path, check_place: Callable[[], None]) -> bytes:
-    """Return the key of a ledger; a new one only while nothing was compared by an older one.  Raises LedgerError."""
-    key = read_key(path)
-
-    def look(connection: Connection) -> tuple[str | None, int]:
-        return _fact(connection, KEY_MARK), connection.scalar(select(func.count()).select_from(keys)) or 0
-
-    with _explained(ledger.path):
-        mark, bound = ledger.transact(look)
-        is_right = key is not None and mark in (None, mark_of(key))
-        if bound and mark is not None and not is_right:
-            what = "is gone" if key is None else "is not the one of this ledger"
-            remedy = (
-                f"put it back from your backup; if it is lost for good, take {ledger.path} away, start the gateway, "
-                "and run `ec-gateway ledger adopt`"
-            )
-            raise LedgerError(f"the key file {path} {what}, and {bound} keys of clients were written with it; {remedy}")
-        if key is None:
-            check_place()
-            key = make_key(path)
-        new = mark_of(key)
-        if mark != new:
-            ledger.transact(lambda connection: _note(connection, KEY_MARK, new))
-    return key
-
-
-def _fact(connection: Connection, key: str) -> str | None:
-    return connection.scalar(select(meta.c.value).where(meta.c.key == key))
-
-
-def _note(connection: Connection, key: str, value: str) -> None:
-    if connection.execute(update(meta).where(meta.c.key == key).values(value=value)).rowcount == 0:
-        connection.execute(insert(meta).values(key=key, value=value))

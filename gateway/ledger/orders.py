@@ -22,6 +22,11 @@ OPEN, TAKEN, DONE, FAILED = "open", "taken", "done", "failed"
 TOO_OLD = 60.0
 """Seconds after which an order is not begun any more."""
 
+WITHDRAWN = "withdrawn: the gateway did not take it in time; see whether its ledger can be written"
+
+LATE = "too old: give it again"
+"""What becomes of it then."""
+
 PATIENCE = 30.0
 """Seconds that a command waits for its answer."""
 
@@ -60,7 +65,7 @@ def read(connection: Connection, order: int) -> Order:
 
 def withdraw(connection: Connection, order: int, at: float) -> bool:
     """Take an order back; False when a gateway took it meanwhile."""
-    return _end(connection, order, OPEN, FAILED, "withdrawn: no gateway took it", at)
+    return _end(connection, order, OPEN, FAILED, WITHDRAWN, at)
 
 
 def wait_for_answer(
@@ -96,7 +101,7 @@ def take(connection: Connection, at: float) -> list[Order]:
     taken = []
     for row in rows:
         if at - row.at > TOO_OLD:
-            _end(connection, row.id, OPEN, FAILED, "too old: give it again", at)
+            _end(connection, row.id, OPEN, FAILED, LATE, at)
         else:
             connection.execute(update(orders).where(orders.c.id == row.id).values(state=TAKEN))
             taken.append(_order(row, TAKEN))

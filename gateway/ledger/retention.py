@@ -19,7 +19,7 @@ goes after a time that is written here.  One run is many small transactions: no 
     events                                                 the newest 10,000
 
 A shop with 1,000 invoices and 100 payouts a day comes to some 150 MB in a year, most of it invoices that it does
-not remove: about 300 bytes each, with what was paid.
+not remove: about 300 bytes each, with what was paid.  docs/money.md tells the same to whoever runs the shop.
 """
 
 import asyncio

@@ -5,7 +5,7 @@ Rule: what must not happen twice is a constraint here, and not a look before a w
 Migrations under migrations/versions lead to exactly this; a test compares the two.
 """
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint, text
 
 metadata = MetaData(
     naming_convention={
@@ -20,6 +20,9 @@ ADDRESS = String(120)
 TXID = String(64)
 OUTPOINT = String(80)
 HASH = String(64)
+
+IS_KEPT = text("removed_at IS NULL")
+"""Of an invoice that its client has not removed."""
 
 meta = Table(
     "meta",
@@ -38,10 +41,12 @@ wallets = Table(
     Column("primary_backend", NAME, nullable=False),
     Column("fingerprint", ADDRESS, nullable=False, server_default=""),
     Column("since", Float, nullable=False),
+    Column("planned", Integer, nullable=False, server_default="0"),
 )
 """One row a wallet.  state: `new` (never met), `unadopted` (met, used before, waits for an operator), `adopted`
-(the ledger knows every address it listed then).  fingerprint: its first receiving address.  since: when the
-epoch began."""
+(the ledger knows every address it listed then), `doubted` (adopted, and older than what was done with it).
+fingerprint: its first receiving address.  since: when the epoch began.  planned: how many receiving addresses the
+gateway has set out to let daemons list; written before the first of them is derived, never lowered."""
 
 addresses = Table(
     "addresses",
@@ -75,7 +80,9 @@ invoices = Table(
     Column("removed_at", Float, nullable=True),
     Column("status", String(16), nullable=False, server_default="Pending"),
     Column("place", Integer, nullable=False),
-    Index("ix_invoices_status", "wallet", "status"),
+    # of those that are not removed alone: a shop may remove thousands for each that it waits for
+    Index("ix_invoices_status", "wallet", "status", sqlite_where=IS_KEPT, postgresql_where=IS_KEPT),
+    Index("ix_invoices_place", "wallet", "place", sqlite_where=IS_KEPT, postgresql_where=IS_KEPT),
 )
 """What addrequest answered.  status: the furthest that was ever seen (it never goes back); expiry is told from time
 and exp.  A removed invoice stays, so that its address is never free again."""
@@ -206,6 +213,16 @@ orders = Table(
 )
 """What an operator's command asked the running gateway to do: `adopt`, `promote`, `reinit`.  state: `open`, `done`,
 `failed`."""
+
+standing = Table(
+    "standing",
+    metadata,
+    Column("wallet", NAME, primary_key=True),
+    Column("backend", NAME, primary_key=True),
+    Column("verb", String(16), primary_key=True),
+    Column("at", Float, nullable=False),
+)
+"""What an operator ordered for good.  verb: `hold` (no restarts), `drain` (no calls)."""
 
 events = Table(
     "events",

@@ -9,12 +9,14 @@ and transactions follow each other; a second gateway on the same file is kept ou
 """
 
 import asyncio
+import errno
 import fcntl
 import os
+import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -24,13 +26,21 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from gateway.base.errors import LedgerError
+from gateway.ledger.files import Files, LogGoneError
 
-__all__ = ("BUSY", "InlineLedger", "Ledger", "LedgerError", "SqliteLedger", "reason", "sqlite_engine")
+__all__ = ("BUSY", "InlineLedger", "Ledger", "LedgerError", "MisplacedError", "SqliteLedger", "reason", "sqlite_engine")
 
 T = TypeVar("T")
 
+BROKEN_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+"""What a disk says that is full or broken; it may have room again, or be mounted anew, while the gateway runs."""
+
 BUSY = 5.0
 """Seconds that a transaction waits for a command of the operator that writes the same file."""
+
+
+class MisplacedError(LedgerError):
+    """The ledger cannot be where the configuration says: a mistake that a start must not pass over."""
 
 
 class Ledger(Protocol):
@@ -51,20 +61,27 @@ class Ledger(Protocol):
         raise NotImplementedError
 
 
+DAMAGED = ("malformed", "not a database")
+"""What SQLite says of a file that is no ledger any more."""
+
+
 class InlineLedger:
     """The ledger on the caller's own thread: for commands, tests and histories in virtual time.
 
     Args:
         path: of the file; None keeps everything in memory.
+        lock: the descriptor that keeps a second gateway out, where there is one.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, lock: int | None = None) -> None:
         """Open the engine; the schema is `migrations.bring_up`'s business.  Raises LedgerError."""
         self.path = path
         self.last_error = ""
+        self.damage = ""
+        """Why nothing is written any more, until a restart looks the whole file through."""
         self.engine = sqlite_engine(path)
         self._one_at_a_time = threading.Lock()
-        self._file: tuple[int, int] | None = None
+        self.files = None if path is None else Files(path, lock)
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Do one transaction here and now.  Raises LedgerError."""
@@ -73,11 +90,18 @@ class InlineLedger:
     def transact(self, work: Callable[[Connection], T]) -> T:
         """Do one transaction.  Raises LedgerError."""
         try:
-            self._see_file()
+            self._see_damage()
+            self._see_files()
             with self._one_at_a_time, self.engine.begin() as connection:
                 result = work(connection)
+            # a file that went in between was written for nobody
+            self._see_files()
         except SQLAlchemyError as error:
             self.last_error = reason(error)
+            if any(words in self.last_error for words in DAMAGED):
+                # what still succeeds comes out of the engine's own memory, and goes into a file that nobody can read
+                remedy = "stop the gateway and put a backup back by `ec-gateway ledger restore`"
+                self.damage = f"{self.last_error}; {remedy}"
             raise LedgerError(self.last_error) from error
         except LedgerError as error:
             self.last_error = str(error)
@@ -85,23 +109,33 @@ class InlineLedger:
         self.last_error = ""
         return result
 
-    def _see_file(self) -> None:
-        """See that the file is still the one that was opened.  Raises LedgerError.
+    def _see_damage(self) -> None:
+        """Refuse to go on with a file that is no ledger any more.  Raises LedgerError."""
+        if self.damage:
+            raise LedgerError(self.damage)
 
-        SQLite goes on writing into a file that was deleted or replaced, and all of that is gone at the next start.
-        """
-        if self.path is None:
+    def checkpoint(self) -> bool:
+        """Bring all of the log into the file itself; False where a reader keeps it from that, or the disk does."""
+        try:
+            with self._one_at_a_time, closing(self.engine.raw_connection()) as connection:
+                cursor = connection.cursor()
+                cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                is_busy, pages, brought = cursor.fetchone() or (1, 0, 0)
+                cursor.close()
+        except (SQLAlchemyError, sqlite3.Error):
+            return False
+        return not is_busy and pages == brought
+
+    def _see_files(self) -> None:
+        """See that the files are still those that were opened.  Raises LedgerError."""
+        if self.files is None:
             return
         try:
-            found = self.path.stat()
-        except OSError as error:
-            if self._file is None:
-                return
-            raise LedgerError(f"{self.path} is gone ({error.strerror}); put it back and restart the gateway") from error
-        place = found.st_dev, found.st_ino
-        if self._file is not None and place != self._file:
-            raise LedgerError(f"{self.path} is another file than the one that was opened; restart the gateway")
-        self._file = place
+            self.files.look()
+        except LogGoneError:
+            # SQLite still has it open: what it holds is brought where a restart finds it
+            self.checkpoint()
+            raise
 
     def close(self) -> None:
         """Let go of the file."""
@@ -118,7 +152,7 @@ class SqliteLedger(InlineLedger):
         """Lock the file, then open it."""
         self._lock = _lock(path)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
-        super().__init__(path)
+        super().__init__(path, self._lock)
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Do one transaction on the ledger's thread.
@@ -172,16 +206,22 @@ def reason(error: SQLAlchemyError) -> str:
 def _lock(path: Path) -> int:
     """Lock a ledger against a second gateway and return the descriptor that holds it.  Raises LedgerError."""
     try:
-        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # behind a link the same ledger must have the same lock
+        descriptor = os.open(f"{os.path.realpath(path)}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         why = f"{path.parent} cannot be written ({error.strerror})"
-        raise LedgerError(f"{why}; make the folder, writable for this user, or name another in ledger.path") from error
+        remedy = "make the folder, writable for this user, or name another in ledger.path"
+        if error.errno in BROKEN_DISK:
+            raise LedgerError(f"{why}; look at that disk") from error
+        raise MisplacedError(f"{why}; {remedy}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(descriptor)
-        raise LedgerError(f"{path} is in use by another gateway; give each its own, or stop the other") from error
+        raise MisplacedError(f"{path} is in use by another gateway; give each its own, or stop the other") from error
     with suppress(OSError):
+        # what stands behind the first line is the opening's: which file it was that was open here
+        rest = os.pread(descriptor, 4096, 0).partition(b"\n")[2]
         os.truncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
+        os.pwrite(descriptor, b"%d\n%b" % (os.getpid(), rest), 0)
     return descriptor

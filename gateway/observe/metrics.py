@@ -5,6 +5,7 @@ labels are names from the configuration and from profiles, never what a client w
 """
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
@@ -38,7 +39,26 @@ HELP = {
     "backend_height": "Height of a backend's chain.",
     "wire_connections_opened_total": "Connections opened to backends.",
     "wire_connections_reused_total": "Calls sent over a kept connection.",
+    "alerts_open": "Alerts of a kind that were told and are not over.",
+    "alert_queue": "Messages that wait for a sink of alerts.",
+    "alert_sink_failing": "1 while a sink of alerts takes no message.",
+    "alert_messages_total": "Messages to a sink of alerts by what became of them.",
     "draining": "1 while the gateway drains.",
+    "backend_drained": "1 while an operator keeps calls away.",
+    "backend_held": "1 while an operator keeps restarts away.",
+    "backend_restarting": "1 while it is restarted.",
+    "backend_memory_bytes": "Memory of the daemon, page cache left out.",
+    "backend_memory_limit_bytes": "Its own limit, else the machine's memory.",
+    "backend_memory_growth_bytes_per_second": "Slope of its memory; a leak shows here.",
+    "restarts_total": "Restarts by cause and end: done, failed, or dry (only told).",
+    "epoch": "Number of the wallet's primary; it grows with each promotion and start.",
+    "pool_addresses": "Addresses derived ahead that can be given out.",
+    "ledger_addresses": "Addresses that the ledger knows.",
+    "ledger_failing": "1 while the ledger cannot be read or written.",
+    "calls_unknown": "Calls of clients whose outcome nobody knows.",
+    "broadcasts_unknown": "Broadcasts that the chain has not spoken on; they are sent again.",
+    "held_satoshi": "Coins held for signed payments that the chain does not have.",
+    "held_oldest_seconds": "Age of the oldest of these holds.",
 }
 
 COUNTED = {
@@ -137,9 +157,9 @@ class Metrics:
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
         self._source: Callable[[], Gauges] = list
-        self._calls: dict[tuple[str, str, str, str], int] = {}
+        self._calls: Counter[tuple[str, str, str, str]] = Counter()
         self._latency: dict[tuple[str, str], Histogram] = {}
-        self._attempts: dict[tuple[str, str, str], int] = {}
+        self._attempts: Counter[tuple[str, str, str]] = Counter()
         self._attempt_latency: dict[tuple[str, str], Histogram] = {}
         self._probes: dict[tuple[str, str, str], int] = {}
         self._counts: dict[tuple[str, str], int] = {}
@@ -158,8 +178,7 @@ class Metrics:
                 method = "other"
             else:
                 self._methods.add(method)
-        key = (wallet, method, effect, outcome)
-        self._calls[key] = self._calls.get(key, 0) + 1
+        self._calls[wallet, method, effect, outcome] += 1
         histogram = self._latency.get((wallet, effect))
         if histogram is None:
             histogram = self._latency[wallet, effect] = Histogram()
@@ -169,8 +188,7 @@ class Metrics:
         """Count one try on one backend, by the reason of its end; an answer has none."""
         wallet, backend = attempt.errand.wallet, attempt.backend.name
         reason = getattr(result, "reason", "answered")
-        key = (wallet, backend, reason)
-        self._attempts[key] = self._attempts.get(key, 0) + 1
+        self._attempts[wallet, backend, reason] += 1
         histogram = self._attempt_latency.get((wallet, backend))
         if histogram is None:
             histogram = self._attempt_latency[wallet, backend] = Histogram()

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import yaml
@@ -48,11 +48,15 @@ PROFILE_KEYS = frozenset(
         "addresses",
         "allocate",
         "first_contact",
+        "care",
         "forbid_everywhere",
         "methods",
     }
 )
-REQUIRED_KEYS = PROFILE_KEYS - {"forbid_everywhere", "first_contact"}
+REQUIRED_KEYS = PROFILE_KEYS - {"forbid_everywhere", "first_contact", "care"}
+
+CARE_KEYS = frozenset({"stop", "close", "load", "load_with_password"})
+"""What the supervisor asks of a daemon that it restarts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,40 @@ class Method:
 
 
 @dataclass(frozen=True, slots=True)
+class Care:
+    """One thing that the supervisor asks of a daemon.
+
+    Args:
+        params: a list or a mapping; the texts `{wallet}` (the path of the daemon's default wallet) and `{password}`
+            stand for what is known only then.
+    """
+
+    method: Method
+    params: object
+
+    @property
+    def needs_wallet(self) -> bool:
+        """Whether the path of the wallet must be known."""
+        return "{wallet}" in msgspec.json.encode(self.params).decode()
+
+    def fill(self, *, wallet: str = "", password: str = "") -> bytes:
+        """Return the parameters as JSON."""
+        return msgspec.json.encode(_fill(self.params, {"{wallet}": wallet, "{password}": password}))
+
+
+def _fill(params: Any, known: Mapping[str, str]) -> Any:
+    match params:
+        case str():
+            return known.get(params, params)
+        case list():
+            return [_fill(one, known) for one in params]
+        case dict():
+            return {name: _fill(one, known) for name, one in params.items()}
+        case _:
+            return params
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """A wallet family.
 
@@ -112,6 +150,8 @@ class Profile:
     methods: Mapping[str, Method] = field(repr=False)
     first_contact: tuple[tuple[Method, bytes], ...] = ()
     """Calls whose answers show nothing in a wallet that nobody ever used; without any, each has to be adopted."""
+    care: Mapping[str, Care] = field(default_factory=dict, repr=False)
+    """How it is stopped, and its wallet closed and loaded; what is missing is not asked of it."""
 
 
 def names() -> list[str]:
@@ -151,7 +191,9 @@ def parse(text: str, file: str) -> Profile:
 
 ALL_READS = frozenset(effect for effect in Effect if effect.is_read)
 
-KINDS: Mapping[type, str] = {str: "text", int: "a whole number", bool: "true or false", list: "a list"}
+KINDS: Mapping[type, str] = {
+    str: "text", int: "a whole number", bool: "true or false", list: "a list", dict: "names with values",
+}  # fmt: skip
 
 
 class _Reader:
@@ -199,6 +241,7 @@ class _Reader:
             allocate=self._value(top.get("allocate"), "allocate", str, ""),
             methods=methods,
             first_contact=self._first_contact(top.get("first_contact"), methods),
+            care=self._care(top.get("care"), methods),
         )
         self._check_together(profile, {**top, "probe.method": probe.get("method"),
                                        "addresses.method": addresses.get("method")})  # fmt: skip
@@ -215,6 +258,26 @@ class _Reader:
                 continue
             calls.append((row, msgspec.json.encode(self._value(params, key, list, []))))
         return tuple(calls)
+
+    def _care(self, node: yaml.Node | None, methods: Mapping[str, Method]) -> dict[str, Care]:
+        """Return what the supervisor asks of a daemon; the methods are steering ones, which no client may call."""
+        found = {}
+        for name, row in self._mapping(node, "care").items() if node is not None else ():
+            key = f"care.{name}"
+            if name not in CARE_KEYS:
+                self._problem(row, key, "is not a key", f"take one of {', '.join(sorted(CARE_KEYS))}")
+                continue
+            inner = self._inner({key: row}, key, frozenset({"method", "params"}))
+            called = self._value(inner.get("method"), f"{key}.method", str, "")
+            method = methods.get(called)
+            if method is None or method.effect is not Effect.CONTROL:
+                self._problem(
+                    row, key, f"{called or 'nothing'} is not among the methods that steer", "name one that is"
+                )
+                continue
+            kind: type = dict if isinstance(inner.get("params"), yaml.MappingNode) else list
+            found[name] = Care(method, self._value(inner.get("params"), f"{key}.params", kind, kind()))
+        return found
 
     def _check_together(self, profile: Profile, nodes: Mapping[str, yaml.Node | None]) -> None:
         """Look for keys that contradict each other."""

@@ -6,8 +6,11 @@ people whom the ledger does not know, and waits for an operator.
 
 from collections.abc import Mapping
 
-MOST_FRESH = 20
-"""Receiving addresses that a wallet lists which nobody ever asked for one: the gap limit."""
+GAP_LIMIT = 20
+"""Addresses that a daemon lists behind the last one that was paid to, without anybody asking it for one."""
+
+MOST_FRESH = GAP_LIMIT
+"""Receiving addresses that a wallet lists which nobody ever asked for one."""
 
 NO_LABEL = frozenset({"", "''", '""'})
 """How the daemon writes that there is no label; it answers with Python's own quotes."""

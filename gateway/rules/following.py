@@ -6,7 +6,7 @@ it.  Before that nothing is free again, and what one daemon has not heard of say
     in a history, six deep           confirmed: its coins need no hold
     in a history                     accepted
     in none, a coin spent six deep   it can never be valid: its coins are free
-    in none, accepted before         lost: sent again; or foreign, where no coin of the wallet is known to be in it
+    in none of all, accepted before  lost: sent again; or foreign, where no coin of the wallet is known to be in it
     in none                          waits
 """
 
@@ -68,7 +68,7 @@ Verdict = Confirmed | Accepted | Never | Lost | Foreign | Waits
 
 def follow(
     txid: str, state: str, coins: Collection[str], histories: Histories, spenders: Mapping[str, str], quiet: float,
-    *, is_own: bool,
+    *, is_own: bool, is_whole: bool,
 ) -> Verdict:  # fmt: skip
     """Judge one transaction.
 
@@ -76,8 +76,9 @@ def follow(
         state: of its broadcast, "" without one.
         coins: that it holds, by outpoint.
         spenders: who spends which coin in the histories, as far as that is known.
-        quiet: seconds since something was heard of it.
+        quiet: seconds since some history had it, or the chain took it.
         is_own: it is known to spend coins of the wallet.
+        is_whole: no daemon that serves was left out.
     """
     found = [history[txid].confirmations for history in histories if txid in history]
     if found:
@@ -88,7 +89,7 @@ def follow(
         by = spenders.get(coin, txid)
         if by != txid and any(by in history and history[by].confirmations >= DEEP for history in histories):
             return Never(by)
-    if state == "accepted" and histories and quiet >= LOST_AFTER:
+    if state == "accepted" and histories and is_whole and quiet >= LOST_AFTER:
         return Lost() if is_own else Foreign()
     return Waits()
 

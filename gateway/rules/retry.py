@@ -57,6 +57,11 @@ def is_repeatable(effect: Effect) -> bool:
     return effect.is_read or effect is Effect.PUBLISH
 
 
+def is_harmless_twice(effect: Effect) -> bool:
+    """Whether a client may send the same call again though it may have been run: writes set a value, so those too."""
+    return is_repeatable(effect) or effect is Effect.WRITE
+
+
 def decide(effect: Effect, tried: Sequence[Tried], max_attempts: int) -> TryAgain | GiveUp:
     """Decide after the last of `tried` (at least one) ended without an answer.
 

@@ -172,9 +172,9 @@ def _line(value: object) -> bytes:
     return json.dumps(value).encode() + b"\n"
 
 
-async def _run(port: int) -> None:
+async def _run(host: str, port: int) -> None:
     door = ChainServer(Chain())
-    server = await asyncio.start_server(door.serve, "127.0.0.1", port, limit=MAX_LINE)
+    server = await asyncio.start_server(door.serve, host, port, limit=MAX_LINE)
     report_ready(port=server.sockets[0].getsockname()[1])
     await server.serve_forever()
 
@@ -182,13 +182,14 @@ async def _run(port: int) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the chain until it is ended by a signal."""
     parser = argparse.ArgumentParser(prog="gateway.sandbox.chain", description="The chain of the sandbox.")
-    parser.add_argument("--port", type=int, default=0, help="where to listen on loopback; 0 takes a free one")
+    parser.add_argument("--host", default="127.0.0.1", help="where to listen; 0.0.0.0 in a container")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--die-with-parent", type=int, metavar="PID", help="end when this parent ends")
     chosen = parser.parse_args(arguments)
     if chosen.die_with_parent:
         die_with_parent(chosen.die_with_parent)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_run(chosen.port))
+        asyncio.run(_run(chosen.host, chosen.port))
 
 
 if __name__ == "__main__":

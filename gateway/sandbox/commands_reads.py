@@ -157,16 +157,11 @@ class ReadCommands:
         wallet = self._node.wallet
         found: list[Any] = []
         held = {coin.address for coin in wallet.coins()} if unused or funded else set()
-        for address in wallet.addresses():
+        some = [] if receiving and change else wallet.receiving if receiving else wallet.change
+        for address in some if receiving or change else wallet.addresses():
             # Used means used up: an address that still holds coins is listed among the unused ones, there as here.
-            used = bool(wallet.history_of(address)) and address not in held
-            left_out = (
-                (frozen and address not in wallet.notes.frozen)
-                or (receiving and wallet.is_change(address))
-                or (change and not wallet.is_change(address))
-                or (unused and used)
-                or (funded and address not in held)
-            )
+            used = unused and bool(wallet.history_of(address)) and address not in held
+            left_out = (frozen and address not in wallet.notes.frozen) or used or (funded and address not in held)
             if left_out:
                 continue
             item: list[Any] = [address]

@@ -20,7 +20,8 @@ from gateway.sandbox.storage import Journal
 
 def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gateway.sandbox.daemon", description="A wallet daemon without real coins.")
-    parser.add_argument("--port", type=int, required=True, help="RPC port on loopback; 0 takes a free one")
+    parser.add_argument("--host", default="127.0.0.1", help="where RPC listens; 0.0.0.0 in a container")
+    parser.add_argument("--port", type=int, required=True, help="RPC port; 0 takes a free one")
     parser.add_argument("--control", type=int, default=0, help="port for switches; 0 takes a free one")
     parser.add_argument("--chain", required=True, metavar="HOST:PORT", help="the chain process")
     parser.add_argument("--data", type=Path, required=True, help="folder for the wallet file")
@@ -58,7 +59,7 @@ def main(arguments: list[str] | None = None) -> None:
     link = ChainLink(host, int(port), timeout=chosen.server_timeout, lost=chosen.lost)
     node = Node(chosen.seed, chosen.data, link, sync_delay=chosen.sync_delay)
     control = ControlServer(chosen.control, node)
-    server = WalletServer(chosen.port, node, Journal(chosen.journal), chosen.user, password)
+    server = WalletServer(chosen.port, node, Journal(chosen.journal), chosen.user, password, host=chosen.host)
     if chosen.load:
         node.load()
     control.start()

@@ -90,11 +90,16 @@ class Node:
 
     def after_call(self) -> None:
         """Notice what a call has made: new addresses have to be told to the server before they are saved."""
-        if self.loaded and self.current is not None and len(self.current.addresses()) != self._known_addresses:
+        if self.loaded and self.current is not None and self.current.count != self._known_addresses:
             self._expect_sync(self.current)
 
     def between_calls(self) -> None:
         """What goes on while nobody calls; a daemon without connection does not try for a new one here."""
+        if not self.running:
+            # the caller of `stop` has its answer already
+            if self.loaded:
+                self.save()
+            return
         if self.link.connected:
             with self.turn:
                 self._catch_up()
@@ -111,14 +116,14 @@ class Node:
             self.link.look()
             self.current = Wallet(self.seed, self.file.read(), self.link.view)
             self.loaded = True
-            self._known_addresses = len(self.current.addresses())
+            self._known_addresses = self.current.count
             self._history = []
             self._sync_due = None
             # The real one needs a moment for it; here a wallet is in step once it is loaded, if it has a server.
             self._was_synchronized = self.link.online
             if self.link.online:
                 self.current.synchronize()
-                self._known_addresses = len(self.current.addresses())
+                self._known_addresses = self.current.count
                 self._history = self.current.history()
                 self.save()
 
@@ -138,9 +143,7 @@ class Node:
         return True
 
     def stop(self) -> None:
-        """End after the call that runs; the only end that saves the wallet."""
-        if self.loaded:
-            self.save()
+        """End after the call that runs; the only end that saves the wallet, once the call is answered."""
         self.running = False
 
     def _catch_up(self) -> None:
@@ -156,18 +159,18 @@ class Node:
             if self.link.online:
                 wallet.synchronize()
             before, self._history = self._history, wallet.history()
-            if self._history != before or len(wallet.addresses()) != self._known_addresses:
+            if self._history != before or wallet.count != self._known_addresses:
                 self._expect_sync(wallet)
         if self._sync_due is not None and self.link.online and time.monotonic() >= self._sync_due:
             self._sync_due = None
             self.save()
             # An address made by hand may have a history that widens the horizon.
             wallet.synchronize()
-            if len(wallet.addresses()) != self._known_addresses:
+            if wallet.count != self._known_addresses:
                 self._expect_sync(wallet)
 
     def _expect_sync(self, wallet: Wallet) -> None:
-        self._known_addresses = len(wallet.addresses())
+        self._known_addresses = wallet.count
         self._sync_due = time.monotonic() + self._sync_delay
 
     def _obey(self) -> None:

@@ -61,12 +61,14 @@ class WalletServer(SimpleJSONRPCServer):  # type: ignore[misc]  # the library ha
     timeout = ACCEPT_POLL
     request_queue_size = 5
 
-    def __init__(self, port: int, node: Node, journal: Journal, user: str, password: str) -> None:
+    def __init__(
+        self, port: int, node: Node, journal: Journal, user: str, password: str, *, host: str = "127.0.0.1"
+    ) -> None:
         self._node = node
         self._journal = journal
         self._credentials = (user.encode(), password.encode())
         self._call_id: object = None
-        super().__init__(("127.0.0.1", port), requestHandler=_Handler, logRequests=False)
+        super().__init__((host, port), requestHandler=_Handler, logRequests=False)
         self.funcs.update(registered(Commands(node)))
 
     @property

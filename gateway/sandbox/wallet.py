@@ -7,6 +7,7 @@ daemons with equal notes and views answer alike, and with different ones they di
 
 import copy
 import hashlib
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -80,6 +81,10 @@ class Wallet:
         self.receiving: list[str] = []
         self.change: list[str] = []
         self._scripts: dict[str, str] = {}
+        self._owners: dict[str, str] = {}
+        """Own addresses by their scripts."""
+        self._place: dict[str, int] = {}
+        """When each was derived, counted from 0."""
         self._index: dict[str, tuple[bool, int]] = {}
         self._derive()
 
@@ -143,13 +148,14 @@ class Wallet:
         """All addresses, receiving ones first."""
         return self.receiving + self.change
 
+    @property
+    def count(self) -> int:
+        """How many addresses there are."""
+        return len(self._index)
+
     def owns(self, address: str) -> bool:
         """Whether the wallet watches this address (in the form answers have)."""
         return address in self._index
-
-    def is_change(self, address: str) -> bool:
-        """Whether an own address is of the change branch."""
-        return self._index[address][0]
 
     def public_key(self, address: str) -> str:
         """The stand-in for the public key of an own address, in hexadecimal; KeyError for a foreign one."""
@@ -175,7 +181,8 @@ class Wallet:
     def coins(self) -> list[Coin]:
         """All unspent outputs of the wallet, frozen ones too, in the order of addresses and history."""
         found = []
-        for address, script in self._scripts.items():
+        for address in self._touched():
+            script = self._scripts[address]
             for txid in self.history_of(address):
                 for index, output in enumerate(self.view.transactions[txid].outputs):
                     outpoint = Outpoint(txid, index)
@@ -190,7 +197,7 @@ class Wallet:
     def balance(self, only: str | None = None) -> Balance:
         """The balance of the wallet, or of one own address."""
         confirmed = unconfirmed = 0
-        for address in self._scripts if only is None else [only]:
+        for address in self._touched() if only is None else [only]:
             for txid in self.history_of(address):
                 change = self._effect(txid, {self._scripts[address]})
                 if self.view.heights[txid]:
@@ -201,16 +208,15 @@ class Wallet:
 
     def transactions(self) -> list[tuple[str, int]]:
         """The wallet's transactions, oldest first, each with what it added (satoshis, negative when it took)."""
-        own = set(self._scripts.values())
-        txids = {txid for address in self._scripts for txid in self.history_of(address)}
+        own = self._owners.keys()
+        txids = {txid for address in self._touched() for txid in self.history_of(address)}
         order = {txid: place for place, txid in enumerate(self.view.transactions)}
         return [(txid, self._effect(txid, own)) for txid in sorted(txids, key=order.__getitem__)]
 
     def spends_own(self, txid: str) -> bool:
         """Whether a transaction spends a coin of this wallet; without that it is a plain receipt."""
         spent = [self.view.output(one.spent) for one in self.view.transactions[txid].inputs]
-        own = set(self._scripts.values())
-        return any(output is not None and output.script in own for output in spent)
+        return any(output is not None and output.script in self._owners for output in spent)
 
     def label_of(self, txid: str) -> str:
         """The label of a transaction: its own, else those of the addresses that a receipt paid to."""
@@ -218,7 +224,7 @@ class Wallet:
         if label or self.spends_own(txid):
             return label
         paid = dict.fromkeys(made.script for made in self.view.transactions[txid].outputs)
-        own = [address for address, script in self._scripts.items() if script in paid]
+        own = sorted((self._owners[script] for script in paid if script in self._owners), key=self._place.__getitem__)
         labels = [self.notes.labels.get(storage_key(address), "") for address in own]
         return ", ".join(filter(None, labels))
 
@@ -263,7 +269,17 @@ class Wallet:
 
     # Inside
 
-    def _effect(self, txid: str, scripts: set[str]) -> int:
+    def _touched(self) -> list[str]:
+        """Own addresses that the chain has heard of, in the order in which they were derived.
+
+        Most of a wallet's addresses never see a coin, and a chain in the sandbox knows few scripts.
+        """
+        if len(self.view.touching) > len(self._scripts):
+            return [address for address, script in self._scripts.items() if script in self.view.touching]
+        own = [self._owners[script] for script in self.view.touching if script in self._owners]
+        return sorted(own, key=self._place.__getitem__)
+
+    def _effect(self, txid: str, scripts: Collection[str]) -> int:
         """What a transaction adds to some scripts, in satoshis."""
         tx = self.view.transactions[txid]
         gained = sum(output.value for output in tx.outputs if output.script in scripts)
@@ -283,7 +299,9 @@ class Wallet:
             for index in range(len(branch), wanted):
                 address = addresses.derive(self.seed, change=change, index=index)
                 branch.append(address.text)
+                self._place[address.text] = len(self._place)
                 self._scripts[address.text] = address.script
+                self._owners[address.script] = address.text
                 self._index[address.text] = (change, index)
 
 

@@ -1,26 +1,23 @@
 """Takes over a wallet that was used before, by an operator's order.
 
-Rule: what the primary lists when it is asked counts as given out, its invoices go on being answered, and its labels
-become the ledger's; all of it in one transaction, once.
+Rule: what the daemons list when they are asked counts as given out, their invoices go on being answered, and their
+labels and freezes become the ledger's; all of it in one transaction.
 """
 
-import ast
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 
 from sqlalchemy import Connection
 
-from gateway.fleet.backend import Backend
+from gateway.base.events import Event
 from gateway.fleet.pool import Pool
-from gateway.ledger import invoices, marks
-from gateway.ledger.marks import LABEL
-from gateway.profiles import Profile
-from gateway.rules.invoices import label_key, taken_over
+from gateway.ledger.marks import FREEZES, LABELS, Change
+from gateway.supervision import belongings
+from gateway.supervision.belongings import Belongings, Taken
 from gateway.supervision.keeper import Keeper
 from gateway.supervision.mirror import Mirror
 
-OWNER = "client"
-"""Of labels that were there before: nobody's to take away but a client's."""
+TOLD = 10
+"""Invoices that are named where more than one was found of an address."""
 
 
 class CannotAdoptError(Exception):
@@ -32,69 +29,65 @@ class Adoption:
 
     Args:
         clock: seconds since 1970.
+        on_marked: hears of the newest label and freeze that came with it.
     """
 
     def __init__(
-        self, pool: Pool, profile: Profile, keeper: Keeper, mirror: Mirror, clock: Callable[[], float]
-    ) -> None:
+        self, pool: Pool, keeper: Keeper, mirror: Mirror, clock: Callable[[], float],
+        on_marked: Callable[[str, Change], None],
+    ) -> None:  # fmt: skip
         """Do nothing until ordered."""
         self.pool = pool
-        self.profile = profile
         self.keeper = keeper
         self.mirror = mirror
         self.clock = clock
+        self.on_marked = on_marked
 
     async def run(self, _argument: str) -> str:
         """Take the wallet over; return a sentence about it.
 
         Raises:
             CannotAdoptError: the primary is not in service, or did not answer.
-            LedgerError: it could not be written down, or the ledger knows other addresses.
+            NotNow: another daemon did not answer.
+            LedgerError: it could not be written down, or the ledger knows other addresses, or another wallet has them.
         """
-        primary = self.pool.primary
+        primary, name = self.pool.primary, self.pool.name
         if not primary.phase.is_serving:
             ailment = primary.ailment or "it was not heard of yet"
             raise CannotAdoptError(f"{primary.name} is not in service ({ailment}); nothing was adopted")
-        listed = await self.mirror.list_as_written(primary)
+        listed = await self.mirror.lists.as_written(primary)
         if not listed:
             raise CannotAdoptError(f"{primary.name} lists no address: it never met its server; nothing was adopted")
-        requests = await self._requests(primary)
-        labels = dict(await self._labels(primary))
-        name, at = self.pool.name, self.clock()
+        mine = (await self.keeper.looks.by_seed(primary, listed))[0]
+        found = await belongings.look(self.keeper.looks, list(mine))
+        taken: list[Taken] = []
 
         def also(connection: Connection) -> None:
-            invoices.take_over(connection, name, [one for one in map(taken_over, requests) if one is not None])
-            for address, label in labels.items():
-                marks.put(connection, name, LABEL, label_key(address), label, OWNER, at)
+            taken.append(belongings.take_over(connection, name, found, self.clock()))
 
         answer = await self.keeper.adopt(listed, also)
-        return f"{answer}; {len(requests)} invoices and {len(labels)} labels came with it"
+        self._tell_changes(taken[0])
+        return f"{answer}; {_counted(taken[0])} came with it{self._tell_left_out(found)}"
 
-    async def _requests(self, primary: Backend) -> list[object]:
-        """Return the invoices that the primary has, as it tells them."""
-        found: list[object] = []
-        for method in self.profile.methods.values():
-            if method.role == "invoice_list":
-                answer = await self.keeper.ask(primary, method, b"[]")
-                found += answer if isinstance(answer, list) else []
-        return found
+    def _tell_changes(self, taken: Taken) -> None:
+        """Have every daemon given what came from one of them; until then those that lack a freeze do not sign."""
+        for kinds in (FREEZES, LABELS):
+            newest = [one for one in taken.changes if one.mark.kind in kinds][-1:]
+            for change in newest:
+                self.on_marked("", change)
 
-    async def _labels(self, primary: Backend) -> Iterator[tuple[str, str]]:
-        """Return the labels of its receiving addresses."""
-        listing = self.profile.methods[self.profile.list_addresses]
-        if not {"receiving", "labels"} <= set(listing.params):
-            return iter(())
-        answer = await self.keeper.ask(primary, listing, b'{"receiving": true, "labels": true}')
-        return _read_labels(answer)
+    def _tell_left_out(self, found: Belongings) -> str:
+        """Say of which addresses there was more than one invoice; return it in words, "" where of none."""
+        if not found.left_out:
+            return ""
+        told = [
+            f"{backend} {one.id} (kept: {found.invoices[one.address].id})" for backend, one in found.left_out[:TOLD]
+        ]
+        fields: dict[str, object] = {"invoices": len(found.left_out), "left_out": told}
+        self.pool.emit(Event("wallet.invoices_left_out", self.pool.name, "", fields, "warning"))
+        more = ", ..." if len(found.left_out) > TOLD else ""
+        return f"; left out, for their addresses have another invoice: {', '.join(told)}{more}"
 
 
-def _read_labels(answer: object) -> Iterator[tuple[str, str]]:
-    """Yield address and label of each item that has one; the daemon writes labels as Python would."""
-    for item in answer if isinstance(answer, list) else []:
-        match item:
-            case [str(address), *_, str(written)]:
-                label: object = ""
-                with suppress(ValueError, SyntaxError):
-                    label = ast.literal_eval(written)
-                if isinstance(label, str) and label:
-                    yield address, label
+def _counted(taken: Taken) -> str:
+    return f"{taken.invoices} invoices, {taken.labels} labels and {taken.freezes} freezes"

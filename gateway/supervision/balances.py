@@ -56,7 +56,6 @@ class Balances:
         self._cases: dict[str, Case] = {}
         self._diverged: set[Backend] = set()
         self._stirred_at = float("-inf")
-        self._may_reload = True
         self._cure: asyncio.Task[None] | None = None
 
     def is_diverged(self, backend: Backend) -> bool:
@@ -81,7 +80,7 @@ class Balances:
         readings = await self._readings()
         before, now, by_name = self._cases, self.loop.time(), self.pool.by_name
         found = judge(
-            readings, before, now, self.grace, stirred_at=self._stirred_at, may_cure=self._may_reload
+            readings, before, now, self.grace, stirred_at=self._stirred_at, may_cure=self.upkeep.may_reload
         )  # fmt: skip
         self._cases = {name: case for name, case in found.cases.items() if name in by_name}
         self._take_in(found)
@@ -119,8 +118,6 @@ class Balances:
             self.reloads += 1
             self._tell("backend.reloaded", backend.name, {"reason": "another balance than the others", "took": took})
             return
-        # what could not be loaded here would not be loaded elsewhere either, and that one still serves
-        self._may_reload &= not isinstance(error, NotLoadedError)
         self._tell("backend.not_reloaded", backend.name, {"reason": str(error), "took": took}, "error")
 
     # -- what each says ---------------------------------------------------------------------------------------

@@ -1,12 +1,14 @@
 """Carries out what operators' commands ask of the running gateway.
 
 Rule: an order is taken in one transaction and answered in another, whatever came of it; the answer is a sentence
-that the operator reads.
+that the operator reads.  Orders of one wallet follow each other, those of different wallets do not wait for each other,
+and a promotion waits for nobody: it is the cure of what the others may be waiting for.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
+from gateway.base.errors import OrderError
 from gateway.base.events import Emit, Event
 from gateway.ledger import orders
 from gateway.ledger.orders import Order
@@ -14,6 +16,9 @@ from gateway.ledger.store import Ledger, LedgerError
 
 LOOK = 0.25
 """Seconds between two looks at the orders."""
+
+AT_ONCE = frozenset({"promote"})
+"""Orders that do not wait for another one of their wallet."""
 
 PATIENCE = 25.0
 """Seconds that one order may take; the command waits a little longer."""
@@ -39,22 +44,33 @@ class Clerk:
         self.verbs = verbs
         self.clock = clock
         self.emit = emit
+        self._turns: dict[tuple[str, str], asyncio.Lock] = {}
+        """By wallet, and by verb where that waits for no other one."""
 
     async def run(self) -> None:
         """Look for orders for ever; what an earlier process took and never answered has failed."""
         await self._try(lambda connection: orders.give_up(connection, self.clock()))
-        while True:
-            taken = await self._try(lambda connection: orders.take(connection, self.clock()))
-            if isinstance(taken, list):
-                for order in taken:
-                    await self._carry_out(order)
-            await asyncio.sleep(LOOK)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                taken = await self._try(lambda connection: orders.take(connection, self.clock()))
+                for order in taken if isinstance(taken, list) else ():
+                    group.create_task(self._carry_out(order), name=f"order-{order.id}")
+                await asyncio.sleep(LOOK)
 
     async def _carry_out(self, order: Order) -> None:
+        """Do one order in its turn and answer it."""
+        turn = order.wallet, order.verb if order.verb in AT_ONCE else ""
+        # those who wait are served in the order in which they came
+        async with self._turns.setdefault(turn, asyncio.Lock()):
+            await self._do(order)
+
+    async def _do(self, order: Order) -> None:
         """Do one order and answer it."""
         is_done = False
         verbs = self.verbs().get(order.wallet)
         try:
+            if self.clock() - order.at > orders.TOO_OLD:
+                raise OrderError(orders.LATE)  # noqa: TRY301 - told as every other reason is
             if verbs is None:
                 answer = f"there is no wallet {order.wallet} with a ledger in the running gateway"
             elif order.verb not in verbs:

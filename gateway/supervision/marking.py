@@ -9,6 +9,7 @@ it is given all of them again, which changes nothing where it has them.
 """
 
 import asyncio
+import math
 from collections.abc import Mapping
 
 import msgspec
@@ -24,6 +25,9 @@ from gateway.supervision.upkeep import DeniedError, NoAnswerError, Upkeep
 
 CHUNK = 50
 """Marks read at once, and given to a daemon in one go."""
+
+MOST_RECENT = 200
+"""Marks that are remembered, so that three daemons need not read from the ledger what was just written into it."""
 
 REST = 0.02
 """Seconds after each go that are left to others; upkeep passes every other call."""
@@ -52,8 +56,16 @@ class Marking:
         self.given = 0
         """Marks given to daemons so far."""
         self._newest = dict.fromkeys(GROUPS, 0.0)
+        self._recent: dict[tuple[str, str], Mark] = {}
+        """The newest marks by kind and key, oldest change first, without a gap since `_recent_since`."""
+        self._recent_since = math.inf
         self._is_read = False
         self._has: dict[Backend, dict[tuple[str, ...], float]] = {}
+
+    @property
+    def newest(self) -> float:
+        """When the newest mark changed that is known of."""
+        return max(self._newest.values())
 
     async def read(self) -> None:
         """Look how far the ledger is.  Raises LedgerError."""
@@ -71,6 +83,18 @@ class Marking:
         if has.get(group, -1.0) >= self._newest[group]:
             has[group] = max(has[group], change.mark.at)
         self._newest[group] = max(self._newest[group], change.mark.at)
+        self._remember(change)
+
+    def _remember(self, change: Change) -> None:
+        """Keep a change at hand; after one that nobody told us of, what was kept is no whole story any more."""
+        mark = change.mark
+        if not self._recent or next(reversed(self._recent.values())).at != change.before:
+            self._recent.clear()
+            self._recent_since = change.before
+        self._recent.pop((mark.kind, mark.key), None)
+        self._recent[mark.kind, mark.key] = mark
+        while len(self._recent) > MOST_RECENT:
+            self._recent_since = self._recent.pop(next(iter(self._recent))).at
 
     def lost(self, backend: Backend) -> None:
         """Hear that a daemon may have lost what it had not saved."""
@@ -78,12 +102,14 @@ class Marking:
 
     def has_freezes(self, backend: Backend) -> bool:
         """Whether a daemon has every freeze."""
-        return self._is_read and self._has.get(backend, {}).get(FREEZES, -1.0) >= self._newest[FREEZES]
+        return self._has_group(backend, FREEZES)
 
     def has_all(self, backend: Backend) -> bool:
         """Whether a daemon has every mark."""
-        has = self._has.get(backend, {})
-        return self._is_read and all(has.get(group, -1.0) >= self._newest[group] for group in GROUPS)
+        return all(self._has_group(backend, group) for group in GROUPS)
+
+    def _has_group(self, backend: Backend, group: tuple[str, ...]) -> bool:
+        return self._is_read and self._has.get(backend, {}).get(group, -1.0) >= self._newest[group]
 
     async def bring_up(self, backend: Backend) -> None:
         """Give a daemon what it is not known to have.
@@ -94,7 +120,7 @@ class Marking:
         """
         has = self._has.setdefault(backend, {})
         for group in GROUPS:
-            while self._has.get(backend) is has:
+            while self._has.get(backend) is has and not self._has_group(backend, group):
                 since = has.get(group, 0.0)
                 found = await self._changed(group, since)
                 for mark in found:
@@ -107,7 +133,11 @@ class Marking:
         self._has = {one: known for one, known in self._has.items() if one in self.pool.backends}
 
     async def _changed(self, group: tuple[str, ...], since: float) -> list[Mark]:
+        """Return the marks that changed after a time, oldest change first.  Raises LedgerError."""
         name = self.pool.name
+        is_told = bool(self._recent) and next(reversed(self._recent.values())).at >= max(self._newest.values())
+        if is_told and since >= self._recent_since:
+            return [one for one in self._recent.values() if one.kind in group and one.at > since][:CHUNK]
         return await self.ledger.run(lambda c: marks.changed_since(c, name, group, since, CHUNK))
 
     async def _give(self, backend: Backend, mark: Mark) -> None:

@@ -42,7 +42,7 @@ from gateway.rules.receipts import (
     shown,
     values,
 )
-from gateway.supervision.mirror import NotNow
+from gateway.supervision.lists import NotNow
 from gateway.upstream.questions import CallOn
 
 T = TypeVar("T")

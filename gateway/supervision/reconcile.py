@@ -5,24 +5,29 @@ a change address does not sign, and a standby that lacks a mark, or stays wrong 
 reads; the primary answers them as long as its wallet is loaded, because something must.
 
 Each round looks at every daemon in service by itself, so that a slow one holds nobody.  What it finds is in three
-rooms: `marking` (labels and freezes), `horizon` (change addresses), `balances` (who is wrong about the money).
+rooms: `marking` (labels and freezes), `horizon` (change addresses), `balances` (who is wrong about the money).  Change
+addresses move by payments alone, so a round that a mark has woken brings marks and looks at nothing.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from sqlalchemy import Connection
+
 from gateway.base.events import Event
 from gateway.fleet.backend import Backend
 from gateway.fleet.pool import Pool
-from gateway.ledger.marks import Change
+from gateway.ledger import intents, marks
+from gateway.ledger.marks import FREEZES, LABELS, Change
 from gateway.ledger.store import Ledger, LedgerError
 from gateway.profiles import Profile
 from gateway.supervision.balances import GRACE, Balances
 from gateway.supervision.horizon import Horizon
 from gateway.supervision.marking import Marking
-from gateway.supervision.upkeep import NoAnswerError, Upkeep
+from gateway.supervision.upkeep import IsPlain, NoAnswerError, Upkeep
 from gateway.upstream.questions import CallOn
 
 PERIOD = 10.0
@@ -44,26 +49,36 @@ class Reconciler:
     Args:
         call_on: makes one upkeep call on one backend in service; call_anyway: on one that is not, too.
         period: seconds between two rounds when nothing happens; grace: that balances may differ.
+        password: of the wallet of a backend, by its name; "" for none; is_plain: whether its file loads without.
     """
 
     def __init__(
         self, pool: Pool, profile: Profile, ledger: Ledger, call_on: CallOn, loop: asyncio.AbstractEventLoop,
         *, call_anyway: CallOn | None = None, period: float = PERIOD, grace: float = GRACE,
+        password: Callable[[str], str] = lambda _name: "", is_plain: IsPlain | None = None,
     ) -> None:  # fmt: skip
         """Begin with nothing known of any daemon."""
         self.pool = pool
         self.loop = loop
         self.period = period
-        self.upkeep = Upkeep(profile, call_on, loop, call_anyway)
+        self.ledger = ledger
+        self.upkeep = Upkeep(profile, call_on, loop, call_anyway, password, is_plain)
         self.marking = Marking(pool, self.upkeep, ledger)
         self.horizon = Horizon(pool, self.upkeep)
         self.balances = Balances(
             pool, self.upkeep, self.horizon, self._serving, self.held, period=period, grace=grace
         )  # fmt: skip
         self._wake = asyncio.Event()
+        self._look_at = loop.time()
+        """When all daemons are looked at again, in loop time."""
+        self._must_read = False
+        """Whether the ledger has marks that nobody told of."""
+        self._may_be_unknown = True
+        """Whether the ledger may have calls for a mark whose end was not known."""
         self._under_way: dict[Backend, asyncio.Task[None]] = {}
-        self._held: set[Backend] = set()
-        """Those whose wallet is being closed and loaded."""
+        self._held: Counter[Backend] = Counter()
+        """Those whose wallet is being closed and loaded, and by how many."""
+        self._times_held: Counter[Backend] = Counter()
         self._known_since: dict[Backend, float] = {}
         self._seen: dict[Backend, tuple[bool, bool]] = {}
         self._is_blind = False
@@ -78,9 +93,9 @@ class Reconciler:
     def may_sign(self, backend: Backend) -> bool:
         """Whether a daemon has every freeze and sees every change address, so that it may sign and be primary."""
         if not self.pool.mirror and backend is not self.pool.primary:
-            return backend not in self._held
+            return not self.is_held(backend)
         return (
-            backend not in self._held
+            not self.is_held(backend)
             and self.marking.has_freezes(backend)
             and not self.horizon.is_behind(backend)
             and (backend is self.pool.primary or not self.balances.is_diverged(backend))
@@ -88,7 +103,7 @@ class Reconciler:
 
     def may_read(self, backend: Backend) -> bool:
         """Whether a daemon may answer wallet reads, as far as this room knows."""
-        if backend in self._held:
+        if self.is_held(backend):
             return False
         if backend is self.pool.primary or not self.pool.mirror:
             return True
@@ -98,7 +113,8 @@ class Reconciler:
     # -- what others tell -------------------------------------------------------------------------------------
 
     def wake(self) -> None:
-        """Look at once: a payment was signed, or a mark was written."""
+        """Look at once: a payment was signed, or a daemon may have been restarted."""
+        self._look_at = self.loop.time()
         self._wake.set()
 
     def stirred(self) -> None:
@@ -130,9 +146,12 @@ class Reconciler:
 
     def marked(self, backend: str, change: Change) -> None:
         """Hear of a mark that was written, and of the backend that has it already ("" for none)."""
+        # where another one came between, somebody writes who tells nobody
+        self._must_read |= change.before > self.marking.newest
         self.marking.marked(self.pool.by_name.get(backend), change)
+        self._may_be_unknown |= not backend
         self._tell_changes()
-        self.wake()
+        self._wake.set()
 
     def lost(self, backend: Backend) -> None:
         """Hear that a daemon may have been restarted, and have lost what it had not saved."""
@@ -145,15 +164,24 @@ class Reconciler:
         """Take new settings."""
         self.upkeep.profile = profile
 
+    def is_held(self, backend: Backend) -> bool:
+        """Whether somebody closes and loads its wallet right now, or copies its file."""
+        return self._held[backend] > 0
+
+    def times_held(self, backend: Backend) -> int:
+        """How often that began so far; what was seen before it is not so any more."""
+        return self._times_held[backend]
+
     @contextmanager
     def held(self, backend: Backend) -> Iterator[None]:
         """Keep a daemon from wallet reads and signing while its wallet is closed and loaded."""
-        self._held.add(backend)
+        self._held[backend] += 1
+        self._times_held[backend] += 1
         self._doubt(backend)
         try:
             yield
         finally:
-            self._held.discard(backend)
+            self._held[backend] -= 1
             self._doubt(backend)
 
     def _doubt(self, backend: Backend) -> None:
@@ -183,19 +211,46 @@ class Reconciler:
         await self.balances.stop()
 
     async def round(self) -> None:
-        """Look at every daemon in service once, and compare their balances when it is time."""
-        try:
-            await self.marking.read()
-            self._is_blind = False
-        except LedgerError as error:
-            self._tell_blind(error)
-        await self._with_each(self._tend, self._serving())
+        """Bring up every daemon in service that is not whole; when it is time look at all, and compare balances."""
+        is_look = self.loop.time() >= self._look_at
+        if is_look:
+            self._look_at = self.loop.time() + self.period
+        if is_look or self._must_read:
+            await self._read()
+        await self._with_each(self._tend if is_look else self._mark, self._serving())
         # who was looked at before the one that has most change addresses may lack some after all
         await self._with_each(self._bring_up, [one for one in self._serving() if not self._is_whole(one)])
         self._tell_changes()
         if self.loop.time() >= self.balances.compare_at:
             await self.balances.compare()
             self._tell_changes()
+        if is_look and self._may_be_unknown:
+            await self._resolve()
+
+    async def _read(self) -> None:
+        try:
+            await self.marking.read()
+        except LedgerError as error:
+            self._tell_blind(error)
+        else:
+            self._is_blind = self._must_read = False
+
+    async def _resolve(self) -> None:
+        """Close calls for a mark whose end was not known, once every daemon has the last value of all marks."""
+        mine = self.pool.backends if self.pool.mirror else [self.pool.primary]
+        if not all(one.phase.is_serving and one in self._known_since and self.marking.has_all(one) for one in mine):
+            return
+        name, newest = self.pool.name, self.marking.newest
+
+        def work(connection: Connection) -> bool:
+            # one that was written and not told of yet is on no daemon
+            is_all = marks.newest(connection, name, (*FREEZES, *LABELS)) <= newest
+            if is_all:
+                intents.resolve_marks(connection, name)
+            return is_all
+
+        with suppress(LedgerError):
+            self._may_be_unknown = not await self.ledger.run(work)
 
     def _serving(self) -> list[Backend]:
         """Return the daemons in service that are ours to keep alike; with `mirror: false` that is the primary."""
@@ -203,15 +258,19 @@ class Reconciler:
         return [
             one
             for one in pool.backends
-            if one.phase.is_serving and one not in self._held and (pool.mirror or one is pool.primary)
+            if one.phase.is_serving and not self.is_held(one) and (pool.mirror or one is pool.primary)
         ]
 
     def _standbys(self) -> list[Backend]:
         return [one for one in self._serving() if one is not self.pool.primary]
 
     def _is_whole(self, backend: Backend) -> bool:
-        is_known = backend in self._known_since
-        return is_known and self.marking.has_all(backend) and not self.horizon.lacks(backend)
+        return self._is_known(backend) and self.marking.has_all(backend) and not self.horizon.lacks(backend)
+
+    def _is_known(self, backend: Backend) -> bool:
+        """Whether a daemon was looked at since it came into service."""
+        is_counted = not self.horizon.is_kept or self.horizon.count(backend) is not None
+        return backend in self._known_since and is_counted
 
     def _forget_the_gone(self) -> None:
         """Forget what is known of daemons whose phase has changed: who was away may have been restarted."""
@@ -239,6 +298,13 @@ class Reconciler:
         if not self._is_whole(backend):
             await self._bring_up(backend)
 
+    async def _mark(self, backend: Backend) -> None:
+        """Give a daemon the marks that it lacks; one that nobody has looked at yet is looked at."""
+        if not self._is_known(backend):
+            await self._tend(backend)
+        elif not self._is_whole(backend):
+            await self._bring_up(backend)
+
     async def _look(self, backend: Backend) -> None:
         self._known_since.setdefault(backend, self.loop.time())
         if self.horizon.is_kept:
@@ -252,14 +318,13 @@ class Reconciler:
 
     async def _until_needed(self) -> None:
         """Wait for a word or a period; look every now and then who has come into service or is not whole."""
-        until = self.loop.time() + self.period
         while not self._wake.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(SOON):
                     await self._wake.wait()
             self._forget_the_gone()
             now = self.loop.time()
-            if now >= min(until, self.balances.compare_at) or not all(map(self._is_whole, self._serving())):
+            if now >= min(self._look_at, self.balances.compare_at) or not all(map(self._is_whole, self._serving())):
                 return
 
     def _tell_changes(self) -> None:

@@ -2,6 +2,8 @@
 
 Rule: the daemon that gives stays whole, and the one that takes is never left without a wallet.  What it had is kept
 beside the new file until it was seen to list the same addresses as the giver; on any failure it gets that back.
+Customers go on being given addresses meanwhile: those that came after the flush are not in the file, and the mirror
+has them derived afterwards.
 
 close_wallet is what flushes a wallet, and a daemon replaces its file whole.  So the giver is closed and loaded in one
 go, and its file is read after that from one descriptor: that is one state of the wallet, the one just flushed or a
@@ -56,15 +58,17 @@ class Reinit:
 
     Args:
         wallet_file: returns the configured wallet file of a backend, None where there is none on this machine.
-        held: keeps a backend from wallet reads and signing for a while.
+        held: keeps a backend from wallet reads and signing for a while; is_held: whether somebody does.
     """
 
     def __init__(
         self, pool: Pool, upkeep: Upkeep, wallet_file: Callable[[str], str | None],
         held: Callable[[Backend], AbstractContextManager[None]] = lambda _backend: nullcontext(),
         in_thread: InThread = asyncio.to_thread,
+        is_held: Callable[[Backend], bool] = lambda _backend: False,
     ) -> None:  # fmt: skip
         """Have nothing under way."""
+        self.is_held = is_held
         self.pool = pool
         self.upkeep = upkeep
         self.wallet_file = wallet_file
@@ -78,16 +82,21 @@ class Reinit:
         if self._giving is not None:
             await asyncio.wait({self._giving}, timeout=LOADING)
 
-    async def run(self, name: str) -> str:
-        """Give a backend the wallet file of the primary, or of another aligned one; return a sentence about it.
+    async def run(self, order: str) -> str:
+        """Give a backend the wallet file of another one; return a sentence about it.
+
+        Args:
+            order: the name of the backend, and of the one that gives where that is not left to us: an aligned standby
+                then, or the primary where there is none.
 
         Raises:
             ReinitError: it was not done.
         """
+        name, _, giver = order.partition(" ")
         async with self._one_at_a_time:
             began = self.upkeep.loop.time()
             target = self._target(name)
-            source = self._source(target)
+            source = self._source(target, giver)
             ours, theirs = self._file(source), self._file(target)
             try:
                 self._giving = self.upkeep.loop.create_task(self._give(source, target, ours, theirs))
@@ -110,12 +119,22 @@ class Reinit:
             raise ReinitError(f"there is no backend {name}; there are {', '.join(self.pool.by_name)}")
         if target is self.pool.primary:
             raise ReinitError(f"{name} is the primary, which the others are given; promote another one first")
+        if self.is_held(target):
+            raise ReinitError(f"the wallet of {name} is being loaded anew; give the order again in a moment")
         return target
 
-    def _source(self, target: Backend) -> Backend:
+    def _source(self, target: Backend, giver: str) -> Backend:
         pool = self.pool
-        others = [pool.primary, *(one for one in pool.backends if one not in (target, pool.primary))]
-        whole = [one for one in others if one.may_serve and pool.is_aligned(one)]
+        # the primary is away for a reload when it gives, so it is asked last
+        others = [*(one for one in pool.backends if one not in (target, pool.primary)), pool.primary]
+        whole = [one for one in others if one.may_serve and pool.is_aligned(one) and not self.is_held(one)]
+        if giver:
+            whole = [one for one in whole if one.name == giver]
+            if not whole:
+                raise ReinitError(
+                    f"{giver} is not in service, or does not list every address, or is {target.name} itself; it can "
+                    "give nothing now"
+                )
         if not whole:
             raise ReinitError(f"no other backend is in service and lists every address; {target.name} was not touched")
         having = next((one for one in whole if self.wallet_file(one.name)), None)
@@ -136,17 +155,17 @@ class Reinit:
         """Flush, copy, swap and verify; return the bytes of the file.  Raises ReinitError or one of TROUBLE."""
         path = await self.upkeep.check(target, anyway=True)
         await self._disk(lambda: look(ours, theirs))
+        before = await self._lists(source)
         with self.held(source):
             await self.upkeep.reload(source)
-        wanted = await self._lists(source)
         size = await self._disk(lambda: copy(ours, theirs))
         with self.held(target):
             try:
-                await self.upkeep.control(target, "close_wallet", anyway=True)
+                await self.upkeep.close(target, anyway=True)
                 await self._disk(lambda: swap(theirs))
-                await self.upkeep.control(target, "load_wallet", anyway=True)
+                await self.upkeep.load(target, path, anyway=True)
                 await self.upkeep.see_loaded(target, path)
-                await self._verify(source, target, wanted)
+                await self._verify(source, target, before)
             except (ReinitError, *TROUBLE) as error:
                 await self._give_back(target, theirs, path, error)
         return size
@@ -155,12 +174,19 @@ class Reinit:
         receiving = await self.upkeep.listed(backend, change=False)
         return Listed(receiving, await self.upkeep.listed(backend, change=True))
 
-    async def _verify(self, source: Backend, target: Backend, wanted: Listed) -> None:
+    async def _verify(self, source: Backend, target: Backend, before: Listed) -> None:
+        """See that the target has what the file must hold: all that the source listed before it was flushed.
+
+        Either may list more by now, but nothing else.  Raises ReinitError.
+        """
         found = await self._lists(target)
-        for which, given, has in (
-            ("receiving", wanted.receiving, found.receiving), ("change", wanted.change, found.change),
-        ):  # fmt: skip
-            if has[: len(given)] != given:
+        now = await self._lists(source)
+        for which, least, given, has in (
+            ("receiving", before.receiving, now.receiving, found.receiving),
+            ("change", before.change, now.change, found.change),
+        ):
+            shorter = min(len(given), len(has))
+            if len(has) < len(least) or has[:shorter] != given[:shorter]:
                 raise ReinitError(
                     f"{target.name} lists other {which} addresses than {source.name} after it was given the file; "
                     f"wallet_file may be another one than {target.name} reads"
@@ -169,7 +195,7 @@ class Reinit:
     async def _give_back(self, target: Backend, theirs: Path, path: str, error: Exception) -> None:
         """Let the target have what it had, and raise ReinitError."""
         with suppress(*TROUBLE):
-            await self.upkeep.control(target, "close_wallet", anyway=True)
+            await self.upkeep.close(target, anyway=True)
         await self._disk(lambda: swap_back(theirs))
         try:
             await self.upkeep.see_loaded(target, path)

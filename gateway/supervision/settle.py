@@ -18,7 +18,7 @@ from gateway.base.errors import Failure
 from gateway.base.events import Event
 from gateway.fleet.backend import Backend
 from gateway.fleet.pool import Pool
-from gateway.ledger import broadcasts, payments
+from gateway.ledger import broadcasts, intents, payments
 from gateway.ledger.broadcasts import Followed
 from gateway.ledger.marks import Change
 from gateway.ledger.store import Ledger, LedgerError
@@ -110,6 +110,13 @@ class Settler:
         self._height: int | None = None
         self._told: frozenset[str] = frozenset()
         self._turn = 0
+        self._began = loop.time()
+        self._seen: dict[str, float] = {}
+        """When a history last had what is followed; loop time."""
+        self._resolves_at = 0.0
+        """When calls of unknown outcome are looked at again; loop time."""
+        self.open_calls = 0
+        """Calls of clients whose outcome nobody knows."""
 
     def __repr__(self) -> str:
         """Status line."""
@@ -117,8 +124,6 @@ class Settler:
 
     async def run(self) -> None:
         """Settle for ever."""
-        with suppress(LedgerError):
-            await self._resolve_left()
         while True:
             await self.round()
             await asyncio.sleep(EVERY)
@@ -130,6 +135,9 @@ class Settler:
             self._measure(rows)
             await self._send_again(rows)
             await self._follow(rows)
+            if self.loop.time() >= self._resolves_at:
+                self._resolves_at = self.loop.time() + CALM
+                await self._resolve_left()
         except LedgerError:
             return
 
@@ -137,6 +145,7 @@ class Settler:
         """Yield what metrics want to know: name, labels, value."""
         wallet = {"wallet": self.pool.name}
         yield "broadcasts_unknown", wallet, float(self.unknown)
+        yield "calls_unknown", wallet, float(self.open_calls)
         yield "held_satoshi", wallet, float(self.held)
         yield "held_oldest_seconds", wallet, self.oldest
 
@@ -236,6 +245,8 @@ class Settler:
             return
         self._looked_at, self._height = self.loop.time(), height
         self._told = frozenset(row.txid for row in rows)
+        for gone in self._seen.keys() - self._told:
+            del self._seen[gone]
         spenders = await self._spenders(rows, histories)
         is_whole = len(histories) == len(backends)
         for row in rows:
@@ -272,8 +283,13 @@ class Settler:
         """Write down what the chain has come to."""
         name, txid, at = self.pool.name, row.txid, self.clock()
         heard = row.publication.last_at if row.publication else row.since
+        now = self.loop.time()
+        if any(txid in one for one in histories):
+            self._seen[txid] = now
+        # a process that has just begun has not looked yet, however long ago something was written down
+        quiet = min(at - heard, now - self._seen.get(txid, self._began))
         is_own = row.publication is None or row.publication.spends_own
-        verdict = follow(txid, row.state, row.coins, histories, spenders, at - heard, is_own=is_own)
+        verdict = follow(txid, row.state, row.coins, histories, spenders, quiet, is_own=is_own, is_whole=is_whole)
         match verdict:
             case Confirmed():
                 await self._write(lambda c: broadcasts.confirm(c, name, txid, at))
@@ -298,6 +314,12 @@ class Settler:
             self.on_marked("", change)
 
     async def _resolve_left(self) -> None:
-        """Close what an earlier process left open and is known by now."""
-        methods = [name for name, row in self.questions.profile.methods.items() if row.effect is Effect.SIGN]
-        await self.ledger.run(lambda c: broadcasts.resolve_left(c, self.pool.name, methods))
+        """Close what was left open and is known by now, and count the rest."""
+        name = self.pool.name
+        methods = [one for one, row in self.questions.profile.methods.items() if row.effect is Effect.SIGN]
+
+        def work(connection: Connection) -> int:
+            broadcasts.resolve_left(connection, name, methods)
+            return intents.count_unknown(connection, name)
+
+        self.open_calls = await self.ledger.run(work)

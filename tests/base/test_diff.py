@@ -77,3 +77,10 @@ def test_a_list_that_became_empty_is_told(folder: Folder, good: str) -> None:
 def test_what_is_read_once_needs_a_restart(folder: Folder, good: str, later: str, keys: list[str]) -> None:
     """The doors are open already; everything else is taken over while running."""
     assert needs_restart(change(folder, good, later)) == keys
+
+
+def test_keys_that_only_a_sink_knows_count_and_are_not_shown(folder: Folder, good: str) -> None:
+    """They may hold a token."""
+    before = good + "alerts: {sinks: [{name: pager, kind: webhook, url: 'http://h/one'}]}\n"
+    found = change(folder, before, "alerts: {sinks: [{name: pager, url: 'http://h/two'}]}\n")
+    assert found == [Change("alerts.sinks.pager.url", "(secret)", "(changed)")]

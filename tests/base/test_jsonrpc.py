@@ -41,7 +41,8 @@ scalars = (
 values: st.SearchStrategy[Any] = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4), max_leaves=15
 )
-ids = st.none() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts
+# each character may be written as twelve bytes, and an id has 1000 at most
+ids = st.none() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=80)
 containers = st.lists(values, max_size=5) | st.dictionaries(texts, values, max_size=5)
 
 
@@ -411,3 +412,19 @@ def test_an_error_of_ours_says_what_is_known_and_what_to_do() -> None:
         "message": "no_backend: none is up",
         "data": {"name": "no_backend", "executed": "no", "safe_to_repeat": True, "wallet": "main", "next_step": "wait"},
     }
+
+
+def test_half_a_character_in_a_text_does_not_make_an_answer_unreadable() -> None:
+    """A label that was cut in the middle of an emoji; whole pairs, and text that only looks like one, stay."""
+    body = rb'{"id": "g", "result": ["caf\ud83d", "\ude00", "\ud83d\ude00", "\\ud83d", "\ud83d\ud83d\ude00"]}'
+    answer = read_answer(body, "g")
+    assert answer.result == rb'["caf\ufffd", "\ufffd", "\ud83d\ude00", "\\ud83d", "\ufffd\ud83d\ude00"]'
+    with pytest.raises(BadAnswer, match="not_json"):
+        read_answer(rb'{"id": "g", "result": ["caf\ud83d"', "g")
+
+
+def test_half_a_character_from_a_client_is_called_by_its_name() -> None:
+    """It is not that the body ended too early."""
+    bad = parse(rb'{"id": 1, "method": "setlabel", "params": ["a", "caf\ud83d"]}', max_depth=9, max_batch=9)
+    assert isinstance(bad, Malformed)
+    assert "half of a character" in bad.failure.message

@@ -428,7 +428,7 @@ def test_what_is_legal_and_risky_is_said(folder: Folder) -> None:
     settings = folder.load(
         """\
 listen: {host: 0.0.0.0}
-admin: {host: 10.0.0.1}
+admin: {host: 10.0.0.1, token: short}
 anonymous: true
 clients: [{name: shop, username: u, password: "", effects: [sign, publish]}]
 wallets: {main: {backends: [{name: a, url: http://h:1}]}}
@@ -439,13 +439,14 @@ wallets: {main: {backends: [{name: a, url: http://h:1}]}}
         "listen.host 0.0.0.0 takes passwords without TLS",
         "lets anybody call without credentials",
         "admin.host 10.0.0.1 shows the state",
+        "admin.token has fewer than 16 characters",
         "client shop may do whatever sign does",
         "client shop may do whatever publish does",
         "client shop has an empty password",
         "backend a of main is called without a password",
     ):
         assert [one for one in said if part in one], part
-    assert len(said) == 7
+    assert len(said) == 8
 
 
 def test_nothing_is_said_where_nothing_is_risky(folder: Folder, good: str) -> None:

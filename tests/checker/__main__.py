@@ -31,6 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--keep", action="store_true", help="keep each run's folder; a red run's is kept anyhow")
     command.add_argument("--folder", type=Path, help="where the folders are made")
     command.add_argument("--report", type=Path, help="write the page there instead of to standard output")
+    command.add_argument(
+        "--restarts", choices=("on", "off"), help="let the gateway restart the daemons; else where the seed is even"
+    )
     command.add_argument("--no-ledger", action="store_true", help="a gateway without a ledger: red is expected")
     command.add_argument("--planted", choices=sorted(BUGS), help="take a rule away: red is expected")
     chosen = parser.parse_args(arguments)
@@ -41,6 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
             has_ledger=not chosen.no_ledger,
             launcher=launcher_of(chosen.planted) if chosen.planted else GATEWAY,
             keeps=chosen.keep,
+            restarts=None if chosen.restarts is None else chosen.restarts == "on",
             folder=chosen.folder,
         )
         for seed in range(chosen.seed, chosen.seed + chosen.runs)

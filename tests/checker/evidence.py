@@ -14,7 +14,7 @@ from typing import Any
 from gateway.sandbox.ledger import Event
 from gateway.sandbox.storage import read_journal
 from gateway.sandbox.transactions import SerializationError, Transaction
-from tests.checker.history import Block, Crowd, Deed, Op, Paid, argument, read
+from tests.checker.history import Block, Crowd, Deed, Life, Op, Paid, argument, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,8 @@ class Evidence:
     blocks: list[Block] = field(default_factory=list)
     paid: list[Paid] = field(default_factory=list)
     crowds: list[Crowd] = field(default_factory=list)
+    lives: list[Life] = field(default_factory=list)
+    """Of daemons that the gateway starts; none where the checker does."""
     rows: list[Row] = field(default_factory=list)
     chain: dict[str, Mined] = field(default_factory=dict)
     finals: Finals = Finals()
@@ -103,6 +105,7 @@ def gather(folder: Path, *, has_ledger: bool, day_limit: int | None) -> Evidence
         blocks=[one for one in records if isinstance(one, Block)],
         paid=[one for one in records if isinstance(one, Paid)],
         crowds=[one for one in records if isinstance(one, Crowd)],
+        lives=sorted((one for one in records if isinstance(one, Life)), key=lambda one: one.begin),
         rows=sorted(rows, key=lambda row: row.at),
         chain=_mined(events),
         finals=Finals(

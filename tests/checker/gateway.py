@@ -68,7 +68,7 @@ def settings(fleet: Fleet, folder: Path, bounds: Bounds, *, has_ledger: bool) ->
             client("auditor"),
         ],
         "wallets": {"main": {"expect_return": 3.0, "start_grace": 20.0, "backends": backends}},
-        "timeouts": {"connect": 0.5, "write": 1.0, "fast": 0.5, "heavy": 2.0, "server": bounds.server},
+        "timeouts": {"connect": 0.5, "write": 1.0, "fast": 0.5, "heavy": 2.0, "sign": 2.0, "server": bounds.server},
         "health": {
             "probe_interval": 0.3,
             "probe_timeout": 0.3,
@@ -105,6 +105,7 @@ class Gateway:
         self.file.write_text(yaml.safe_dump(configuration, sort_keys=False), encoding="utf-8")
         self.launcher = launcher
         self.port = 0
+        self.admin = 0
         self.lives = 0
         self.process: subprocess.Popen[bytes] | None = None
         self._log = folder / "gateway.log"
@@ -126,7 +127,8 @@ class Gateway:
         self.lives += 1
         self._reader = threading.Thread(target=self._read, args=(process,), daemon=True)
         self._reader.start()
-        if not self._is_up.wait(PATIENCE) or process.poll() is not None:
+        # its pipe is closed a moment before it has ended
+        if not self._is_up.wait(PATIENCE) or not self.port or process.poll() is not None:
             raise RuntimeError(f"the gateway does not start: {self._errors.read_text()[-2000:]}")
 
     def kill(self) -> None:
@@ -153,6 +155,8 @@ class Gateway:
                 log.write(line)
                 log.flush()
                 if b'"gateway.started"' in line:
-                    self.port = int(json.loads(line)["rpc"].rpartition(":")[2])
+                    told = json.loads(line)
+                    self.admin = int(told["admin"].rpartition(":")[2])
+                    self.port = int(told["rpc"].rpartition(":")[2])
                     self._is_up.set()
         self._is_up.set()  # it has ended; who waits looks

@@ -25,7 +25,7 @@ def op(method: str, *params: Any, at: float = 10.0, took: float = 0.1, **more: A
 
 def failed(method: str, *params: Any, name: str, executed: str, **more: Any) -> Op:
     """One call that ended in an error of the gateway."""
-    data = {"name": name, "executed": executed, "request": more.pop("request", "")}
+    data = {"name": name, "executed": executed, "request": more.pop("request", ""), "backend": more.pop("backend", "")}
     return op(method, *params, how=ERROR, error={"code": -32000, "data": data}, **more)
 
 

@@ -60,6 +60,12 @@ class Op:
         return str(data.get("name", "")) if isinstance(data, dict) else ""
 
     @property
+    def backend(self) -> str:
+        """The backend of the last attempt, where an error names it."""
+        data = self.error.get("data")
+        return str(data.get("backend", "")) if isinstance(data, dict) else ""
+
+    @property
     def request(self) -> str:
         """The id of the last attempt, where an error names it."""
         data = self.error.get("data")
@@ -71,6 +77,7 @@ class Deed:
     """Something done to the processes, from its beginning to its end.
 
     kind: of a fault as in `plan`, or `promote`, `heal`, `settled`.
+    stays: only the gateway can end it, by a restart; `is_back` says whether it did, and `end` when.
     """
 
     kind: str
@@ -80,6 +87,20 @@ class Deed:
     end: float
     is_done: bool = True
     note: str = ""
+    stays: bool = False
+    is_back: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """One life of a daemon that the gateway has started, by what it wrote down itself and by the kernel."""
+
+    daemon: int
+    pid: int
+    begin: float
+    end: float
+    by_checker: bool = False
+    """Ended by a fault of the run, or by its end; else by the gateway, or by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +132,8 @@ class Crowd:
     note: str = ""
 
 
-KINDS = {kind.__name__: kind for kind in (Op, Deed, Block, Paid, Crowd)}
-Record = Op | Deed | Block | Paid | Crowd
+KINDS = {kind.__name__: kind for kind in (Op, Deed, Life, Block, Paid, Crowd)}
+Record = Op | Deed | Life | Block | Paid | Crowd
 
 
 class Diary:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from tests.checker.evidence import Evidence
 from tests.checker.history import ALLOCATIONS, ERROR, Op, address_of, bare
 from tests.checker.judge_money import executions, keys, limits, payments
+from tests.checker.judge_restarts import busy, cured, one_at_a_time, one_process, reasons
 from tests.checker.judge_time import answered_in_time, crowds, epochs, liveness, primaries, unknowns
 from tests.checker.verdict import Violation
 
@@ -146,5 +147,10 @@ INVARIANTS: tuple[Callable[[Evidence], Iterator[Violation]], ...] = (
     answered_in_time,
     unknowns,
     liveness,
+    cured,
+    reasons,
+    one_at_a_time,
+    one_process,
+    busy,
     limits,
 )

@@ -30,6 +30,8 @@ ANSWERED = 0.99
 READS = frozenset({"ismine", "getbalance", "getrequest", "listrequests", "listaddresses", "gateway.status"})
 GATEWAY_FAULTS = frozenset({"gateway_kill", "disk_full"})
 DAEMON_FAULTS = OUT_OF_REACH | SWITCHES
+AWAY = DAEMON_FAULTS | {"restart"}
+"""What takes a daemon away; an order to restart is no fault, and excuses only what another daemon could not do."""
 
 
 def crowds(evidence: Evidence) -> Iterator[Violation]:
@@ -69,7 +71,7 @@ def primaries(evidence: Evidence) -> Iterator[Violation]:
                 and (
                     deed.kind == "gateway_kill"
                     or (deed.kind == "promote" and deed.is_done)
-                    or (deed.kind in DAEMON_FAULTS and deed.target == before.daemon)
+                    or (deed.kind in AWAY and deed.target == before.daemon)
                 )
                 for deed in evidence.deeds
             )
@@ -155,7 +157,8 @@ def liveness(evidence: Evidence) -> Iterator[Violation]:
 
 def countable(evidence: Evidence) -> list[Op]:
     """Return the allocations that should have been answered: nobody left, and no fault excuses them."""
-    windows = [_window(evidence, deed) for deed in _faults(evidence)]
+    orders = [deed for deed in evidence.deeds if deed.kind == "restart"]
+    windows = [window for deed in [*_faults(evidence), *orders] if (window := _window(evidence, deed)) is not None]
     return [
         op
         for op in evidence.of(*ALLOCATIONS)
@@ -163,27 +166,25 @@ def countable(evidence: Evidence) -> list[Op]:
     ]
 
 
-def _window(evidence: Evidence, deed: Deed) -> tuple[float, float]:
+def _window(evidence: Evidence, deed: Deed) -> tuple[float, float] | None:
     """Return the time in which a fault excuses allocations.
 
-    A daemon that is lost excuses them for as long as a promotion may take, if another one is well all the time;
-    else, and for what befalls the gateway, until its end and as long again as a promotion may take.
+    A daemon that is lost excuses them for as long as a promotion may take, if another one is well all the time, and
+    one that was ordered to restart does not excuse any then; else, and for what befalls the gateway, until its end
+    and as long again as a promotion may take.
     """
-    if deed.kind in DAEMON_FAULTS:
+    if deed.kind in AWAY:
         others = [
             n
             for n in range(DAEMONS)
             if n != deed.target
             and not any(
-                one.target == n
-                and one.kind in DAEMON_FAULTS
-                and one.begin <= deed.end + BACK
-                and one.end + BACK >= deed.begin
+                one.target == n and one.kind in AWAY and one.begin <= deed.end + BACK and one.end + BACK >= deed.begin
                 for one in evidence.deeds
             )
         ]
         if others:
-            return deed.begin, deed.begin + BACK
+            return None if deed.kind == "restart" else (deed.begin, deed.begin + BACK)
     return deed.begin, deed.end + BACK
 
 
@@ -225,7 +226,7 @@ def _may_have_moved_on(evidence: Evidence, promotion: Deed, until: float) -> boo
         one is not promotion
         and one.begin <= until
         and one.end >= promotion.begin
-        and (one.kind in {"promote", "gateway_kill"} or (one.kind in DAEMON_FAULTS and one.target == promotion.target))
+        and (one.kind in {"promote", "gateway_kill"} or (one.kind in AWAY and one.target == promotion.target))
         for one in evidence.deeds
     )
 

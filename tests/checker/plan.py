@@ -2,10 +2,12 @@
 
 Rule: nothing here looks at a clock or a process; times are seconds since the clients began.  One target has one fault
 at a time, so that the end of each is the end of what it did.
+
+With restarts, faults of the gateway's own cure are among them: nobody but the gateway ends what `stays`.
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 DAEMONS = 3
 
@@ -38,7 +40,17 @@ KINDS = {
     "promote": Kind("operator", 4, 0.0, 0.0),
     "gateway_kill": Kind("gateway", 3, 0.0, 0.8),
     "disk_full": Kind("gateway", 2, 0.3, 1.5),
+    "restart": Kind("operator", 0, 0.0, 0.0),
 }
+
+ORDERS = 4
+"""How often a restart is ordered, compared with the other faults, where there is somebody to carry it out."""
+
+STAYS = {"kill": 1.0, "wipe": 1.0, "freeze": 0.5, "wedge": 0.6}
+"""How many of these are left for the gateway to end, where it restarts daemons."""
+
+HEALS = 5.0
+"""Seconds that are kept free for that; what takes longer leaves the next fault of that daemon out."""
 
 SWITCHES = frozenset({"slow", "behind", "wrong_balance", "lose_chain", "silent_chain"})
 """Faults that a daemon has a switch for."""
@@ -63,6 +75,8 @@ class Fault:
     """The daemon; for `promote` the one that shall be primary; 0 for the gateway."""
     lasts: float
     value: float = 0.0
+    stays: bool = False
+    """Until the gateway restarts the daemon, or lets it go on."""
 
     @property
     def lane(self) -> str:
@@ -71,11 +85,11 @@ class Fault:
         return f"daemon {self.target}" if lane == "daemon" else lane
 
 
-def plan(seed: int, seconds: float) -> list[Fault]:
-    """Return the faults of a run in the order of their beginnings."""
+def plan(seed: int, seconds: float, *, restarts: bool = False) -> list[Fault]:
+    """Return the faults of a run in the order of their beginnings; `restarts`: the gateway restarts daemons."""
     chance = random.Random(f"faults {seed}")
     names = list(KINDS)
-    weights = [kind.weight for kind in KINDS.values()]
+    weights = [ORDERS if restarts and name == "restart" else kind.weight for name, kind in KINDS.items()]
     free_from: dict[str, float] = {}
     faults: list[Fault] = []
     at = QUIET_START
@@ -92,8 +106,11 @@ def plan(seed: int, seconds: float) -> list[Fault]:
         # the first is primary until it fails, and there is most to lose there
         target = {"daemon": chance.choice((0, 0, 1, 2)), "operator": chance.randrange(DAEMONS)}.get(kind.lane, 0)
         fault = Fault(round(at, 2), name, target, lasts, chance.choice(kind.values))
+        if restarts and (name == "restart" or chance.random() < STAYS.get(name, 0.0)):
+            fault = replace(fault, lasts=HEALS, stays=True)
         if at > seconds - 0.5:
             return faults
         if fault.at >= free_from.get(fault.lane, 0.0):
             faults.append(fault)
-            free_from[fault.lane] = fault.at + lasts + 0.3 + (SLOW_TO_LEARN if name == "wipe" and fault.value else 0.0)
+            slow = SLOW_TO_LEARN if name == "wipe" and fault.value else 0.0
+            free_from[fault.lane] = fault.at + fault.lasts + 0.3 + slow

@@ -1,7 +1,8 @@
 """The gateway with one rule taken away: `python -m tests.checker.planted BUG run -c FILE`.
 
 Rule: each bug is the least that takes its rule away, in the real function, in the gateway's own process.  A bug that
-no run turns red would mean that the checker sees nothing.
+no run turns red would mean that the checker sees nothing; those in `HARMLESS` take away what another rule makes up for,
+and a run with one must be green.
 """
 
 import sys
@@ -56,12 +57,38 @@ def past_the_horizon() -> None:
     Pool.is_aligned = is_aligned  # type: ignore[assignment]  # that is the bug
 
 
+def restarts_the_busy() -> None:
+    """A daemon that is ordered to restart is not left the time for its calls, and is killed."""
+    from gateway.supervision.restarting import Restarting  # noqa: PLC0415 - only the planted gateway needs it
+
+    async def leave(self: Restarting) -> None:
+        self.pool.order_out(self.backend, self.loop.time(), self.reason)
+
+    Restarting._leave = leave  # type: ignore[method-assign]  # that is the bug
+    ends_unsaved()
+
+
+def ends_unsaved() -> None:
+    """A daemon that is restarted is killed, and never told to stop, which alone saves its wallet."""
+    from gateway.supervision.asking import Asking  # noqa: PLC0415 - only the planted gateway needs it
+
+    async def stop(*_args: Any) -> bool:
+        return False
+
+    Asking.stop = stop  # type: ignore[assignment,method-assign]  # that is the bug
+
+
 BUGS: dict[str, Callable[[], None]] = {
     "no-unique-address": no_unique_address,
     "no-epoch-check": no_epoch_check,
     "resend-on-unknown": resend_on_unknown,
     "past-the-horizon": past_the_horizon,
+    "restarts-the-busy": restarts_the_busy,
+    "ends-unsaved": ends_unsaved,
 }
+
+HARMLESS = frozenset({"ends-unsaved"})
+"""An address that a daemon has lost so is derived again by the mirror, before anybody asks for it."""
 
 
 def launcher(bug: str) -> Sequence[str]:

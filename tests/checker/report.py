@@ -72,9 +72,26 @@ def summarize(seed: int, seconds: float, evidence: Evidence, violations: list[Vi
         "not executed": sum(op.executed == "no" for op in evidence.ops),
         "calls in journals": len(evidence.rows),
         "promotions done": sum(deed.kind == "promote" and deed.is_done for deed in evidence.deeds),
+        "addresses derived again": _derived_again(evidence),
     }
+    if evidence.lives:
+        cures = sorted(deed.end - deed.begin for deed in evidence.deeds if deed.stays and deed.is_back)
+        counts |= {
+            "daemons started": len(evidence.lives),
+            "daemons ended by the gateway": sum(not one.by_checker for one in evidence.lives),
+            "cures": len(cures),
+            "cure, median ms": round(1000 * statistics.median(cures)) if cures else 0,
+            "cure, longest ms": round(1000 * max(cures, default=0.0)),
+        }
     faults = Counter(deed.kind for deed in evidence.deeds if deed.kind in KINDS)
     return Summary(seed, seconds, counts, dict(faults), _ends(evidence), violations, folder)
+
+
+def _derived_again(evidence: Evidence) -> int:
+    """Return how often a daemon derived an address that it had derived before, and lost."""
+    made = (row for row in evidence.rows if row.method == "createnewaddress" and isinstance(row.result, str))
+    derived = Counter((row.daemon, row.result) for row in made)
+    return sum(times - 1 for times in derived.values())
 
 
 def _ends(evidence: Evidence) -> dict[str, int]:
@@ -107,7 +124,7 @@ def overview(summaries: Sequence[Summary]) -> str:
     ends: Counter[str] = Counter()
     found: Counter[str] = Counter()
     for one in summaries:
-        total.update({name: count for name, count in one.counts.items() if "median" not in name})
+        total.update({name: count for name, count in one.counts.items() if not name.endswith(" ms")})
         faults.update(one.faults)
         ends.update(one.ends)
         found.update({violation.invariant for violation in one.violations})

@@ -12,12 +12,13 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gateway.sandbox import addresses
 from gateway.sandbox.fleet import RpcError
+from gateway.sandbox.node import SYNC_DELAY
 from tests.checker.calls import Caller
 from tests.checker.clients import Common, cast, coins
 from tests.checker.evidence import chain_events, gather
@@ -26,6 +27,7 @@ from tests.checker.history import ALLOCATIONS, Deed, Diary, address_of, bare
 from tests.checker.judge import FINAL, judge
 from tests.checker.plan import DAEMONS, Fault, plan
 from tests.checker.report import Summary, page, summarize
+from tests.checker.restarts import RestartingWorld
 from tests.checker.world import World
 
 COINS = 24
@@ -35,7 +37,10 @@ COIN = 1_000_000
 """Satoshi of each."""
 
 READY = 20.0
-"""Seconds in which the gateway has to hand out its first address."""
+"""Seconds in which a thing is done that nothing stands in the way of."""
+
+OPEN = 40.0
+"""Seconds in which the gateway has to hand out its first address, the start of three daemons among them."""
 
 SETTLED = 30.0
 """Seconds in which all has to be well again after the faults."""
@@ -56,6 +61,8 @@ class Options:
     keyed: the share of payments that have a key.
     pause: what all pauses of clients are multiplied with.
     quiet: seconds before the first client begins, in which the gateway's own work comes to an end.
+    restarts: whether the gateway starts and restarts the daemons; None: where the seed is even.
+    sync_delay: seconds until a daemon has saved a new address.
     """
 
     seed: int
@@ -69,8 +76,15 @@ class Options:
     keyed: float = 0.6
     bounds: Bounds = USUAL
     quiet: float = 0.0
+    restarts: bool | None = None
+    sync_delay: float = SYNC_DELAY
     folder: Path | None = None
     """Where the run's own folder is made; the system's place for such things when None."""
+
+    @property
+    def has_restarts(self) -> bool:
+        """Whether the gateway starts and restarts the daemons."""
+        return self.seed % 2 == 0 if self.restarts is None else self.restarts
 
 
 def run(options: Options) -> Summary:
@@ -78,8 +92,13 @@ def run(options: Options) -> Summary:
     if options.folder is not None:
         options.folder.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"checker-{options.seed}-", dir=options.folder))
-    with World(
-        folder, options.seed, has_ledger=options.has_ledger, launcher=options.launcher, bounds=options.bounds
+    with (RestartingWorld if options.has_restarts else World)(
+        folder,
+        options.seed,
+        has_ledger=options.has_ledger,
+        launcher=options.launcher,
+        bounds=options.bounds,
+        sync_delay=options.sync_delay,
     ) as world:
         asyncio.run(_live(world, options))
         (folder / "chain.json").write_text(json.dumps(chain_events(world.fleet.chain_port)), encoding="utf-8")
@@ -116,7 +135,9 @@ async def _live(world: World, options: Options) -> None:
             keyed=options.keyed,
             pause=options.pause,
         )
-        faults = plan(options.seed, options.seconds) if options.faults is None else options.faults
+        faults = options.faults
+        if faults is None:
+            faults = plan(options.seed, options.seconds, restarts=options.has_restarts)
         async with asyncio.TaskGroup() as group:
             for work, task in cast(common, options.only):
                 group.create_task(work(task))  # type: ignore[arg-type]  # an Awaitable that is a coroutine
@@ -130,7 +151,7 @@ async def _live(world: World, options: Options) -> None:
 
 async def _wait_until_open(auditor: Caller) -> None:
     """Wait until addresses are handed out: then the wallet is taken over, and its first addresses are foreign."""
-    end = time.monotonic() + READY
+    end = time.monotonic() + OPEN
     while address_of(await auditor.call("createnewaddress")) is None:
         if time.monotonic() > end:
             raise RuntimeError("the gateway hands out no address though all is well")
@@ -163,7 +184,7 @@ async def _later(world: World, fault: Fault, ends_at: float) -> None:
     begins = ends_at - time.monotonic()
     await asyncio.sleep(fault.at)
     lasts = max(0.0, min(fault.lasts, begins - fault.at))
-    await world.do(Fault(fault.at, fault.kind, fault.target, lasts, fault.value))
+    await world.do(replace(fault, lasts=lasts))
 
 
 async def _settle(world: World, auditor: Caller) -> tuple[bool, dict[str, Any]]:

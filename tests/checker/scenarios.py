@@ -1,12 +1,14 @@
 """For each planted bug a short run that it turns red, and that a gateway without bugs passes.
 
 Rule: a scenario says which invariant must be violated, and in which words; that another one is violated is no proof.
+One for a harmless bug names none, and shows by a count that the bug did something.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.sandbox.node import SYNC_DELAY
 from tests.checker.gateway import USUAL, Bounds
 from tests.checker.plan import Fault
 from tests.checker.run import Options
@@ -19,6 +21,9 @@ class Scenario:
     Args:
         invariant: the one that must be violated, and `says` what must be said of it.
         only: who is on the stage, and `keyed` which share of payments has a key.
+        restarts: whether the gateway starts and restarts the daemons.
+        sync_delay: seconds until a daemon has saved a new address.
+        counts: what the summary must count of, "" for nothing.
     """
 
     bug: str
@@ -32,6 +37,9 @@ class Scenario:
     seed: int = 1
     pause: float = 1.0
     keyed: float = 0.0
+    restarts: bool = False
+    sync_delay: float = SYNC_DELAY
+    counts: str = ""
 
     def options(self, launcher: Sequence[str], folder: Path) -> Options:
         """Return how to make the run."""
@@ -46,6 +54,8 @@ class Scenario:
             bounds=self.bounds,
             quiet=self.quiet,
             pause=self.pause,
+            restarts=self.restarts,
+            sync_delay=self.sync_delay,
         )
 
 
@@ -85,5 +95,29 @@ SCENARIOS = (
         (Fault(1.0, "wipe", 1, 0.1, 0.1), Fault(1.0, "wipe", 2, 0.1, 0.1), Fault(1.2, "freeze", 0, 3.0)),
         CUSTOMERS,
         pause=0.3,
+    ),
+    # the first signature waits in a primary that a foreign connection has wedged, when an operator orders its restart
+    Scenario(
+        "restarts-the-busy",
+        "9",
+        "while a payment was under way",
+        4.0,
+        (Fault(0.0, "wedge", 0, 0.0, stays=True), Fault(0.0, "restart", 0, 0.0, stays=True)),
+        PAYERS,
+        quiet=1.0,
+        restarts=True,
+    ),
+    # daemons that save nothing by themselves are ended while addresses are derived there
+    Scenario(
+        "ends-unsaved",
+        "",
+        "",
+        7.0,
+        (Fault(1.0, "restart", 0, 0.0, stays=True), Fault(4.0, "restart", 1, 0.0, stays=True)),
+        CUSTOMERS,
+        pause=0.3,
+        restarts=True,
+        sync_delay=60.0,
+        counts="addresses derived again",
     ),
 )

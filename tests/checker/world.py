@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from gateway.sandbox.fleet import Fleet, RpcError
+from gateway.sandbox.node import SYNC_DELAY
 from tests.checker.connections import CLOSE_WAIT, connections_at
 from tests.checker.gateway import GATEWAY, PATIENCE, ROOT, USUAL, Bounds, Gateway, name_of, settings, wallet_file
 from tests.checker.history import Block, Crowd, Deed, Diary, Paid
@@ -31,6 +32,7 @@ class World:
         folder: fresh; everything is written below it.
         seed: of the wallets too, so that no two runs share an address.
         launcher: the gateway's module, or one that takes a rule away.
+        sync_delay: seconds until a daemon has saved a new address.
     """
 
     def __init__(
@@ -41,13 +43,16 @@ class World:
         has_ledger: bool = True,
         launcher: Sequence[str] = GATEWAY,
         bounds: Bounds = USUAL,
+        sync_delay: float = SYNC_DELAY,
     ) -> None:
         """Start all of it, with wallets that nobody used."""
         self.folder = folder
         self.bounds = bounds
         folder.mkdir(parents=True, exist_ok=True)
         self.diary = Diary(folder / "operator.jsonl")
-        self.fleet = Fleet(DAEMONS, folder / "fleet", seed=f"checker {seed}", load=False, server_timeout=SERVER_TIMEOUT)
+        self.fleet = self._start_fleet(
+            folder / "fleet", seed=f"checker {seed}", load=False, server_timeout=SERVER_TIMEOUT, sync_delay=sync_delay
+        )
         self.frozen: dict[int, float] = {}
         """Daemons that stand still, since when (monotonic)."""
         self._hands = [ThreadPoolExecutor(1, thread_name_prefix=f"hand-{n}") for n in range(DAEMONS + 1)]
@@ -59,7 +64,7 @@ class World:
                 # what a wipe brings back: the wallet as it was before anybody came
                 shutil.copy(wallet_file(self.fleet, n), folder / f"old-wallet-{n}")
             (folder / "ledger").mkdir()
-            self.gateway = Gateway(folder, settings(self.fleet, folder, bounds, has_ledger=has_ledger), launcher)
+            self.gateway = Gateway(folder, self._settings(has_ledger=has_ledger), launcher)
             self.gateway.start()
         except BaseException:
             self.stop()
@@ -80,6 +85,14 @@ class World:
         self.fleet.stop()
         for hand in self._hands:
             hand.shutdown(wait=True, cancel_futures=True)
+
+    def _start_fleet(self, folder: Path, **more: Any) -> Fleet:
+        """Start a chain and daemons."""
+        return Fleet(DAEMONS, folder, **more)
+
+    def _settings(self, *, has_ledger: bool) -> dict[str, Any]:
+        """Return the gateway's configuration; comes after the wallets were loaded once and their files copied."""
+        return settings(self.fleet, self.folder, self.bounds, has_ledger=has_ledger)
 
     # -- the chain ------------------------------------------------------------------------------------------
 
@@ -111,6 +124,12 @@ class World:
 
     async def _do(self, fault: Fault) -> None:
         begin = time.time()
+        is_done, note = await self._carry_out(fault)
+        target = None if fault.lane == "gateway" else fault.target
+        self.diary.write(Deed(fault.kind, target, begin, time.time(), is_done, note))
+
+    async def _carry_out(self, fault: Fault) -> tuple[bool, str]:
+        """Do it and undo it; return whether it could be done, and a note about it."""
         is_done, note = True, ""
         match fault.kind:
             case "freeze":
@@ -132,8 +151,7 @@ class World:
                 await self._switch(fault, name)
             case other:
                 raise ValueError(f"no such fault: {other}")
-        target = None if fault.lane == "gateway" else fault.target
-        self.diary.write(Deed(fault.kind, target, begin, time.time(), is_done, note))
+        return is_done, note
 
     async def heal(self) -> None:
         """Make all daemons well, as an operator's supervisor would."""
@@ -190,7 +208,10 @@ class World:
 
     async def _promote(self, daemon: int) -> tuple[bool, str]:
         """Order a promotion by the command, as an operator does."""
-        command = ["promote", "-c", str(self.gateway.file), "--wallet", "main", name_of(daemon)]
+        return await self._command("promote", "-c", str(self.gateway.file), "--wallet", "main", name_of(daemon))
+
+    async def _command(self, *command: str) -> tuple[bool, str]:
+        """Run a command of the gateway; return whether it said that it was done, and what it said."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",

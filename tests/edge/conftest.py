@@ -31,6 +31,10 @@ class FakeDispatcher:
     left: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by the first caller that left before its answer."""
 
+    def takes_key(self, _wallet: str, method: str) -> bool:
+        """Payments do."""
+        return method.startswith("pay")
+
     async def call(self, wallet: str, client: Client, call: Call, deadline: float, key: str | None) -> Reply:
         """Answer one call."""
         self.asked.append((wallet, client.name, call, deadline, key))

@@ -277,13 +277,44 @@ async def test_a_request_may_shorten_its_deadline_and_not_lengthen_it(knock: Kno
         assert status(await knock.post(PING, f"X-Request-Timeout: {bad}")) == 400
 
 
+async def test_a_key_is_for_one_payment(knock: Knock) -> None:
+    """Two in one batch, or two keys for one call, are refused before anything is run."""
+    two = b'[{"id":1,"method":"payto"},{"id":2,"method":"paytomany"}]'
+    assert (await knock.post(two, "Idempotency-Key: k")).count(b"invalid_params: a key is for one payment") == 2
+    found = error(await knock.post(PING, "Idempotency-Key: k\r\nidempotency-key: l"))
+    assert str(found["message"]).startswith("invalid_params: there are two Idempotency-Key headers")
+    assert knock.dispatcher.asked == []
+    one = b'[{"id":1,"method":"payto"},{"id":2,"method":"getbalance"},7]'
+    assert status(await knock.post(one, "Idempotency-Key: k")) == 200
+    assert status(await knock.post(two)) == 200
+
+
 async def test_an_idempotency_key_goes_with_one_call(knock: Knock) -> None:
-    """Handed on; refused when it is empty, too long, or names several calls."""
+    """Handed on, also with a batch."""
     await knock.post(PING, "Idempotency-Key: k1")
     assert knock.dispatcher.asked[0][4] == "k1"
-    assert status(await knock.post(PING, "Idempotency-Key: " + "k" * 300)) == 400
     await knock.post(b'[{"id":1,"method":"a"},{"id":2,"method":"b"}]', "Idempotency-Key: k")
     assert [key for _, _, _, _, key in knock.dispatcher.asked[-2:]] == ["k", "k"]
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("", "invalid_params: the Idempotency-Key is empty; give each payment a key of its own"),
+        ("k" * 256, "invalid_params: the Idempotency-Key has 256 characters; at most 255 are taken"),
+    ],
+)
+async def test_a_key_that_is_none_is_refused_as_any_other_mistake(knock: Knock, key: str, words: str) -> None:
+    """As an error of the call, with its id and the status that the client wants; nothing is asked of anybody."""
+    answer = await knock.post(b'{"id":7,"method":"payto"}', f"Idempotency-Key: {key}")
+    assert status(answer) == 200
+    found = json.loads(body(answer))
+    assert found["error"]["message"].startswith(words)
+    assert (found["error"]["code"], found["error"]["data"]["executed"], found["id"]) == (-32602, "no", 7)
+    assert status(await knock.post(PING, f"Idempotency-Key: {key}", user="web")) == 400
+    batch = await knock.post(b'[{"id":1,"method":"a"},{"method":"b"},{"id":2,"method":"c"}]', f"Idempotency-Key: {key}")
+    assert batch.count(b"invalid_params: ") == 2
+    assert knock.dispatcher.asked == []
 
 
 async def test_a_client_that_hangs_up_is_heard(knock: Knock) -> None:

@@ -183,6 +183,23 @@ def test_a_wallet_that_waits_for_an_operator_gives_out_nothing_and_names_the_com
     scenario(play)
 
 
+def test_whoever_waits_when_it_is_found_out_that_nothing_may_be_given_out_is_told() -> None:
+    """The pool was dry, and no daemon that came was one of this seed."""
+
+    async def play() -> None:
+        counter = Counter(pooled=0)
+        counter.loop.call_later(0.5, counter.keeper.only_strangers, ["ec-1"])
+        failure = await counter.refused()
+        assert failure.kind is READ_ONLY
+        assert "no daemon lists the addresses that the ledger has for main (ec-1: another seed)" in failure.message
+        counter.fill(1)
+        assert (await counter.refused()).kind is READ_ONLY
+        counter.keeper.only_strangers([])
+        assert await counter.address() == "bchreg:qa0"
+
+    scenario(play)
+
+
 def test_a_full_disk_gives_out_nothing_and_says_why() -> None:
     """read_only, at once; when there is room again the same address goes to the next who asks."""
 

@@ -136,7 +136,8 @@ def test_a_caller_is_answered_by_his_deadline_also_where_the_disk_is_not(patienc
     [
         ("createnewaddress", None, RESULT_WITHHELD, True),
         ("addrequest", None, RESULT_WITHHELD, True),
-        ("rmrequest", None, RESULT_WITHHELD, True),
+        ("rmrequest", None, OUTCOME_UNKNOWN, True),
+        ("clearrequests", None, OUTCOME_UNKNOWN, True),
         ("payto", None, OUTCOME_UNKNOWN, False),
         ("payto", "order-1", OUTCOME_UNKNOWN, True),
         ("signtransaction", None, OUTCOME_UNKNOWN, False),
@@ -159,6 +160,42 @@ def test_a_late_call_is_never_called_not_executed(
         assert answer.kind.executed.value != "no"
         if method == "payto":
             assert ("gateway.outcome" in answer.next_step) == (key is not None)
+        elif kind is OUTCOME_UNKNOWN:
+            assert ("send the same call again" in answer.next_step) == is_safe
+
+    scenario(play)
+
+
+@pytest.mark.parametrize(("patience", "told"), [(1.0, RESULT_WITHHELD), (5.0, None)])
+def test_what_a_caller_was_told_counts_for_nobody_is_withdrawn_when_it_comes_after_all(
+    patience: float, told: object
+) -> None:  # fmt: skip
+    """Once, and only where he was told so; an error that comes late has nothing to withdraw."""
+
+    async def play() -> None:
+        room, withdrawn = Room(2.0), []
+
+        async def withdraw(client: Client, answer: Answer) -> None:
+            await asyncio.sleep(1.0)
+            withdrawn.append((client.name, answer))
+
+        made = desk(invoice_add=room)
+        made.withdraw = {"invoice_add": withdraw}
+        answer = await made.answer(room.handle, SHOP, granted("addrequest"), made.loop.time() + patience, None)
+        assert (answer.kind if isinstance(answer, Failure) else None) is told
+        await asyncio.sleep(1.5)
+        assert len(made.under_way) == (told is not None), "the stop waits for it"
+        await asyncio.sleep(1.5)
+        assert withdrawn == ([("shop", ANSWER)] if told else [])
+
+        async def refused(*_args: object) -> Failure:
+            await asyncio.sleep(2.0)
+            return Failure(METHOD_REFUSED, "no", safe_to_repeat=False)
+
+        await made.answer(refused, SHOP, granted("addrequest"), made.loop.time() + 1.0, None)
+        await made.answer(room.handle, SHOP, granted("createnewaddress"), made.loop.time() + 1.0, None)
+        await asyncio.sleep(5.0)
+        assert len(withdrawn) == (told is not None)
 
     scenario(play)
 

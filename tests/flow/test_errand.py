@@ -141,9 +141,9 @@ def test_errors_say_how_the_backends_are_when_nothing_was_sent() -> None:
 @pytest.mark.parametrize("effect", sorted(LANES))
 @pytest.mark.parametrize("kind", [NO_BACKEND, OVERLOADED, OUTCOME_UNKNOWN], ids=lambda kind: kind.name)
 def test_what_is_safe_to_repeat_is_said_and_what_to_do_otherwise(effect: Effect, kind: object) -> None:
-    """Reads and the same signed bytes always; anything else only if it was provably not run."""
+    """Reads, writes and the same signed bytes always; anything else only if it was provably not run."""
     failure = errand(effect=effect).failure(kind, "x")  # type: ignore[arg-type]  # it is a Kind
-    repeatable = effect.is_read or effect is Effect.PUBLISH
+    repeatable = effect.is_read or effect in (Effect.PUBLISH, Effect.WRITE)
     assert failure.safe_to_repeat == (repeatable or kind is not OUTCOME_UNKNOWN)
     assert failure.next_step
     assert (failure.next_step == "send the same call again") == failure.safe_to_repeat

@@ -9,11 +9,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import Connection, insert
 
 from gateway.base.config import Client
 from gateway.base.effects import GRANTABLE
 from gateway.base.errors import INVALID_PARAMS, NO_BACKEND, READ_ONLY, Failure, Kind
+from gateway.base.events import Event
 from gateway.base.jsonrpc import Answer
 from gateway.flow.allocate import Allocator
 from gateway.flow.invoices import Invoices
@@ -40,8 +41,8 @@ PROFILE = load("electron-cash")
 class Keeper:
     """Who fills the pool; here, whoever calls `fill`."""
 
-    state = epochs.ADOPTED
-    remedy = "adopt it"
+    is_adopted = True
+    why_no_address = ""
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
@@ -331,6 +332,53 @@ def test_everything_is_read_only_while_the_ledger_is_away() -> None:
     play(scenario)
 
 
+@pytest.mark.parametrize("fails", [0, 3])
+def test_an_invoice_whose_caller_was_told_that_there_is_none_is_withdrawn(fails: int) -> None:
+    """Its label too, as soon as the ledger can; its address is burnt, and the event names neither."""
+
+    async def scenario(shop: Shop) -> None:
+        events: list[Event] = []
+        shop.pool.emit = events.append
+        answer = await shop.ask("addrequest", "1", "for nobody")
+        assert isinstance(answer, Answer)
+        real, left = shop.ledger.run, [fails]
+
+        async def run(work: Callable[[Connection], Any]) -> Any:
+            left[0] -= 1
+            if left[0] >= 0:
+                raise LedgerError("the disk hangs")
+            return await real(work)
+
+        shop.ledger.run = run  # type: ignore[method-assign]  # the disk hangs for a while
+        await shop.invoices.withdraw(CLIENT, answer)
+        assert await shop.call("listrequests") == []
+        assert [change.mark.value for _, change in shop.marked] == ["for nobody", ""]
+        assert [(one.name, one.fields["client"]) for one in events] == [("invoice.withdrawn", "shop")]
+        assert A not in repr(events)
+        assert (await shop.call("addrequest", "1"))["address"].endswith(B)
+
+    play(scenario)
+
+
+def test_an_invoice_that_cannot_be_withdrawn_is_told() -> None:
+    """Whoever reads it can remove it by hand."""
+
+    async def scenario(shop: Shop) -> None:
+        events: list[Event] = []
+        shop.pool.emit = events.append
+        answer = await shop.ask("addrequest", "1")
+        assert isinstance(answer, Answer)
+
+        async def fails(_work: object) -> Any:
+            raise LedgerError("the disk is gone")
+
+        shop.ledger.run = fails  # type: ignore[method-assign, assignment]  # for good
+        await shop.invoices.withdraw(CLIENT, answer)
+        assert [(one.name, one.level) for one in events] == [("invoice.not_withdrawn", "error")]
+
+    play(scenario)
+
+
 def test_clearing_that_the_ledger_interrupts_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody hears that all is gone."""
 
@@ -349,7 +397,7 @@ def test_a_wallet_that_was_used_before_is_not_spoken_for() -> None:
 
     async def scenario(shop: Shop) -> None:
         shop.remedy = "adopt it"
-        shop.keeper.state = epochs.UNADOPTED
+        shop.keeper.why_no_address = "adopt it"
         for method, params in (
             ("addrequest", ["1"]), ("getrequest", [A]), ("listrequests", []), ("rmrequest", [A]), ("clearrequests", []),
         ):  # fmt: skip

@@ -25,10 +25,12 @@ from gateway.fleet.pool import Pool
 from gateway.flow.carry import Carried, carrier
 from gateway.flow.marks import Writes
 from gateway.ledger import epochs, marks
+from gateway.ledger import intents as intents_of
 from gateway.ledger.marks import Change
 from gateway.ledger.schema import holds, intents, metadata
 from gateway.ledger.store import InlineLedger, LedgerError, T
 from gateway.profiles import load
+from gateway.rules.invoices import MAX_MEMO
 from gateway.rules.methods import Granted
 from tests.simulation.world import World
 from tests.virtual_time import run_virtual
@@ -145,14 +147,121 @@ def test_a_daemons_own_error_is_an_answer_and_leaves_no_mark() -> None:
     assert (shop.values(), shop.states(), shop.marked) == ({}, ["answered"], [])
 
 
-@pytest.mark.parametrize(("kind", "state"), [(OUTCOME_UNKNOWN, "unknown"), (DEADLINE_BEFORE_SEND, "not_executed")])
-def test_what_was_not_answered_leaves_no_mark_and_a_closed_intent(kind: Any, state: str) -> None:
-    """Unknown stays unknown, not sent stays not sent."""
+SILENCE = Failure(OUTCOME_UNKNOWN, "outcome_unknown: silence", safe_to_repeat=True)
+
+
+def test_what_was_not_sent_leaves_no_mark_and_a_closed_intent() -> None:
+    """Not sent stays not sent."""
     shop = Shop()
-    told = Failure(kind, f"{kind.name}: so it is", safe_to_repeat=False)
+    told = Failure(DEADLINE_BEFORE_SEND, "deadline_before_send: so it is", safe_to_repeat=True)
     shop.says = lambda: told
     assert shop.call("setlabel", "k", "v") is told
-    assert (shop.values(), shop.states()) == ({}, [state])
+    assert (shop.values(), shop.states(), shop.marked) == ({}, ["not_executed"], [])
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (("setlabel", "k", "v"), {("label", "k"): "v"}),
+        (("freeze", "qabc"), {("freeze", "qabc"): "1"}),
+        (("unfreeze", "qabc"), {("freeze", "qabc"): ""}),
+        (("freeze_utxo", COIN), {("freeze_utxo", COIN): "1"}),
+    ],
+)
+def test_what_may_be_on_the_primary_alone_is_kept_for_all(
+    call: tuple[str, str], expected: dict[tuple[str, str], str]
+) -> None:  # fmt: skip
+    """Nobody knows whether it ran; the reconciler makes it true on every daemon, that one too."""
+    shop = Shop()
+    shop.says = lambda: SILENCE
+    assert shop.call(*call) is SILENCE
+    assert (shop.values(), shop.states()) == (expected, ["unknown"])
+    assert [backend for backend, _ in shop.marked] == [""], "no daemon is known to have it"
+    shop.says = lambda: Answer(b"null" if call[0] == "setlabel" else b"true", None)
+    shop.call(*call)
+    assert shop.states() == ["resolved", "answered"], "the last value is known by now"
+    assert shop.values() == expected
+
+
+def test_an_answer_closes_what_was_unknown_of_its_own_mark_alone() -> None:
+    """Whatever it says; a key in other letters is another key."""
+    shop = Shop()
+    shop.says = lambda: SILENCE
+    for call in (("setlabel", "k", "v"), ("setlabel", "K", "v"), ("setlabel", "k2", "v"), ("freeze", "k")):
+        shop.call(*call)
+    shop.says = lambda: Answer(b"null", None)
+    shop.call("setlabel", "k", "w")
+    assert shop.states() == ["resolved", "unknown", "unknown", "unknown", "answered"]
+    shop.says = lambda: Answer(b"false", None)
+    shop.call("unfreeze", "k")
+    assert shop.states()[3] == "resolved"
+
+
+@pytest.mark.parametrize("late", [SILENCE, Answer(b"null", None)])
+def test_a_later_call_that_was_answered_first_is_not_overtaken(late: Answer | Failure) -> None:
+    """The earlier one may be run after it, so every daemon is given the later one again."""
+    shop = Shop()
+    kinds: list[tuple[str, Change]] = []
+
+    def other_client() -> Answer | Failure:
+        if isinstance(late, Answer):
+            shop.ledger.transact(lambda c: epochs.promote(c, "main", "ec-2", 1, 5.0))
+        change = shop.ledger.transact(lambda c: marks.put(c, "main", "label", "k", "later", "client", 11.0))
+        assert change is not None
+        kinds.append(("ec-2", change))
+        return late
+
+    shop.says = other_client
+    shop.call("setlabel", "k", "earlier")
+    assert shop.values() == {("label", "k"): "later"}
+    assert shop.states() == ["withheld" if isinstance(late, Answer) else "resolved"]
+    [(backend, change)] = shop.marked
+    assert (backend, change.mark.value) == ("", "later")
+    assert change.mark.at > kinds[0][1].mark.at, "given once more"
+
+
+def test_a_coin_that_is_held_by_now_is_not_lifted_by_a_call_of_unknown_end() -> None:
+    """The payment came between; the freeze that is the gateway's stays."""
+    shop = Shop()
+
+    def hold() -> Failure:
+        row = insert(holds).values(wallet="main", outpoint=COIN, txid="f" * 64, since=1.0)
+        shop.ledger.transact(lambda c: c.execute(row))
+        return SILENCE
+
+    shop.says = hold
+    shop.call("unfreeze_utxo", COIN)
+    assert (shop.values(), shop.states(), shop.marked) == ({}, ["unknown"], [])
+
+
+def test_a_mark_outlives_the_gateway_that_was_sending_it() -> None:
+    """Killed before the answer: the next start keeps it, unless somebody wanted otherwise since."""
+    shop = Shop()
+    shop.ledger.fails_after = 1
+    shop.says = lambda: SILENCE
+    assert shop.call("setlabel", "k", "v") is SILENCE
+    shop.ledger.fails_after = 1
+    shop.call("freeze", "qabc")
+    shop.ledger.fails_after = 1_000_000
+    assert (shop.values(), shop.states()) == ({}, ["open", "open"])
+    shop.ledger.transact(lambda c: marks.put(c, "main", "freeze", "qabc", "", "client", 11.0))
+    left = shop.ledger.transact(lambda c: intents_of.orphans(c, "main", 12.0))
+    assert [method for _, _, method in left] == ["setlabel", "freeze"]
+    assert shop.values() == {("label", "k"): "v", ("freeze", "qabc"): ""}
+    assert shop.states() == ["unknown", "resolved"]
+    shop.says = lambda: Answer(b"null", None)
+    shop.call("setlabel", "k", "v")
+    assert shop.states() == ["resolved", "resolved", "answered"]
+
+
+def test_a_label_has_a_size() -> None:
+    """Every daemon and the ledger keep it; what is too long is told with the cap and not sent."""
+    shop = Shop()
+    assert shop.call("setlabel", "k", "é" * MAX_MEMO) == Answer(b"null", None)
+    told = failure(shop.call("setlabel", "k", "x" * (MAX_MEMO + 1)))
+    assert told.kind is INVALID_PARAMS
+    assert "at most 2,000 characters, this one has 2,001" in told.message
+    assert len(shop.sent) == 1
 
 
 def test_with_the_ledger_away_nothing_is_sent() -> None:
@@ -178,17 +287,18 @@ def test_with_the_ledger_gone_after_no_answer_the_first_error_is_told() -> None:
     """It says more than that the ledger has failed too."""
     shop = Shop()
     shop.ledger.fails_after = 1
-    shop.says = lambda: Failure(OUTCOME_UNKNOWN, "outcome_unknown: silence", safe_to_repeat=False)
+    shop.says = lambda: SILENCE
     assert failure(shop.call("setlabel", "k", "v")).kind is OUTCOME_UNKNOWN
 
 
-def test_an_answer_of_an_older_epoch_is_withheld_and_leaves_no_mark() -> None:
-    """The daemon that ran it is not the primary any more, and the new one has not heard of it."""
+def test_an_answer_of_an_older_epoch_is_withheld_and_kept_for_all() -> None:
+    """The daemon that ran it is not the primary any more, and is not left alone with it."""
     shop = Shop()
     shop.ledger.transact(lambda c: epochs.promote(c, "main", "ec-2", 1, 5.0))
     told = failure(shop.call("setlabel", "k", "v"))
     assert (told.kind, told.safe_to_repeat) == (RESULT_WITHHELD, True)
-    assert (shop.values(), shop.states(), shop.marked) == ({}, ["withheld"], [])
+    assert (shop.values(), shop.states()) == ({("label", "k"): "v"}, ["withheld"])
+    assert [backend for backend, _ in shop.marked] == [""]
 
 
 @pytest.mark.parametrize("coin", [COIN, COIN.upper(), f"{COIN[:-1]}00"])
@@ -278,7 +388,9 @@ def test_in_a_whole_gateway_the_primary_runs_it_once_and_the_ledger_has_it() -> 
         assert heard == ["ec-1"]
         world.daemons[0].freeze()
         told = await room.handle(SHOP, granted, world.loop.time() + 0.2, None)
-        assert failure(told).kind is OUTCOME_UNKNOWN
+        assert (failure(told).kind, failure(told).safe_to_repeat) == (OUTCOME_UNKNOWN, True)
+        assert failure(told).next_step == "send the same call again"
+        assert heard == ["ec-1", ""]
         world.daemons[0].thaw()
         await world.stop()
 

@@ -421,6 +421,34 @@ def test_with_the_ledger_away_keyed_payments_are_read_only_and_others_go_on() ->
     play(scene)
 
 
+def test_the_limit_of_a_call_holds_while_the_ledger_is_away() -> None:
+    """It needs no ledger, so no trouble with one lifts it."""
+
+    async def scene(world: World) -> None:
+        world.ledger.is_away = True
+        told = failure_of(await world.pay(client=limited(max_per_call="0.0005")))
+        assert told.kind.name == "limit_exceeded"
+
+    play(scene)
+
+
+def test_a_wallet_whose_past_nobody_knows_binds_no_key_and_tells_what_was_bound() -> None:
+    """A lost ledger would pay each key once more; what it has is told all the same, and what needs no key is signed."""
+
+    async def scene(world: World) -> None:
+        before = result_of(await world.pay("order 1"))
+        world.payments.unbound = lambda: "nobody knows what was paid; look first"
+        told = failure_of(await world.pay("order 2"))
+        assert (told.kind.name, told.kind.executed) == ("read_only", "no")
+        assert "look first" in told.message
+        assert result_of(await world.pay("order 1")) == before
+        result_of(await world.pay())
+        world.payments.unbound = lambda: ""
+        txid_of(await world.pay("order 2"))
+
+    play(scene)
+
+
 def test_a_signature_that_cannot_be_written_down_is_withheld() -> None:
     """The disk fills in between; afterwards the key signs anew."""
 
@@ -558,6 +586,84 @@ def test_a_conflict_with_itself_is_none() -> None:
         text = "error: Transaction could not be broadcast due to missing, already-spent, or otherwise invalid inputs."
         world.fleet["ec-1"].methods["broadcast"] = lambda _tx: [False, text]
         assert result_of(await world.broadcast(tx)) == [True, parse(tx["hex"]).txid]
+
+    play(scene)
+
+
+def test_what_the_chain_took_stays_taken_when_another_daemon_misses_its_coins() -> None:
+    """A server says so of whatever was spent; a shop that reads "conflict" would pay anew."""
+
+    async def scene(world: World) -> None:
+        tx = result_of(await world.pay("order 1"))
+        txid = parse(tx["hex"]).txid
+        assert result_of(await world.broadcast(tx)) == [True, txid]
+        text = "error: Transaction could not be broadcast due to missing, already-spent, or otherwise invalid inputs."
+        world.fleet["ec-2"].methods |= {"broadcast": lambda _tx: [False, text], "history": list}
+        world.publish_to = "ec-2"
+        assert result_of(await world.broadcast(tx)) == [True, txid]
+        assert world.publication(txid) == "accepted"
+
+    play(scene, daemons=2)
+
+
+def test_a_key_that_is_given_up_while_its_broadcast_begins_stops_it() -> None:
+    """Its coins may be another payment's by now; whatever the operator was told stays so."""
+
+    async def scene(world: World) -> None:
+        tx = result_of(await world.pay("order 1"))
+        asked = world.payments.publisher._coins
+
+        async def given_up(*arguments: Any) -> Any:
+            world.ledger.transact(lambda c: c.exec_driver_sql("update keys set state = 'abandoned', result = null"))
+            return await asked(*arguments)
+
+        world.payments.publisher._coins = given_up  # type: ignore[assignment,method-assign]  # a moment that nothing else gives
+        assert failure_of(await world.broadcast(tx)).kind.name == "method_refused"
+        assert world.chain.view.mempool == []
+
+    play(scene)
+
+
+def test_what_the_chain_has_counts_before_what_was_given_up() -> None:
+    """To take a new key then would be to pay twice."""
+
+    async def scene(world: World) -> None:
+        tx = result_of(await world.pay("order 1"))
+        result_of(await world.broadcast(tx))
+        world.ledger.transact(lambda c: c.exec_driver_sql("update keys set state = 'abandoned', result = null"))
+        assert (await world.ask(key="order 1"))["state"] == "accepted"
+
+    play(scene)
+
+
+def test_a_ledger_that_hangs_does_not_hold_up_a_broadcast() -> None:
+    """The bytes go out, and "not executed" is said of nothing that may still be written down and sent."""
+
+    async def scene(world: World) -> None:
+        tx = result_of(await world.pay())
+        run = world.ledger.run
+
+        async def hangs(work: Any) -> Any:
+            await asyncio.sleep(20.0)
+            return await run(work)
+
+        world.ledger.run = hangs  # type: ignore[method-assign]  # as with a disk that stalls
+        began = world.loop.time()
+        assert result_of(await world.broadcast(tx)) == [True, parse(tx["hex"]).txid]
+        assert world.loop.time() - began < 4.0
+        world.fleet["ec-1"].is_dead = True
+        other = tx["hex"][:-8] + "01000000"
+        writes = 0
+
+        async def hangs_later(work: Any) -> Any:
+            nonlocal writes
+            writes += 1
+            if writes > 1:
+                await asyncio.sleep(20.0)
+            return await run(work)
+
+        world.ledger.run = hangs_later  # type: ignore[method-assign]  # the first one only looks
+        assert failure_of(await world.broadcast(other)).kind.name == "outcome_unknown"
 
     play(scene)
 

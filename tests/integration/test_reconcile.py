@@ -233,7 +233,7 @@ def test_reinit_gives_a_standby_the_wallet_file_of_the_primary(own: Fleet) -> No
         txid = (await shop.daemon(0, "history"))[0]["txid"]
         await shop.daemon(0, "setlabel", txid, "not saved yet")
         order = Reinit(shop.pool, shop.reconciler.upkeep, file, shop.reconciler.held)
-        sentence = await order.run("ec-3")
+        sentence = await order.run("ec-3 ec-1")
         assert sentence.startswith("ec-3 has the wallet file of ec-1 now")
         assert [one["address"] for one in await shop.daemon(2, "listrequests")] == [invoice["address"]]
         await shop.until(shop.is_whole, "all daemons are whole again")

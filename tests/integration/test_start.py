@@ -46,9 +46,27 @@ def test_the_first_call_waits_for_a_wallet_that_is_late(tmp_path: Path) -> None:
             wait_until(lambda: readiness(gateway) == (200, "", ""), "it is ready")
 
 
-def test_a_wallet_that_is_not_loaded_is_told_and_its_loading_seen(tmp_path: Path) -> None:
-    """The daemon answers, and holds no wallet: no call reaches it until somebody has loaded one."""
+def test_a_wallet_that_is_not_loaded_is_loaded_and_no_call_meets_the_daemon_without_it(tmp_path: Path) -> None:
+    """With the daemon's first version of the library such a call would end it."""
     with Fleet(1, tmp_path / "fleet", load=False) as fleet, gateway_for(fleet, tmp_path / "gateway") as gateway:
+        assert gateway.call("getbalance").result == fleet.rpc(0, "getbalance")
+        wait_until(lambda: readiness(gateway) == (200, "", ""), "it is ready")
+        fleet.control(0, "unload")
+        wait_until(lambda: len(_loads(fleet)) == 2, "it was loaded again")
+        wait_until(lambda: readiness(gateway) == (200, "", ""), "it is ready again")
+        assert [row for row in fleet.journal(0) if row["method"] == "getbalance" and "error" in row] == []
+
+
+def _loads(fleet: Fleet) -> list[object]:
+    return [row for row in fleet.journal(0) if row["method"] in ("load_wallet", "daemon")]
+
+
+def test_where_nothing_is_enforced_a_wallet_that_is_not_loaded_is_told(tmp_path: Path) -> None:
+    """No call reaches the daemon until somebody has loaded one."""
+    with (
+        Fleet(1, tmp_path / "fleet", load=False) as fleet,
+        Gateway(tmp_path / "gateway", {**only(fleet), "restart": {"enforce": False}}) as gateway,
+    ):
         wait_until(lambda: "starting, no wallet is loaded" in readiness(gateway)[1], "it says so")
         assert readiness(gateway)[0] == 503
         found = gateway.call("getbalance", wait=0.3).error
@@ -56,10 +74,8 @@ def test_a_wallet_that_is_not_loaded_is_told_and_its_loading_seen(tmp_path: Path
         assert "no wallet is loaded" in found["message"]
         fleet.rpc(0, "load_wallet")
         wait_until(lambda: readiness(gateway) == (200, "", ""), "it is ready")
-        assert gateway.call("getbalance").result == fleet.rpc(0, "getbalance")
         fleet.control(0, "unload")
         wait_until(lambda: "adrift, no wallet is loaded" in readiness(gateway)[1], "it noticed")
-        assert [row for row in fleet.journal(0) if row["method"] == "getbalance" and "error" in row] == []
 
 
 def test_a_lost_chain_is_told_and_the_last_daemon_serves_on(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete
 
 from gateway.ledger import epochs
-from gateway.ledger.epochs import ADOPTED, NEW, UNADOPTED, Standing
+from gateway.ledger.epochs import ADOPTED, DOUBTED, NEW, UNADOPTED, Standing
 from gateway.ledger.schema import metadata, wallets
 from gateway.ledger.store import InlineLedger
 
@@ -138,3 +138,40 @@ def test_the_epoch_only_grows_and_each_has_one_primary(done: list[tuple[str, str
         assert reigns.setdefault(found.epoch, found.primary) == found.primary
         epoch = found.epoch
         assert ledger.transact(lambda c, epoch=epoch: epochs.is_current(c, "main", epoch))  # type: ignore[misc]
+
+
+def test_a_plan_grows_in_the_epoch_of_now_and_never_shrinks(ledger: InlineLedger) -> None:
+    """What was derived for an earlier plan may be listed at any time."""
+
+    def planned() -> int:
+        standing = ledger.transact(lambda c: epochs.current(c, "main"))
+        assert standing is not None
+        return standing.planned
+
+    ledger.transact(lambda c: epochs.begin(c, "main", "ec-1", ["ec-1"], 1.0))
+    assert ledger.transact(lambda c: epochs.plan(c, "main", 1, 50))
+    assert ledger.transact(lambda c: epochs.plan(c, "main", 1, 40))
+    assert planned() == 50
+    assert not ledger.transact(lambda c: epochs.plan(c, "main", 2, 60))
+    assert planned() == 50
+    assert ledger.transact(lambda c: epochs.begin(c, "main", "ec-1", ["ec-1"], 2.0)).planned == 50
+
+
+def test_a_twin_is_another_wallet_that_was_taken_over_with_the_same_first_address(ledger: InlineLedger) -> None:
+    """With or without the prefix of the network; one that gives nothing out is in nobody's way."""
+    for name, state, first in (
+        ("main", ADOPTED, "bchreg:qa0"),
+        ("shop", UNADOPTED, "bchreg:qa0"),
+        ("till", DOUBTED, "qb0"),
+    ):
+        with ledger.engine.begin() as connection:
+            epochs.begin(connection, name, "ec-1", ["ec-1"], 1.0)
+            epochs.settle(connection, name, state, first)
+    for wallet, first, other in (
+        ("main", "bchreg:qa0", None),
+        ("shop", "qa0", "main"),
+        ("new", "bchreg:qb0", "till"),
+        ("new", "bchreg:qc0", None),
+    ):
+        with ledger.engine.begin() as connection:
+            assert epochs.twin(connection, wallet, first) == other

@@ -1,7 +1,7 @@
 """Invoices in the ledger: one transaction with address and label, receipts that add up, lists in pages."""
 
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, event, select
 
 from gateway.ledger import addresses, invoices, marks
 from gateway.ledger.invoices import Moved
@@ -220,3 +220,30 @@ def test_invoices_of_a_daemon_are_taken_over_once_and_only_where_the_address_is_
     assert shop.transact(lambda c: invoices.take_over(c, "main", found)) == 0
     (kept,) = shop.transact(lambda c: invoices.page(c, "main", -1))
     assert (kept.invoice, kept.place) == (found[0], 1)
+
+
+def test_no_question_about_invoices_walks_over_those_that_were_removed(shop: InlineLedger) -> None:
+    """Nor does one about addresses count them all: the engine says itself how it looks for them."""
+    seen: dict[str, object] = {}
+
+    def note(_connection: object, _cursor: object, statement: str, values: object, *_more: object) -> None:
+        seen[statement] = values
+
+    event.listen(shop.engine, "before_cursor_execute", note)
+    shop.transact(lambda c: (invoices.is_any(c, "main"), invoices.is_open(c, "main", AT), invoices.page(c, "main", 3)))
+    shop.transact(lambda c: (invoices.last_place(c, "main"), addresses.count(c, "main")))
+    event.remove(shop.engine, "before_cursor_execute", note)
+    asked = {statement: values for statement, values in seen.items() if statement.startswith("SELECT")}
+    assert len(asked) == 5
+
+    def plan(connection: Connection) -> list[str]:
+        rows = [
+            connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()  # type: ignore[arg-type]  # as they came
+            for statement, values in asked.items()
+        ]
+        return [str(row.detail) for some in rows for row in some if "CONSTANT" not in row.detail]
+
+    steps = [one for one in shop.transact(plan) if "SUBQUERY" not in one]
+    assert steps
+    assert all(one.startswith("SEARCH") for one in steps), steps
+    assert all("ix_invoices_" in one for one in steps if "SEARCH invoices" in one), steps

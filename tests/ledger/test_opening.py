@@ -1,5 +1,6 @@
 """A ledger is opened whole, up to date and in a place that lasts; everything else is refused with the way out."""
 
+import errno
 import os
 import re
 import sqlite3
@@ -13,11 +14,12 @@ from sqlalchemy import Connection, insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.base.config import Ledger as Settings
-from gateway.ledger import opening
+from gateway.ledger import opening, place, seen
 from gateway.ledger.key_file import LENGTH, make_key
-from gateway.ledger.opening import Opened, key_path, open_beside, open_ledger, open_reader
+from gateway.ledger.opening import Opened, open_beside, open_ledger, open_reader
+from gateway.ledger.place import key_path
 from gateway.ledger.schema import keys, meta, wallets
-from gateway.ledger.store import LedgerError
+from gateway.ledger.store import LedgerError, MisplacedError
 
 from .conftest import AT, fill, key_of
 
@@ -29,6 +31,13 @@ def opened(path: Path, mounts: str = DISK, **more: object) -> Opened:
     """Open a ledger as a gateway does, on a machine with one disk."""
     settings = Settings.model_validate({"path": str(path)} | more)
     return open_ledger(settings, AT, lambda: mounts, lambda: False)
+
+
+def misplaced(path: Path, mounts: str = DISK, **more: object) -> str:
+    """Why a start is refused altogether."""
+    with pytest.raises(MisplacedError) as caught:
+        opened(path, mounts, **more)
+    return str(caught.value)
 
 
 def refusal(path: Path, mounts: str = DISK, **more: object) -> str:
@@ -85,7 +94,10 @@ def test_a_ledger_that_is_opened_again_is_the_same(path: Path) -> None:
     with closing(second.ledger):
         assert (second.id, second.key, second.before) == (first.id, first.key, "0001")
         assert second.ledger.transact(lambda connection: connection.execute(select(wallets)).one().epoch) == 3
-    assert facts(path) == before
+        assert (first.copied, second.copied) == ("", "")
+    after = facts(path)
+    assert {**after, seen.MARK: ""} == {**before, seen.MARK: ""}
+    assert after[seen.MARK] != before[seen.MARK]
 
 
 def test_the_key_may_lie_elsewhere_and_shows_nowhere(tmp_path: Path) -> None:
@@ -105,7 +117,7 @@ def test_the_key_may_lie_elsewhere_and_shows_nowhere(tmp_path: Path) -> None:
 def test_a_second_gateway_is_kept_out(path: Path) -> None:
     """Two of them would hand out the same addresses."""
     with closing(opened(path).ledger):
-        assert "in use by another gateway" in refusal(path)
+        assert "in use by another gateway" in misplaced(path)
     opened(path).ledger.close()
 
 
@@ -114,7 +126,7 @@ def test_a_second_gateway_is_kept_out(path: Path) -> None:
 
 def test_a_place_that_forgets_is_refused_unless_that_is_said_to_be_right(tmp_path: Path) -> None:
     """Neither file nor lock nor key is made there."""
-    said = refusal(tmp_path / "ledger.db", LAYER)
+    said = misplaced(tmp_path / "ledger.db", LAYER)
     assert re.search("ledger.path: .* container's own layer .*; name a place on a volume .*ledger.may_be_lost", said)
     assert list(tmp_path.iterdir()) == []
     opened(tmp_path / "ledger.db", LAYER, may_be_lost=True).ledger.close()
@@ -146,7 +158,7 @@ def test_a_folder_that_is_missing_or_is_none_is_refused(tmp_path: Path) -> None:
     """It is not made: a typing error would begin a new ledger elsewhere."""
     (tmp_path / "file").touch()
     for path in (tmp_path / "none/ledger.db", tmp_path / "file/ledger.db"):
-        assert refusal(path) == f"there is no folder {path.parent}; {opening.WRITABLE}"
+        assert misplaced(path) == f"there is no folder {path.parent}; {place.WRITABLE}"
     assert refusal(tmp_path).startswith(f"{tmp_path} is a folder; name a file in it")
 
 
@@ -157,7 +169,7 @@ def test_what_cannot_be_written_is_refused(path: Path, monkeypatch: pytest.Monke
         return lambda asked, _mode: asked != what
 
     monkeypatch.setattr(os, "access", closed(path.parent))
-    assert refusal(path) == f"{path.parent} cannot be written; {opening.WRITABLE}"
+    assert refusal(path) == f"{path.parent} cannot be written; {place.WRITABLE}"
     monkeypatch.setattr(os, "access", closed(path))
     assert refusal(path).startswith(f"{path} cannot be written; give it to this user")
 
@@ -169,7 +181,7 @@ def test_a_folder_that_turns_out_not_to_be_writable_is_told(tmp_path: Path, monk
         raise OSError(30, "Read-only file system")
 
     with monkeypatch.context() as patched:
-        patched.setattr(opening, "_make_file", read_only)
+        patched.setattr(opening, "make_file", read_only)
         assert "cannot be written (Read-only file system)" in refusal(tmp_path / "ledger.db")
     opened(tmp_path / "ledger.db").ledger.close()
 
@@ -183,7 +195,7 @@ def test_a_file_that_is_no_database_is_refused_and_kept(tmp_path: Path) -> None:
     path.write_bytes(b"not a database at all, " * 100)
     said = refusal(path)
     assert "file is not a database" in said
-    assert "put a backup in its place" in said
+    assert "`ec-gateway ledger restore BACKUP -c FILE` will put a backup in its place" in said
     assert "ec-gateway ledger adopt" in said
     assert path.read_bytes() == b"not a database at all, " * 100
 
@@ -197,7 +209,7 @@ def test_damaged_pages_are_refused(path: Path) -> None:
     path.write_bytes(content)
     said = refusal(path)
     assert re.search("damaged|malformed", said)
-    assert "put a backup in its place" in said
+    assert "`ec-gateway ledger restore BACKUP -c FILE` will put a backup in its place" in said
     assert path.read_bytes() == content
 
 
@@ -225,9 +237,8 @@ def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE cookies (host TEXT)")
         connection.commit()
-    assert (
-        refusal(path) == f"{path} is another program's database (tables cookies); name a file of its own in ledger.path"
-    )
+    said = f"{path} is another program's database (tables cookies); name a file of its own in ledger.path"
+    assert misplaced(path) == said
 
 
 def test_a_start_that_is_broken_off_is_gone_through_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +249,7 @@ def test_a_start_that_is_broken_off_is_gone_through_again(tmp_path: Path, monkey
         raise sqlite_error("database or disk is full")
 
     with monkeypatch.context() as patched:
-        patched.setattr(opening, "_note", full)
+        patched.setattr(opening, "note", full)
         assert refusal(path).endswith("(database or disk is full); make room on that disk")
     opened(path).ledger.close()
 
@@ -246,6 +257,157 @@ def test_a_start_that_is_broken_off_is_gone_through_again(tmp_path: Path, monkey
 def sqlite_error(words: str) -> Exception:
     """What the engine raises."""
     return SQLAlchemyError(words)
+
+
+# -- copies ---------------------------------------------------------------------------------------------------
+
+
+def killed(path: Path) -> dict[Path, bytes]:
+    """The files of a ledger in use, as a kill -9 leaves them, with something in the log."""
+    with closing(opened(path).ledger) as ledger:
+        ledger.transact(lambda connection: connection.execute(text("UPDATE wallets SET epoch = epoch + 1")))
+        return {one: one.read_bytes() for one in path.parent.glob("ledger.db*")}
+
+
+def put(files: dict[Path, bytes]) -> None:
+    """Let a folder hold these files and no others of a ledger."""
+    for one in next(iter(files)).parent.glob("ledger.db*"):
+        one.unlink()
+    for one, content in files.items():
+        one.write_bytes(content)
+        one.chmod(0o600)
+
+
+def states(path: Path) -> tuple[str, set[str]]:
+    """The state of the wallet and those of its addresses."""
+    with closing(sqlite3.connect(path)) as connection:
+        (state,) = connection.execute("SELECT state FROM wallets").fetchone()
+        return state, {row[0] for row in connection.execute("SELECT DISTINCT state FROM addresses")}
+
+
+def test_a_log_that_was_left_by_a_kill_is_read(path: Path) -> None:
+    """It is this file's own; as often as that happens."""
+    for epoch in range(4, 8):
+        put(killed(path))
+        found = opened(path)
+        with closing(found.ledger):
+            assert found.copied == ""
+            assert found.ledger.transact(lambda connection: connection.scalar(select(wallets.c.epoch))) == epoch
+    assert states(path)[0] == "adopted"
+
+
+@pytest.mark.parametrize("keeps_lock", [True, False])
+def test_a_copy_without_what_was_in_the_log_is_refused_where_it_is_empty(path: Path, keeps_lock: bool) -> None:  # noqa: FBT001 - a parameter
+    """`cp` of a young ledger in use copies a head without tables; its key and its lock show that there was more."""
+    files = killed(path)
+    with closing(sqlite3.connect(path.with_name("head"))) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    for content in (path.with_name("head").read_bytes(), b""):
+        copy = {path: content, key_of_file(path): files[key_of_file(path)]}
+        if keeps_lock:
+            copy[Path(f"{path}.lock")] = files[Path(f"{path}.lock")]
+        put(copy)
+        for _ in range(2):
+            said = refusal(path)
+            assert "has no tables, and yet there was a ledger here before" in said
+            assert "`ec-gateway ledger restore BACKUP -c FILE`" in said
+            assert "compare the payouts of that time with the chain before you repeat any" in said
+    put(files)
+    opened(path).ledger.close()
+
+
+def test_a_key_that_was_handed_in_does_not_make_a_new_ledger_a_lost_one(tmp_path: Path) -> None:
+    """Also where the first start was broken off at any point of it."""
+    make_key(tmp_path / "handed")
+    path = tmp_path / "ledger.db"
+
+    def broken(_connection: Connection, _key: str, _value: str) -> None:
+        raise sqlite_error("database or disk is full")
+
+    for _ in range(2):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(opening, "note", broken)
+            assert "make room" in refusal(path, key_file=str(tmp_path / "handed"))
+    opened(path, key_file=str(tmp_path / "handed")).ledger.close()
+    (tmp_path / "other.db").touch()
+    opened(tmp_path / "other.db", key_file=str(tmp_path / "handed")).ledger.close()
+
+
+def test_an_older_copy_takes_for_granted_what_it_does_not_know(path: Path) -> None:
+    """All of its pool counts as given out, and no key is bound before somebody has looked."""
+    older = path.read_bytes()
+    put(killed(path))
+    opened(path).ledger.close()
+    assert states(path) == ("adopted", {"burnt", "foreign", "handed", "pool"})
+    path.write_bytes(older)
+    found = opened(path)
+    found.ledger.close()
+    assert found.copied == "an unknown time"
+    assert states(path) == ("doubted", {"foreign", "handed", "burnt"})
+    again = opened(path)
+    again.ledger.close()
+    assert again.copied == ""
+
+
+def test_an_older_copy_beside_the_log_of_the_newer_is_refused(path: Path) -> None:
+    """By the gateway and by every command; the two together would be a mixture of both, and none of them is touched."""
+    older = path.read_bytes()
+    files = killed(path)
+    put({**files, path: older})
+    words = r"is another file than the one that was last open here, and ledger.db-wal belongs to that one"
+    for _ in range(2):
+        assert re.search(words, refusal(path))
+    for command in (open_beside, open_reader):
+        with pytest.raises(LedgerError, match=words):
+            command(path)
+    with pytest.raises(LedgerError, match=words):
+        opening.look(Settings(path=str(path)))
+    assert Path(f"{path}-wal").read_bytes() == files[Path(f"{path}-wal")]
+    put(files)
+    opened(path).ledger.close()
+
+
+def test_a_log_without_its_database_is_not_ended_by_a_new_one(path: Path) -> None:
+    """Somebody took the wrong file away; what was written last is still in the log."""
+    files = killed(path)
+    put({one: content for one, content in files.items() if one != path})
+    assert "is gone, and its log ledger.db-wal is still there: put it back" in refusal(path)
+    put(files)
+    with closing(opened(path).ledger) as ledger:
+        assert ledger.transact(lambda connection: connection.scalar(select(wallets.c.epoch))) == 4
+
+
+def test_looking_finds_what_a_start_would_refuse_and_changes_nothing(path: Path) -> None:
+    """For the commands that check; a ledger that is not there yet is no mistake."""
+    settings = Settings(path=str(path))
+    opening.look(Settings(path=str(path.with_name("none.db"))))
+    opening.look(settings)
+    key_of_file(path).rename(path.with_name("key"))
+    with pytest.raises(LedgerError, match="is gone, and 1 keys"):
+        opening.look(settings)
+    assert not key_of_file(path).exists()
+    path.with_name("key").rename(key_of_file(path))
+    path.write_bytes(b"")
+    with pytest.raises(LedgerError, match="has no tables"):
+        opening.look(settings)
+
+
+def test_a_disk_that_nobody_may_write_is_not_called_a_wrong_place(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system mounts it so after errors; that is no mistake of the configuration, and a start goes on."""
+    monkeypatch.setattr(place, "is_read_only", lambda _folder: True)
+    monkeypatch.setattr(os, "access", lambda _path, _mode: False)
+    real = os.open
+
+    def read_only(name: str, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_CREAT:
+            raise OSError(errno.EROFS, "Read-only file system")
+        return real(name, flags, mode)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", read_only)
+        with pytest.raises(LedgerError, match="Read-only") as caught:
+            opened(path)
+    assert not isinstance(caught.value, MisplacedError)
 
 
 # -- keys -----------------------------------------------------------------------------------------------------
@@ -256,7 +418,8 @@ def test_a_key_that_is_gone_is_not_replaced_while_keys_depend_on_it(path: Path) 
     key_of_file(path).rename(path.with_name("backup"))
     said = refusal(path)
     assert f"the key file {key_of_file(path)} is gone, and 1 keys of clients were written with it" in said
-    assert "put it back from your backup" in said
+    assert "put it back from your backup (`ec-gateway ledger restore" in said
+    assert "compare the payouts so far with the chain before you repeat any" in said
     assert not key_of_file(path).exists()
     path.with_name("backup").rename(key_of_file(path))
     opened(path).ledger.close()
@@ -264,6 +427,15 @@ def test_a_key_that_is_gone_is_not_replaced_while_keys_depend_on_it(path: Path) 
 
 def test_another_key_is_not_taken_while_keys_depend_on_the_first(path: Path) -> None:
     """As after a restore of the one and not of the other."""
+    key_of_file(path).unlink()
+    make_key(key_of_file(path))
+    assert "is not the one of this ledger" in refusal(path)
+
+
+def test_another_key_is_not_taken_even_where_nothing_depends_on_the_first(tmp_path: Path) -> None:
+    """The file may be a copy that lacks what depends on it."""
+    path = tmp_path / "ledger.db"
+    opened(path).ledger.close()
     key_of_file(path).unlink()
     make_key(key_of_file(path))
     assert "is not the one of this ledger" in refusal(path)

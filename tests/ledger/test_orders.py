@@ -52,7 +52,7 @@ def test_an_order_of_long_ago_is_not_carried_out(ledger: InlineLedger) -> None:
     """Its command was killed; nobody expects it any more."""
     old, new = placed(ledger, AT - orders.TOO_OLD - 1), placed(ledger)
     assert [order.id for order in taken(ledger)] == [new]
-    assert state(ledger, old) == (FAILED, "too old: give it again")
+    assert state(ledger, old) == (FAILED, orders.LATE)
 
 
 def test_a_withdrawn_order_is_not_taken_and_a_taken_one_not_withdrawn(ledger: InlineLedger) -> None:
@@ -61,7 +61,7 @@ def test_a_withdrawn_order_is_not_taken_and_a_taken_one_not_withdrawn(ledger: In
     assert ledger.transact(lambda connection: orders.withdraw(connection, first, AT))
     assert [order.id for order in taken(ledger)] == [second]
     assert not ledger.transact(lambda connection: orders.withdraw(connection, second, AT))
-    assert state(ledger, first) == (FAILED, "withdrawn: no gateway took it")
+    assert state(ledger, first) == (FAILED, orders.WITHDRAWN)
 
 
 def test_what_a_dead_gateway_took_is_said_to_be_undone(ledger: InlineLedger) -> None:
@@ -108,7 +108,7 @@ def test_a_command_withdraws_what_nobody_took(ledger: InlineLedger) -> None:
     """After thirty seconds, and for good."""
     order = placed(ledger)
     command = Command(ledger, {})
-    assert command.wait(order).answer == "withdrawn: no gateway took it"
+    assert command.wait(order).answer == orders.WITHDRAWN
     assert command.now - AT == pytest.approx(30.0, abs=0.2)
     assert taken(ledger, command.now) == []
 

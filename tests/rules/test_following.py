@@ -26,11 +26,16 @@ COIN = "coin:0"
 
 
 def judge(
-    *histories: Mapping[str, int], state: str = "accepted", by: str = "", quiet: float = 0.0, is_own: bool = True
+    *histories: Mapping[str, int],
+    state: str = "accepted",
+    by: str = "",
+    quiet: float = 0.0,
+    is_own: bool = True,
+    is_whole: bool = True,
 ) -> Verdict:
     """Judge the transaction "tx"; histories are confirmations by txid."""
     read = [{txid: Entry(deep, spends_own=True) for txid, deep in one.items()} for one in histories]
-    return follow("tx", state, [COIN], read, {COIN: by} if by else {}, quiet, is_own=is_own)
+    return follow("tx", state, [COIN], read, {COIN: by} if by else {}, quiet, is_own=is_own, is_whole=is_whole)
 
 
 def test_six_blocks_are_the_last_word() -> None:
@@ -59,6 +64,7 @@ def test_what_the_chain_lost_is_sent_again_after_a_while() -> None:
     assert judge({}, quiet=LOST_AFTER, is_own=False) == Foreign()
     assert judge({}, quiet=LOST_AFTER - 1) == Waits()
     assert judge(quiet=LOST_AFTER) == Waits()
+    assert judge({}, quiet=LOST_AFTER, is_whole=False) == Waits()
     assert judge({}, state="unknown", quiet=LOST_AFTER) == Waits()
 
 

@@ -15,6 +15,7 @@ from gateway.rules.retry import (
     Tried,
     TryAgain,
     decide,
+    is_harmless_twice,
     is_repeatable,
 )
 
@@ -107,6 +108,13 @@ def test_reads_and_the_same_bytes_may_be_repeated() -> None:
     """And nothing else."""
     assert {effect for effect in Effect if is_repeatable(effect)} == {
         Effect.READ, Effect.WALLET_READ, Effect.LOCAL_READ, Effect.PUBLISH,
+    }  # fmt: skip
+
+
+def test_a_client_may_repeat_writes_too() -> None:
+    """They set a value, so twice comes to the same; an allocation or a signature does not."""
+    assert {effect for effect in Effect if is_harmless_twice(effect)} == {
+        Effect.READ, Effect.WALLET_READ, Effect.LOCAL_READ, Effect.PUBLISH, Effect.WRITE,
     }  # fmt: skip
 
 

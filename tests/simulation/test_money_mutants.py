@@ -22,6 +22,7 @@ from gateway.rules.retry import Tried
 from gateway.supervision.election import Election
 from gateway.supervision.mirror import Mirror
 from gateway.supervision.settle import Settler
+from gateway.supervision.standbys import Standbys
 from gateway.upstream.wire import Outcome
 from tests.simulation.money_world import history
 from tests.virtual_time import run_virtual
@@ -88,8 +89,8 @@ def the_pool_is_filled_before_the_standbys(patch: pytest.MonkeyPatch) -> None:
 
     async def list_primary(self: Mirror, primary: Backend) -> list[str]:
         listed: list[str] = await honest(self, primary)
-        if self.keeper is not None:
-            await self._tell_keeper(self.keeper.mirrored(listed, self._ours))
+        if self.keeper is not None and self.filling is not None:
+            await self.filling.tell(self.keeper.mirrored(listed, self.filling.ours))
         return listed
 
     patch.setattr(Pool, "lose_alignment", lose_alignment)
@@ -112,11 +113,11 @@ def anybody_is_promoted(patch: pytest.MonkeyPatch) -> None:
 def the_mirror_brings_nobody_up(patch: pytest.MonkeyPatch) -> None:
     """A standby that lists less counts as aligned and stays as it is."""
 
-    async def bring_up(self: Mirror, standby: Backend, wanted: list[str], written: int) -> None:
-        self._lists[standby] = len(wanted)
+    async def bring_up(self: Standbys, standby: Backend, wanted: list[str], written: int) -> None:
+        self._listed[standby] = len(wanted)
         self.pool.mark_aligned(standby, written)
 
-    patch.setattr(Mirror, "_bring_up", bring_up)
+    patch.setattr(Standbys, "_bring_up", bring_up)
 
 
 def a_key_signs_each_time(patch: pytest.MonkeyPatch) -> None:

@@ -537,7 +537,7 @@ class World:
         runs: Counter[str] = Counter()
         for daemon in self.daemons:
             for _, method, params in daemon.journal:
-                if method not in ("getinfo", "listaddresses", "createnewaddress"):
+                if method not in ("getinfo", "listaddresses", "createnewaddress", "load_wallet"):
                     runs[str(params[0])] += 1  # type: ignore[index]  # ours are lists
         return runs
 

@@ -56,6 +56,8 @@ class MoneyWallet(FakeWallet):
     """Whether its wallet is in step with its server."""
     is_poor: bool = False
     """No payment can be put together."""
+    password: str = ""
+    """Of the wallet file; "" for none."""
 
     def answer(self, method: str, params: Any) -> object:
         """Run one method."""
@@ -81,7 +83,26 @@ class MoneyWallet(FakeWallet):
             self.save()
         return was
 
+    def do_signmessage(self, params: Any) -> object:
+        """Sign: where there is a password nothing else is looked at before it."""
+        if self.password:
+            return {"error": "Password required"}
+        assert params == ["", ""], "a message that nobody can sign"
+        return {"error": "Invalid address"}
+
+    def do_daemon(self, params: Any) -> object:
+        """Load it with a password."""
+        [asked] = params
+        assert (asked["subcommand"], asked["wallet_path"]) == ("load_wallet", PATH)
+        if asked["password"] != self.password:
+            return {"error": "InvalidPassword: Incorrect password"}
+        return self.loaded()
+
     def do_load_wallet(self, _params: Any) -> object:
+        """Load it without one."""
+        return {"error": "InvalidPassword: Incorrect password"} if self.password else self.loaded()
+
+    def loaded(self) -> object:
         """Load it from its file, and hear of everything that was missed."""
         if self.stays_closed:
             self.stays_closed -= 1
@@ -193,6 +214,7 @@ class MoneyWorld:
         self.reconciler = Reconciler(
             self.pool, self.plant.profile, self.ledger, self.plant.runner.call_on, self.loop, **how
         )  # fmt: skip
+        self.pool.is_held, self.pool.times_held = self.reconciler.is_held, self.reconciler.times_held
         self.task: asyncio.Task[None] | None = None
 
     def start(self) -> None:

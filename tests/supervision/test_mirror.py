@@ -9,7 +9,9 @@ import pytest
 
 from gateway.base.events import Event
 from gateway.fleet.backend import Backend
-from gateway.supervision.mirror import AT_ONCE, GUESSED, PERIOD
+from gateway.supervision.catching_up import GUESSED
+from gateway.supervision.filling import AT_ONCE
+from gateway.supervision.mirror import PERIOD
 from tests.fakes import FakeDaemon
 from tests.simulation.world import World
 from tests.virtual_time import run_virtual

@@ -18,7 +18,7 @@ from gateway.ledger.store import InlineLedger, LedgerError
 from gateway.profiles import Method, load
 from gateway.rules.invoices import PAID, PENDING, UNCONFIRMED, Asked, state
 from gateway.rules.receipts import GRACE
-from gateway.supervision.mirror import NotNow
+from gateway.supervision.lists import NotNow
 from gateway.supervision.receipts import AT_ONCE, DEEP, IDLE, LOWER, REST, SAFEGUARD, Receipts
 from tests.fleet.test_pool import well
 from tests.virtual_time import run_virtual

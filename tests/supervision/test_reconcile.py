@@ -6,14 +6,14 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Connection
 
-from gateway.ledger import marks
-from gateway.ledger.marks import FREEZE, FREEZE_UTXO, GATEWAY, LABEL
+from gateway.ledger import intents, marks
+from gateway.ledger.marks import FREEZE, FREEZE_UTXO, GATEWAY, LABEL, Change, Wish
 from gateway.ledger.store import LedgerError, T
 from gateway.rules.agreement import BACK_OFF
 from gateway.supervision.balances import GRACE
 from gateway.supervision.horizon import AGAIN
 from gateway.supervision.marking import CHUNK
-from gateway.supervision.reconcile import ALL_AGAIN
+from gateway.supervision.reconcile import ALL_AGAIN, PERIOD
 from tests.supervision.money_world import MoneyWorld, play
 
 COIN = "a" * 64 + ":0"
@@ -219,6 +219,99 @@ def test_with_the_ledger_away_daemons_keep_what_they_have_and_it_is_told_once() 
     assert world.daemons[1].money.notes.labels == {"k": "rent"}
 
 
+def unknown(world: MoneyWorld, kind: str, key: str, value: str) -> None:
+    """A client's call for a mark ends without an answer."""
+
+    def work(connection: Connection) -> Change | None:
+        wish = Wish(kind, key, value)
+        intent = intents.open_(connection, "main", 1, "shop", "freeze", 1.0, note=wish.note())
+        intents.close(connection, intent, intents.UNKNOWN, 1, 1.0, "ec-1", "g7", wish.note())
+        return marks.keep(connection, "main", wish, 1.0)
+
+    change = world.ledger.transact(work)
+    assert change is not None
+    world.reconciler.marked("", change)
+
+
+def test_what_one_daemon_may_have_comes_to_all_and_is_known_then() -> None:
+    """Also to the one that was asked first; it is called unknown until every daemon has it, and no longer."""
+
+    async def scene(world: MoneyWorld) -> None:
+        def count() -> int:
+            return world.ledger.transact(lambda c: intents.count_unknown(c, "main"))
+
+        world.daemons[2].kill()
+        await asyncio.sleep(2.0)
+        unknown(world, FREEZE_UTXO, COIN, "1")
+        await asyncio.sleep(2 * PERIOD)
+        assert [daemon.money.notes.frozen for daemon in world.daemons] == [{COIN}, {COIN}, set()]
+        assert count() == 1, "one daemon is away, and may have it or not"
+        world.daemons[2].start()
+        await asyncio.sleep(2 * PERIOD)
+        assert world.daemons[2].money.notes.frozen == {COIN}
+        assert count() == 0
+
+    play(scene)
+
+
+def test_what_was_written_and_not_told_of_yet_is_not_called_known() -> None:
+    """The room that wrote it tells a moment later; by then no daemon has it."""
+
+    async def scene(world: MoneyWorld) -> None:
+        wish = Wish(LABEL, "k", "v")
+        unknown(world, LABEL, "other", "v")
+        await asyncio.sleep(0.5)
+        world.reconciler._may_be_unknown = True
+        read = world.reconciler.marking.read
+
+        async def read_before_it_is_written() -> None:
+            await read()
+            world.ledger.transact(lambda c: marks.put(c, "main", LABEL, "k", "v", marks.CLIENT, 1.0))
+            intent = world.ledger.transact(
+                lambda c: intents.open_(c, "main", 1, "shop", "setlabel", 1.0, note=wish.note())
+            )
+            world.ledger.transact(
+                lambda c: intents.close(c, intent, intents.UNKNOWN, 1, 1.0, "ec-1", "g7", wish.note())
+            )
+            world.reconciler.marking.read = read  # type: ignore[method-assign]  # once
+
+        world.reconciler.marking.read = read_before_it_is_written  # type: ignore[method-assign]  # in between
+        world.reconciler.wake()
+        await asyncio.sleep(1.0)
+        assert world.ledger.transact(lambda c: intents.count_unknown(c, "main")) == 2
+        await asyncio.sleep(2 * PERIOD)
+        assert world.ledger.transact(lambda c: intents.count_unknown(c, "main")) == 0
+
+    play(scene)
+
+
+def test_a_mark_costs_no_look_at_change_addresses() -> None:
+    """They move by payments alone; a payment and the period have all daemons looked at."""
+
+    async def scene(world: MoneyWorld) -> None:
+        def looks() -> list[int]:
+            return [daemon.ran("listaddresses").count([False, True]) for daemon in world.daemons]
+
+        await asyncio.sleep(0.5)
+        before = looks()
+        began = world.loop.time()
+        for number in range(20):
+            world.mark(LABEL, f"k{number}", "rent", backend="ec-1")
+            await asyncio.sleep(0.05)
+        assert all(len(daemon.money.notes.labels) == 20 for daemon in world.daemons[1:])
+        assert looks() == before
+        world.reconciler.stirred()
+        await asyncio.sleep(0.2)
+        assert [now - was for now, was in zip(looks(), before, strict=True)] == [1, 1, 1]
+        # marks that come all the time do not keep the others from being looked at
+        while world.loop.time() < began + 3 * PERIOD:
+            world.mark(LABEL, "k", str(world.loop.time()), backend="ec-1")
+            await asyncio.sleep(0.5)
+        assert all(now - was >= 3 for now, was in zip(looks(), before, strict=True))
+
+    play(scene)
+
+
 # -- change addresses -------------------------------------------------------------------------------------------
 
 
@@ -400,6 +493,33 @@ def test_the_primary_is_compared_and_reloaded_as_everybody() -> None:
 
     world = play(scene)
     assert [len(daemon.ran("close_wallet")) for daemon in world.daemons] == [1, 0, 0]
+
+
+@pytest.mark.parametrize("configured", ["", "correct horse", "wrong"])
+def test_a_wallet_with_a_password_is_reloaded_only_where_that_is_configured(configured: str) -> None:
+    """Without it nobody could load it again: told with the way out, and it goes on as it is."""
+
+    def before(world: MoneyWorld) -> None:
+        for daemon in world.daemons:
+            daemon.money.password = "correct horse"
+
+    async def scene(world: MoneyWorld) -> None:
+        world.daemons[1].money.missed = 500
+        await asyncio.sleep(2 * GRACE + 8)
+
+    world = play(scene, 3, before, password=lambda _name: configured)
+    odd = world.daemons[1]
+    assert len(odd.ran("close_wallet")) == (configured != "")
+    assert odd.money.is_loaded == (configured != "wrong")
+    assert odd.money.missed == (0 if configured == "correct horse" else 500)
+    told = world.events("backend.not_reloaded")
+    setting = "wallets.main.backends.ec-2.wallet_password"
+    why = {"": f"{setting} is not set, and its wallet has a password", "wrong": f"{setting} is not the password"}
+    assert [configured in why] * len(told) == ([True] if configured in why else [])
+    assert all(why[configured] in str(one.fields["reason"]) for one in told)
+    assert "correct horse" not in repr(world.recorder.events)
+    # the supervisor of this world knows no password, and tries what it can for a wallet that is gone
+    assert bool(odd.ran("load_wallet")) == (configured == "wrong"), "that one takes no password"
 
 
 def test_with_two_the_standby_is_reloaded_first_and_then_the_primary() -> None:

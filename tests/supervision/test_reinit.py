@@ -13,6 +13,7 @@ import pytest
 
 from gateway.supervision import reinit as room
 from gateway.supervision.reinit import FRESH, KEPT, Reinit, ReinitError
+from gateway.supervision.upkeep import is_plain_file
 from tests.supervision.money_world import MoneyWallet, MoneyWorld, Notes, play
 
 
@@ -34,7 +35,7 @@ class FileWallet(MoneyWallet):
         new.chmod(self.path.stat().st_mode if self.path.exists() else 0o600)
         new.replace(self.path)
 
-    def do_load_wallet(self, _params: Any) -> object:
+    def loaded(self) -> object:
         """Read the file."""
         text = self.path.read_text()
         if self.is_loaded or self.is_unreadable(text):
@@ -91,6 +92,10 @@ class Shop:
         with pytest.raises(ReinitError) as error:
             await self.order(world).run(name)
         return str(error.value)
+
+
+def void(_done: object) -> None:
+    """Return nothing."""
 
 
 @pytest.fixture
@@ -150,6 +155,218 @@ def test_another_aligned_daemon_gives_where_the_primary_has_no_file_here(shop: S
 
     world = play(scene, 3, shop.prepare)
     assert not world.daemons[0].ran("close_wallet")
+
+
+def test_a_standby_gives_before_the_primary_does(shop: Shop) -> None:
+    """The primary has customers who would wait for its reload; it gives where no other one can."""
+
+    async def scene(world: MoneyWorld) -> None:
+        assert "of ec-3" in await shop.order(world).run("ec-2")
+        await asyncio.sleep(2.0)
+        assert "of ec-1" in await shop.order(world).run("ec-2 ec-1")
+        for giver in ("ec-2", "ec-9"):
+            assert "can give nothing now" in await shop.refused(world, f"ec-2 {giver}")
+        await asyncio.sleep(2.0)
+        world.daemons[2].kill()
+        await asyncio.sleep(2.0)
+        assert "of ec-1" in await shop.order(world).run("ec-2")
+
+    world = play(scene, 3, shop.prepare)
+    assert len(world.daemons[0].ran("close_wallet")) == 2
+
+
+def test_addresses_that_come_meanwhile_are_no_other_addresses(shop: Shop) -> None:
+    """Derived after the flush they are not in the file; the mirror has the target derive them afterwards."""
+
+    async def scene(world: MoneyWorld) -> None:
+        source, target = shop.wallet(world, 0), shop.wallet(world, 1)
+        real = source.do_load_wallet
+
+        def loads(params: Any) -> object:
+            done = real(params)
+            source.addresses += [f"address-{n}" for n in range(len(source.addresses), 30)]
+            return done
+
+        source.do_load_wallet = loads  # type: ignore[method-assign, assignment]  # customers are given addresses
+        assert "has the wallet file" in await shop.order(world).run("ec-2")
+        assert len(target.addresses) < 30
+        await asyncio.sleep(12.0)
+        assert target.addresses == source.addresses
+        assert world.pool.is_aligned(world.backend(1))
+
+    world = play(scene, 2, shop.prepare)
+    assert not world.events("backend.diverged")
+
+
+def test_a_file_of_before_is_not_taken_for_the_new_one(shop: Shop) -> None:
+    """The daemon reads another file on the same seed, which lists too little."""
+
+    def prepare(world: MoneyWorld) -> None:
+        shop.prepare(world)
+        target = shop.wallet(world, 1)
+        target.path = shop.folder / "real"
+        target.save()
+
+    async def scene(world: MoneyWorld) -> None:
+        target = shop.wallet(world, 1)
+        old = json.loads(target.path.read_text())
+        # what it lists it has not saved, and it saves it nowhere
+        few = json.dumps(old | {"addresses": 20})
+        target.save = lambda: void(target.path.write_text(few))  # type: ignore[method-assign]  # see above
+        for wallet in (shop.wallet(world, 0), target):
+            wallet.addresses = [f"address-{n}" for n in range(25)]
+        assert "lists other receiving addresses" in await shop.refused(world)
+
+    play(scene, 2, prepare)
+
+
+def test_while_a_wallet_is_exchanged_the_mirror_asks_it_nothing_and_tells_no_divergence(shop: Shop) -> None:
+    """Customers take addresses all the while, and the primary lists more each time."""
+
+    async def scene(world: MoneyWorld) -> None:
+        room = shop.order(world)
+        stop = asyncio.Event()
+
+        async def allocate() -> None:
+            primary = shop.wallet(world, 0)
+            while not stop.is_set():
+                primary.addresses.append(f"address-{len(primary.addresses)}")
+                world.pool.wrote(changes_addresses=True)
+                await asyncio.sleep(0.01)
+
+        for daemon in world.daemons:
+            daemon.service = lambda method: 0.05 if method in ("close_wallet", "load_wallet") else 0.002
+        customers = asyncio.create_task(allocate())
+        for _ in range(10):
+            assert "has the wallet file" in await room.run("ec-2")
+            await asyncio.sleep(0.7)
+        stop.set()
+        await customers
+        await asyncio.sleep(12.0)
+        assert world.pool.is_aligned(world.backend(1))
+
+    world = play(scene, 3, shop.prepare)
+    assert not world.events("backend.diverged")
+    assert len(world.daemons[1].ran("close_wallet")) == 10
+    for daemon in world.daemons:
+        names = [name for _, name, _ in daemon.journal]
+        for place in [place for place, name in enumerate(names) if name == "close_wallet"]:
+            until = names.index("load_wallet", place)
+            assert not {"createnewaddress", "listaddresses"} & set(names[place:until])
+
+
+def test_what_was_listed_before_a_wallet_was_exchanged_is_compared_with_nothing_after_it() -> None:
+    """The mirror had listed it and was deriving; the new file lists more, and that is no other seed."""
+
+    async def scene(world: MoneyWorld) -> None:
+        standby = world.daemons[1]
+        del standby.money.addresses[10:]
+        standby.service = lambda method: 0.3 if method == "createnewaddress" else 0.001
+        world.pool.wrote(changes_addresses=True)
+        await asyncio.sleep(0.1)
+        assert standby.current is not None, "an address is being derived"
+        with world.reconciler.held(world.backend(1)):
+            standby.money.addresses = [f"address-{n}" for n in range(18)]
+        await asyncio.sleep(15.0)
+        assert world.pool.is_aligned(world.backend(1))
+
+    assert not play(scene, 2).events("backend.diverged")
+
+
+def test_the_pool_does_not_wait_for_a_wallet_that_is_exchanged() -> None:
+    """It is left out of comparisons, and none of them is put off for it."""
+
+    async def scene(world: MoneyWorld) -> None:
+        standbys = world.plant.mirror.standbys
+        with world.reconciler.held(world.backend(1)):
+            assert standbys.serving() == [world.backend(2)]
+        assert standbys.serving() == [world.backend(1), world.backend(2)]
+
+    play(scene, 3)
+
+
+def test_a_wallet_with_a_password_that_is_not_configured_is_not_closed(shop: Shop) -> None:
+    """Neither the giver's nor the taker's: nobody could load it again.  With the password it is given."""
+    passwords: dict[str, str] = {}
+
+    async def scene(world: MoneyWorld) -> None:
+        for daemon in world.daemons:
+            daemon.money.password = "correct horse"
+        for missing in ("ec-2", "ec-1"):
+            passwords.update({"ec-1": "correct horse", "ec-2": "correct horse"})
+            del passwords[missing]
+            why = await shop.refused(world)
+            assert f"wallets.main.backends.{missing}.wallet_password is not set, and its wallet has a password" in why
+        assert not any(daemon.ran("close_wallet") for daemon in world.daemons)
+        passwords.update({"ec-1": "correct horse", "ec-2": "correct horse"})
+        assert "has the wallet file of ec-1" in await shop.order(world).run("ec-2")
+        assert all(daemon.money.is_loaded for daemon in world.daemons)
+
+    world = play(scene, 2, shop.prepare, password=lambda name: passwords.get(name, ""))
+    assert not any(daemon.ran("load_wallet") for daemon in world.daemons)
+
+
+def test_a_wallet_whose_keys_alone_are_encrypted_is_reloaded_without_its_password(shop: Shop) -> None:
+    """Its file tells, where it lies on this machine; it loads as any other."""
+
+    async def is_plain(_name: str) -> bool:
+        return True
+
+    def prepare(world: MoneyWorld) -> None:
+        shop.prepare(world)
+        for daemon in world.daemons:
+            daemon.money.do_signmessage = lambda _params: {"error": "Password required"}  # type: ignore[method-assign, assignment]
+
+    async def scene(world: MoneyWorld) -> None:
+        assert "has the wallet file" in await shop.order(world).run("ec-2")
+
+    play(scene, 2, prepare, is_plain=is_plain)
+
+
+async def test_only_a_file_of_json_is_plain(tmp_path: Path) -> None:
+    """An encrypted one is not, nor one that is not there."""
+    (tmp_path / "plain").write_text('{"seed": 1}')
+    (tmp_path / "encrypted").write_text("QklFMQ==")
+    assert await is_plain_file(str(tmp_path / "plain"))
+    for name in ("encrypted", "gone"):
+        assert not await is_plain_file(str(tmp_path / name))
+    assert not await is_plain_file(None)
+
+
+def test_where_a_wallet_did_not_load_again_no_other_one_is_closed(shop: Shop) -> None:
+    """The giver's own reload failed: the next order is refused with the way out, and so is every cure."""
+
+    async def scene(world: MoneyWorld) -> None:
+        world.daemons[0].money.denies = frozenset({"load_wallet"})
+        await shop.refused(world)
+        assert not world.daemons[0].money.is_loaded
+        world.daemons[0].money.denies = frozenset()
+        await world.reconciler.upkeep.load(world.backend(0), anyway=True)
+        await asyncio.sleep(5.0)
+        assert "restart the gateway" in await shop.refused(world)
+
+    world = play(scene, 2, shop.prepare)
+    assert [len(daemon.ran("close_wallet")) for daemon in world.daemons] == [1, 0]
+
+
+def test_a_wallet_that_is_being_reloaded_is_left_alone(shop: Shop) -> None:
+    """Two hands on one wallet would load what the other has just closed."""
+
+    async def scene(world: MoneyWorld) -> None:
+        reconciler = world.reconciler
+        order = shop.order(world)
+        order.is_held = reconciler.is_held
+        with reconciler.held(world.backend(1)), pytest.raises(ReinitError, match="again in a moment"):
+            await order.run("ec-2")
+        with reconciler.held(world.backend(0)), pytest.raises(ReinitError, match="no other backend"):
+            await order.run("ec-2")
+        with reconciler.held(world.backend(1)):
+            with reconciler.held(world.backend(1)):
+                pass
+            assert reconciler.is_held(world.backend(1)), "the other one is still at it"
+        assert not reconciler.is_held(world.backend(1))
+
+    play(scene, 2, shop.prepare)
 
 
 def test_orders_that_make_no_sense_are_refused_with_the_way_out(shop: Shop) -> None:

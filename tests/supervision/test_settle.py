@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.ledger import marks
+from gateway.ledger import broadcasts, marks
 from gateway.ledger.schema import intents
 from gateway.rules.following import LOST_AFTER
 from gateway.rules.transaction import parse
@@ -188,6 +188,28 @@ def test_what_the_chain_lost_is_sent_again() -> None:
     play(scene)
 
 
+def test_one_daemon_that_has_not_heard_of_it_does_not_make_it_lost() -> None:
+    """Not while another is away, and not in the first round after it was seen, however long ago it was sent."""
+
+    async def scene(world: World) -> None:
+        tx, _ = await signed(world)
+        result_of(await world.broadcast(tx))
+        await world.settle(LOST_AFTER + 1)
+        await world.settle(LOST_AFTER + 1)
+        for daemon in world.fleet.values():
+            daemon.methods["history"] = list
+        world.now += LOST_AFTER + 1
+        await world.settler._follow(world.ledger.transact(lambda c: broadcasts.followed(c, NAME)))
+        world.fleet["ec-2"].is_dead = True
+        await world.settle(LOST_AFTER + 1)
+        assert "broadcast.lost" not in world.names()
+        world.fleet["ec-2"].is_dead = False
+        await world.settle(LOST_AFTER + 1)
+        assert "broadcast.lost" in world.names()
+
+    play(scene, daemons=2)
+
+
 def test_a_foreign_transaction_is_let_go() -> None:
     """Its owner was not known when it was sent, and no history has it."""
 
@@ -226,7 +248,12 @@ def test_held_value_is_a_gauge_and_after_a_day_an_event() -> None:
         tx, _ = await signed(world)
         await world.settle()
         gauges = {name: value for name, _, value in world.settler.gauges()}
-        assert gauges == {"broadcasts_unknown": 0.0, "held_satoshi": 1_000_000.0, "held_oldest_seconds": 0.0}
+        assert gauges == {
+            "broadcasts_unknown": 0.0,
+            "calls_unknown": 0.0,
+            "held_satoshi": 1_000_000.0,
+            "held_oldest_seconds": 0.0,
+        }
         for _ in range(2):
             await world.settle(LONG)
         assert world.names().count("payment.held_long") == 1

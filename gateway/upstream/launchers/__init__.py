@@ -7,7 +7,7 @@ within its time limit, raises `LauncherError` with the way out, and may be given
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class LauncherError(Exception):
@@ -89,6 +89,8 @@ class Launcher(Protocol):
     """Starts and stops one daemon.  Every method raises LauncherError; each is bounded by the `timeout` setting."""
 
     kind: str
+    takes_along: bool
+    """Whether the daemon ends with the gateway; whoever closes it lets the daemon save its wallet first."""
 
     def status(self) -> Awaitable[Status]:
         """Look at the process."""
@@ -119,3 +121,11 @@ class Launcher(Protocol):
 
     def close(self) -> Awaitable[None]:
         """End the watching and close connections; the daemon goes on, unless the launcher is its parent."""
+
+
+@runtime_checkable
+class Heir(Protocol):
+    """A launcher that may take the daemon of the one which it replaces, when its settings change."""
+
+    def take_over(self, before: Launcher) -> None:
+        """Go on with its daemon where it is of the same kind; whoever closes `before` then ends nothing."""

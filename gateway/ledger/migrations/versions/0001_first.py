@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("primary_backend", sa.String(63), nullable=False),
         sa.Column("fingerprint", sa.String(120), nullable=False, server_default=""),
         sa.Column("since", sa.Float(), nullable=False),
+        sa.Column("planned", sa.Integer(), nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_wallets")),
     )
     op.create_table(
@@ -56,7 +57,11 @@ def upgrade() -> None:
         sa.Column("place", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("wallet", "address", name=op.f("pk_invoices")),
     )
-    op.create_index("ix_invoices_status", "invoices", ["wallet", "status"])
+    is_kept = sa.text("removed_at IS NULL")
+    for name in ("status", "place"):
+        op.create_index(
+            f"ix_invoices_{name}", "invoices", ["wallet", name], sqlite_where=is_kept, postgresql_where=is_kept
+        )
     op.create_table(
         "receipts",
         sa.Column("wallet", sa.String(63), nullable=False),
@@ -163,6 +168,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_orders")),
     )
     op.create_index("ix_orders_state", "orders", ["state"])
+    op.create_table(
+        "standing",
+        sa.Column("wallet", sa.String(63), nullable=False),
+        sa.Column("backend", sa.String(63), nullable=False),
+        sa.Column("verb", sa.String(16), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("wallet", "backend", "verb", name=op.f("pk_standing")),
+    )
     op.create_table(
         "events",
         sa.Column("seq", sa.Integer(), nullable=False),

@@ -1,0 +1,164 @@
+"""How the wallets stand, as a table for a person.
+
+Rule: it shows what the gateway said and decides nothing; what a newer gateway says in words that are not known here is
+shown as it came.  Pure: a status in, lines out.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+PHASES = {
+    "READY": "in service",
+    "STARTING": "starting, calls wait for it",
+    "WARMING": "back, with a small share",
+    "EJECTED": "out of service",
+    "DRAINING": "finishing its calls",
+    "RESTARTING": "being restarted",
+    "FAILED": "restarted too often",
+}
+"""What the gateway does with a backend."""
+
+KINDS = {
+    "ok": "well",
+    "starting": "not ready yet",
+    "busy": "works on a call",
+    "wedged": "does not answer",
+    "adrift": "answers, but not to be trusted",
+    "dead": "nobody listens there",
+}
+"""What is the matter with it."""
+
+LEDGERS = {
+    "new": "meets this wallet for the first time",
+    "unadopted": "not adopted, hands out nothing; see `ec-gateway ledger adopt`",
+}
+"""How the ledger stands towards a wallet, where it is not the usual way."""
+
+HEAD = ("", "BACKEND", "STATE", "CONDITION", "FOR", "ALIGNED", "RESTARTS/H", "MEMORY", "NEXT TRY")
+
+
+def table(status: dict[str, Any]) -> list[str]:
+    """Return the lines for what /api/v1/status answered."""
+    draining = "draining, takes no new calls" if status.get("draining") else "serving"
+    lines = [f"ec-gateway {clean(status.get('version', '?'))}: {draining}"]
+    for wallet in status.get("wallets", {}).values():
+        backends = wallet.get("backends", [])
+        notes = [f"   {clean(one.get('name', '?'))}: {note}" for one in backends for note in _notes(one)]
+        lines += ["", _wallet(wallet), *aligned([HEAD, *map(_row, backends)]), *notes]
+    lines += ["", "* the primary: it alone gives out addresses and signs"]
+    return lines
+
+
+def ready(body: dict[str, Any]) -> list[str]:
+    """Return the lines for what /readyz answered: why it is not ready, and what ails those that others stand in for."""
+    lines = ["ready" if body.get("ready") else "not ready"]
+    if body.get("draining"):
+        lines.append("the gateway is on its way out")
+    for which in ("wallets", "ailing"):
+        for wallet, reasons in body.get(which, {}).items():
+            lines += [f"{clean(wallet)}: {clean(reason)}" for reason in reasons]
+    return list(dict.fromkeys(lines))
+
+
+def backend_of(status: dict[str, Any], wallet: str, name: str) -> dict[str, Any] | None:
+    """Return what a status says of one backend."""
+    backends = status.get("wallets", {}).get(wallet, {}).get("backends", [])
+    return next((one for one in backends if one.get("name") == name), None)
+
+
+def state(backend: dict[str, Any]) -> str:
+    """Return how a backend stands, in words."""
+    step = f" ({clean(backend['step'])})" if backend.get("step") else ""
+    by_order = "".join(f", {word}" for word in ("drained", "held") if backend.get(word))
+    return f"{_word(PHASES, backend.get('phase'))}{step}{by_order}"
+
+
+def condition(backend: dict[str, Any]) -> str:
+    """Return what is the matter with a backend, in words."""
+    word, reason = _word(KINDS, backend.get("kind")), clean(backend.get("reason") or "")
+    return f"{word}: {reason}" if reason and backend.get("kind") != "ok" else word
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows as lines whose columns stand below each other; those that are empty everywhere are left out."""
+    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    widths = [max(map(len, column)) for column in columns]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in zip(*columns, strict=True)
+    ]
+
+
+def clean(text: object) -> str:
+    """Return a text without what would steer a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in str(text))
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that a person would take."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _wallet(wallet: dict[str, Any]) -> str:
+    name, profile = clean(wallet.get("wallet", "?")), clean(wallet.get("profile", "?"))
+    return f"wallet {name} ({profile}): {', '.join(_about(wallet))}"
+
+
+def _about(wallet: dict[str, Any]) -> Iterator[str]:
+    yield f"calls: {wallet.get('in_flight', 0)} under way, {wallet.get('waiting', 0)} waiting"
+    ledger = wallet.get("ledger")
+    if ledger is None:
+        yield "no ledger"
+    else:
+        yield f"addresses ahead: {ledger.get('pool', '?')} of {ledger.get('pool_size', '?')}"
+        if ledger.get("state") not in (None, "adopted"):
+            yield f"ledger: {LEDGERS.get(str(ledger['state']), clean(ledger['state']))}"
+        if ledger.get("error"):
+            yield f"ledger error: {clean(ledger['error'])}"
+    if wallet.get("panic"):
+        yield "fewer than half of the backends are well"
+
+
+def _row(backend: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        "*" if backend.get("primary") else "",
+        clean(backend.get("name", "?")),
+        state(backend),
+        condition(backend),
+        duration(float(backend.get("for_seconds") or 0.0)),
+        "yes" if backend.get("aligned") else "no",
+        clean(backend.get("restarts", "")),
+        _memory(backend),
+        _next_try(backend),
+    )
+
+
+def _notes(backend: dict[str, Any]) -> Iterator[str]:
+    """Yield what does not fit into a row: what is done about it, and what the launcher says."""
+    if backend.get("ordered"):
+        yield f"a restart is ordered: {clean(backend['ordered'])}"
+    if backend.get("care"):
+        yield clean(backend["care"])
+    if backend.get("launcher_error"):
+        yield f"its launcher: {clean(backend['launcher_error'])}"
+
+
+def _memory(backend: dict[str, Any]) -> str:
+    memory = backend.get("memory")
+    if not isinstance(memory, dict) or not memory.get("used"):
+        return ""
+    used, limit = float(memory["used"]), float(memory.get("limit") or 0.0)
+    share = f" ({used / limit:.0%})" if limit else ""
+    return f"{used / (1 << 20):.0f} MiB{share}"
+
+
+def _next_try(backend: dict[str, Any]) -> str:
+    seconds = backend.get("next_try")
+    return "" if seconds is None else f"in {duration(float(seconds))}"
+
+
+def _word(words: dict[str, str], said: object) -> str:
+    return words.get(str(said), clean(said).lower())

@@ -1,0 +1,242 @@
+"""Which backend is restarted now and why, and for the others why not.
+
+Rule: one restart at a time in a wallet, and never one of a daemon that works.  Who is dead or wedged is always
+restarted, the last one too; who is adrift only when it alone is, after a reload did not help, and never the last that
+serves, because what all have in common is not cured by a restart.
+
+`decide` looks at all backends of a wallet at once.  For each it first says what would help (a want), then what stands
+in the way (a hindrance: words, and when that may be over), and of those without a hindrance it chooses one.
+
+    cause      restarted when                                                    not when
+    dead       nobody listens, whatever its launcher says of the process         its launcher starts it already
+    wedged     silent without an excuse for `health.wedged_after`                a call there still has time
+    lost       its host cannot be reached for `adrift_after`, alone, and its     nobody else is well
+               launcher says that it runs (one that cannot say: dead)
+    adrift     behind or without its server for `adrift_after` after a reload    another one is adrift too, nobody else is well
+    order      an operator says so                                               held
+    cron, age, memory   its time has come, all others are well and whole         the last of several; age and memory alone
+"""  # noqa: E501 - a table
+
+from dataclasses import dataclass
+
+from gateway.base.levels import Level
+from gateway.rules.health import Kind
+from gateway.rules.patients import Act, Cause, Patient, Prevention, Verdict, View
+from gateway.rules.records import Limits, is_beyond_cap, next_prevention, next_try
+
+RELOAD_AFTER = 10.0
+"""Seconds adrift after which the wallet is reloaded, at most half of `adrift_after`; most daemons catch up before."""
+
+_TURN = {
+    Cause.DEAD: 0, Cause.WEDGED: 0, Cause.ORDER: 1, Cause.LOST: 2, Cause.ADRIFT: 2,
+    Cause.CRON: 3, Cause.MEMORY: 3, Cause.AGE: 4,
+}  # fmt: skip
+"""Who goes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Want:
+    act: Act
+    cause: Cause
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Hindrance:
+    reason: str
+    at: float | None = None
+    gives_up: bool = False
+
+
+def decide(view: View, limits: Limits, now: float) -> dict[str, Verdict]:
+    """Say for each backend what is done about it now; at most one is restarted or reloaded."""
+    verdicts: dict[str, Verdict] = {}
+    free: list[tuple[Patient, _Want]] = []
+    for patient in view.patients:
+        want = _want(patient, view, limits, now)
+        if want is None:
+            verdicts[patient.name] = Verdict(patient.name)
+            continue
+        hindrance = _hindrance(patient, want, view, limits, now)
+        if hindrance is not None:
+            verdicts[patient.name] = Verdict(
+                patient.name, None, want.cause, hindrance.reason, hindrance.at, hindrance.gives_up
+            )
+        elif want.act is Act.LOAD:
+            verdicts[patient.name] = Verdict(patient.name, Act.LOAD, want.cause, want.reason)
+        else:
+            free.append((patient, want))
+    free.sort(key=lambda one: (_TURN[one[1].cause], one[0].record.ended_at))
+    for place, (patient, want) in enumerate(free):
+        waits = f"{want.reason}; {free[0][0].name} goes first"
+        verdicts[patient.name] = (
+            Verdict(patient.name, None, want.cause, waits)
+            if place
+            else Verdict(patient.name, want.act, want.cause, want.reason)
+        )
+    return verdicts
+
+
+def would_return(patient: Patient, limits: Limits, now: float, patience: float) -> bool:
+    """Whether a backend that died now would be restarted within so many seconds, so that calls may wait for it."""
+    if not (limits.enforce and patient.can_restart) or patient.is_held or patient.is_drained:
+        return False
+    record = patient.record
+    return not is_beyond_cap(record, limits, now) and next_try(record, limits) <= now + patience
+
+
+# -- what would help ----------------------------------------------------------------------------------------------
+
+
+def _want(patient: Patient, view: View, limits: Limits, now: float) -> _Want | None:
+    if patient.name in view.under_way or patient.name in view.settling or patient.phase.is_in_care:
+        return None
+    if patient.order:
+        return _Want(Act.RESTART, Cause.ORDER, patient.order)
+    return _cure(patient, limits, now) or _prevention(patient, view.prevention)
+
+
+def _cure(patient: Patient, limits: Limits, now: float) -> _Want | None:
+    is_away = patient.kind in (Kind.DEAD, Kind.STARTING) and patient.level is Level.NOTHING
+    # something that its launcher does not know may listen there
+    if is_away and patient.is_gone and patient.is_away:
+        return _Want(Act.RESTART, Cause.DEAD, "its process is gone")
+    match patient.kind:
+        case Kind.DEAD if patient.is_refused:
+            return _Want(Act.RESTART, Cause.DEAD, "nobody listens there")
+        case Kind.DEAD if patient.is_away and patient.is_blind:
+            return _Want(Act.RESTART, Cause.DEAD, "it cannot be reached, and its launcher cannot say whether it runs")
+        case Kind.DEAD:
+            return _Want(Act.RESTART, Cause.LOST, "it cannot be reached")
+        case Kind.WEDGED:
+            return _Want(Act.RESTART, Cause.WEDGED, "silent without an excuse")
+        case Kind.ADRIFT | Kind.STARTING if patient.level is Level.ANSWERS:
+            return _Want(Act.LOAD, Cause.UNLOADED, "it has no wallet loaded")
+        case Kind.ADRIFT:
+            is_first = patient.can_reload and patient.level >= Level.LOADED and patient.reloaded_at is None
+            after = min(RELOAD_AFTER, limits.adrift_after / 2)
+            if is_first and now - patient.ill_since >= after:
+                return _Want(Act.RELOAD, Cause.ADRIFT, "behind, or without its server")
+            return _Want(Act.RESTART, Cause.ADRIFT, "behind, or without its server")
+        case _:
+            return None
+
+
+def _prevention(patient: Patient, prevention: Prevention) -> _Want | None:
+    if not patient.is_well:
+        return None
+    if patient.is_due:
+        return _Want(Act.RESTART, Cause.CRON, "preventive, by cron")
+    most = prevention.memory_share
+    if most is not None and patient.memory_share is not None and patient.memory_share >= most:
+        return _Want(Act.RESTART, Cause.MEMORY, f"preventive, it takes {patient.memory_share:.0%} of its memory")
+    if prevention.max_age is not None and patient.age is not None and patient.age >= prevention.max_age:
+        return _Want(Act.RESTART, Cause.AGE, f"preventive, it has run for {patient.age / 3600:.1f} h")
+    return None
+
+
+# -- what stands in the way -----------------------------------------------------------------------------------------
+
+
+def _hindrance(patient: Patient, want: _Want, view: View, limits: Limits, now: float) -> _Hindrance | None:
+    return (
+        _forbidden(patient, want)
+        or _not_our_turn(patient, want, view)
+        or _too_early(patient, want, view, limits, now)
+        or _others(patient, want, view)
+        or _back_off(patient, want, limits, now)
+    )
+
+
+def _forbidden(patient: Patient, want: _Want) -> _Hindrance | None:
+    if patient.is_held:
+        return _Hindrance(f"{want.reason}; an operator holds it")
+    if patient.is_drained and want.cause is not Cause.ORDER:
+        return _Hindrance(f"{want.reason}; an operator drained it")
+    if patient.is_in_hands:
+        return _Hindrance("its wallet is being reloaded")
+    if patient.is_denied and want.cause is Cause.ADRIFT:
+        return _Hindrance("it refuses the gateway's user or password, which no restart changes")
+    if want.act is Act.RESTART and not patient.can_restart:
+        return _Hindrance(f"{want.reason}; it has no launcher")
+    return None
+
+
+def _not_our_turn(patient: Patient, want: _Want, view: View) -> _Hindrance | None:
+    if want.act is Act.LOAD:
+        return None
+    busy = view.under_way if want.cause.is_urgent else view.under_way | view.settling
+    others = sorted(busy - {patient.name})
+    return _Hindrance(f"{want.reason}; {others[0]} is being restarted") if others else None
+
+
+def _too_early(patient: Patient, want: _Want, view: View, limits: Limits, now: float) -> _Hindrance | None:
+    until, why = _not_before(patient, want, view, limits)
+    return _Hindrance(why, until) if now < until else None
+
+
+def _not_before(patient: Patient, want: _Want, view: View, limits: Limits) -> tuple[float, str]:
+    """Return when a want may be acted on at the earliest, and why not before."""
+    since = patient.ill_since
+    match want.cause:
+        case Cause.UNLOADED:
+            return patient.load_at, "its wallet could not be loaded; tried again a little later"
+        case Cause.DEAD if patient.is_starting:
+            return since + limits.start_timeout, "its launcher is starting it"
+        case Cause.DEAD if not (patient.is_refused or patient.is_gone):
+            return max(_known_from(patient, view, limits), patient.busy_until or 0.0), "it may be working on a call"
+        case Cause.WEDGED | Cause.LOST:
+            lasted = since + (limits.wedged_after if want.cause is Cause.WEDGED else limits.adrift_after)
+            quiet = max(_known_from(patient, view, limits), patient.busy_until or 0.0)
+            if quiet > lasted:
+                return quiet, "it may be working on a call"
+            return lasted, "waits whether it comes round by itself"
+        case Cause.ADRIFT if want.act is Act.RESTART:
+            return (patient.reloaded_at or since) + limits.adrift_after, "waits whether it catches up"
+        case Cause.ORDER:
+            return _known_from(patient, view, limits), "it may be working on a call from before the gateway's start"
+        case _:
+            return 0.0, ""
+
+
+def _known_from(patient: Patient, view: View, limits: Limits) -> float:
+    """Return since when no call from before the gateway's start can run there; 0.0 when that was proved."""
+    if patient.was_heard or patient.is_refused or (patient.is_gone and patient.is_away):
+        return 0.0
+    return max(view.started_at, patient.met_at) + limits.settled_after
+
+
+def _others(patient: Patient, want: _Want, view: View) -> _Hindrance | None:
+    """Ask whether the other backends allow it."""
+    others = [one for one in view.patients if one is not patient]
+    if want.cause in (Cause.ADRIFT, Cause.LOST):
+        alike = [one.name for one in others if one.kind is patient.kind]
+        if alike:
+            return _Hindrance(f"{want.reason}; so is {alike[0]}, and the cause is elsewhere")
+        if not any(one.is_well for one in others):
+            return _Hindrance(f"{want.reason}; no other one serves")
+    if want.cause.is_preventive:
+        unfit = [one.name for one in others if not (one.is_well and one.is_whole)]
+        if unfit:
+            return _Hindrance(f"{want.reason}; waits until {unfit[0]} is well and whole")
+        if not others and want.cause is not Cause.CRON:
+            return _Hindrance(f"{want.reason}; it is the only one, and restarted at times of preventive.cron alone")
+    return None
+
+
+def _back_off(patient: Patient, want: _Want, limits: Limits, now: float) -> _Hindrance | None:
+    record = patient.record
+    if want.act is not Act.RESTART or want.cause is Cause.ORDER:
+        return None
+    if want.cause.is_preventive:
+        until = next_prevention(record, limits, now)
+        return _Hindrance(f"{want.reason}; was restarted a short while ago", until) if now < until else None
+    until = next_try(record, limits)
+    if record.has_failed:
+        return _Hindrance(f"{want.reason}; restarted too often, tried slowly", until) if now < until else None
+    if is_beyond_cap(record, limits, now):
+        until = record.begun[-1] + limits.failed_retry
+        return _Hindrance(f"{want.reason}; restarted too often, tried slowly", until, gives_up=True)
+    if now < until:
+        return _Hindrance(f"{want.reason}; waits after {record.in_a_row} restarts in a row", until)
+    return None

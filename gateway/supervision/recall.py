@@ -1,0 +1,71 @@
+"""What a gateway remembers of a wallet's receiving addresses: the longest list, and what clients were told.
+
+Rule: what is in it may have been given out, and is never forgotten while the process lives; with a ledger it begins
+with the ledger's list, which outlasts everything.  All addresses are bare.
+"""
+
+from contextlib import suppress
+
+import msgspec
+
+from gateway.fleet.pool import Pool
+from gateway.rules.cashaddr import bare
+
+
+class _Invoice(msgspec.Struct):
+    """The answer to addrequest."""
+
+    address: str
+
+
+_decode_text = msgspec.json.Decoder(str).decode
+_decode_told = msgspec.json.Decoder(str | _Invoice).decode
+
+
+class Recall:
+    """The memory of one wallet's mirror."""
+
+    def __init__(self, pool: Pool, known: list[str]) -> None:
+        """Begin with what the ledger lists, and hear of what clients are told from now on."""
+        self.known: list[str] = known
+        """The longest list seen: what is in it may have been given out."""
+        self.known_set: set[str] = set(known)
+        self.told: set[str] = set()
+        """Addresses that clients were told and that no list has shown yet."""
+        self.listens = True
+        """False once told addresses were not to be found again: each try would derive new ones."""
+        self._given: set[str] = set()
+        """Every address that a client was told since the gateway's start."""
+        pool.on_told, pool.is_repeated = self.hear, self.is_repeated
+
+    def know(self, listed: list[str]) -> None:
+        """Take a list for what is known."""
+        if len(listed) != len(self.known):
+            self.known_set = set(listed)
+        # refills write into it
+        self.known = list(listed)
+
+    def add(self, fresh: list[str]) -> None:
+        """Append addresses to what is known."""
+        self.known += fresh
+        self.known_set.update(fresh)
+
+    def hear(self, result: bytes) -> None:
+        """Remember an address that a client was told: a bare text, or the `address` of an invoice."""
+        with suppress(msgspec.MsgspecError):
+            told = _decode_told(result)
+            address = bare(told.address if isinstance(told, _Invoice) else told)
+            self._given.add(address)
+            if self.listens and address not in self.known_set:
+                self.told.add(address)
+
+    def is_repeated(self, result: bytes) -> bool:
+        """Whether a daemon that was asked for a new address answered with one that is known or was told already.
+
+        It was restarted between two probes, forgot what it had not saved, and would give it to a second customer.
+        """
+        try:
+            address = bare(_decode_text(result))
+        except msgspec.MsgspecError:
+            return False
+        return address in self._given or address in self.known_set

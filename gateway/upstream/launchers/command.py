@@ -1,0 +1,270 @@
+"""Command: any other manager of services, by the shell commands that it has: systemctl, kubectl, ssh.
+
+Rule: each command has `timeout` seconds; one that has not returned by then is ended with all that it started.  Exit
+code 0 is success.  A command that is left out is made up for by another where one will do.  An error names the order,
+never its line, which may hold a password; what a command said is quoted in «», which no alert shows (`rules/kinds.py`).
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+from typing import Annotated, Final
+
+from pydantic import Field, model_validator
+
+from gateway.base.section import Section
+from gateway.upstream.launchers import LauncherError, Memory, OnDeath, State, Status
+from gateway.upstream.launchers.children import Watched, environment, spawn
+from gateway.upstream.launchers.common import Common, Flight, until
+
+_KEPT = 4096
+"""Bytes of output; the last lines go into the error, the rest is read and thrown away."""
+
+_NO_SUCH_COMMAND = (126, 127)
+"""Exit codes of a shell that could not run it."""
+
+Line = Annotated[str, Field(min_length=1)]
+
+
+class Own(Section):
+    """Keys of a command launcher; each is a line for /bin/sh."""
+
+    start: Line | None = None
+    stop: Line | None = None
+    """Returns when it is gone."""
+    kill: Line | None = None
+    restart: Line | None = None
+    status: Line | None = None
+    """Exit code 0 means that it runs."""
+    instance: Line | None = None
+    """Prints what tells one life of the process from the next, such as its pid and the time of its start."""
+    env: dict[str, str] = Field(default_factory=dict)
+    """Variables for the lines, beside the few that they have from the gateway."""
+
+    @model_validator(mode="after")
+    def _enough_to_restart(self) -> "Own":
+        if self.restart is None and (self.start is None or (self.stop is None and self.kill is None)):
+            raise ValueError("needs restart, or start with stop or kill; add one of them")
+        if self.instance is not None and self.status is None:
+            raise ValueError("instance goes with status; add status")
+        return self
+
+
+class CommandLauncher:
+    """Starts and stops what its commands start and stop."""
+
+    kind = "command"
+    takes_along = False
+
+    def __init__(self, own: Own, common: Common) -> None:
+        """Run nothing yet."""
+        self._own: Final = own
+        self._common: Final = common
+        self._flight: Final = Flight(common)
+        self._pipes: Final[set[_Pipe]] = set()
+        self._is_restarted = False
+
+    def __repr__(self) -> str:
+        return f"<CommandLauncher of {self._common.name}>"
+
+    # What it is doing
+
+    async def status(self) -> Status:
+        """Run `status`; UNKNOWN without one."""
+        return await self._status()
+
+    async def memory(self) -> Memory | None:
+        """Nobody knows."""
+        return None
+
+    async def _status(self) -> Status:
+        if self._own.status is None:
+            return Status(State.UNKNOWN)
+        code, said = await self._run("status", self._own.status)
+        if code in _NO_SUCH_COMMAND:
+            raise _failed("status", code, said)
+        if code != 0:
+            return Status(State.EXITED, detail=_last(said))
+        if self._own.instance is None:
+            return Status(State.RUNNING)
+        code, said = await self._run("instance", self._own.instance)
+        if code != 0:
+            raise _failed("instance", code, said)
+        return Status(State.RUNNING, instance=" ".join(said.split())[:200])
+
+    # Orders
+
+    async def start(self) -> None:
+        """Run `start`, else `restart`, unless `status` says that it runs or a kill had to restart it already."""
+        await self._flight.once("start", self._start, limit=4 * self._common.timeout)
+
+    async def stop(self, grace: float) -> None:
+        """Run `stop` with `grace` seconds more than usual, then `kill` if it failed or is all that there is."""
+        await self._flight.once("stop", lambda: self._stop(grace), limit=grace + 6 * self._common.timeout)
+
+    async def kill(self) -> None:
+        """Run `kill`, else `stop`, else `restart`: then the next order to start finds it done."""
+        await self._flight.once("kill", self._kill, limit=5 * self._common.timeout)
+
+    async def _start(self) -> None:
+        done, self._is_restarted = self._is_restarted, False
+        if not done and (await self._status()).state is not State.RUNNING:
+            await self._done("start", self._own.start or self._own.restart or "")
+
+    async def _stop(self, grace: float) -> None:
+        if self._own.stop is None:
+            await self._kill()
+            return
+        before = await self._status()
+        try:
+            await self._done("stop", self._own.stop, limit=grace + self._common.timeout)
+        except LauncherError:
+            if self._own.kill is None:
+                raise
+            await self._kill()
+        else:
+            await self._wait_gone("stop", before)
+
+    async def _kill(self) -> None:
+        before = await self._status()
+        line = self._own.kill or self._own.stop
+        if line is not None:
+            await self._done("kill", line)
+            await self._wait_gone("kill", before)
+        else:
+            await self._done("restart", self._own.restart or "")
+            self._is_restarted = True
+
+    async def _wait_gone(self, order: str, before: Status) -> None:
+        """Wait until `status` agrees; without one the command is believed."""
+        if before.state is not State.RUNNING:
+            return
+
+        async def is_gone() -> bool:
+            now = await self._status()
+            return now.state is not State.RUNNING or now.instance != before.instance
+
+        try:
+            async with asyncio.timeout(self._common.timeout):
+                await until(is_gone)
+        except TimeoutError as error:
+            message = f"{order} of {self._common.name} returned, and status says that it runs; look at both commands"
+            raise LauncherError(message) from error
+
+    # Files
+
+    async def read_wallet(self, path: str) -> bytes:
+        """Not by commands."""
+        raise _no_files(path)
+
+    async def write_wallet(self, path: str, content: bytes) -> None:  # noqa: ARG002 - the verb is the same for all
+        """Not by commands."""
+        raise _no_files(path)
+
+    # Deaths
+
+    def watch(self, on_death: OnDeath) -> None:
+        """Do nothing: a command hears of nothing."""
+
+    async def close(self) -> None:
+        """Listen to nothing any more; the daemon goes on."""
+        await self._flight.close()
+        for pipe in list(self._pipes):
+            pipe.close()
+
+    # Inside
+
+    async def _done(self, order: str, line: str, *, limit: float | None = None) -> None:
+        code, said = await self._run(order, line, limit=limit)
+        if code != 0:
+            raise _failed(order, code, said)
+
+    async def _run(self, order: str, line: str, *, limit: float | None = None) -> tuple[int, str]:
+        """Run a line; returns its exit code and the end of what it said."""
+        limit = limit or self._common.timeout
+        reading, writing = os.pipe()
+        pipe = _Pipe(reading, self._common.loop, self._pipes)
+        ended: asyncio.Future[int | None] = self._common.loop.create_future()
+        try:
+            pid = spawn(["/bin/sh", "-c", line], environment(self._own.env), writing)
+        except OSError as error:
+            pipe.close()
+            raise LauncherError(f"cannot run {order}: /bin/sh: {error.strerror}", may_pass=False) from error
+        finally:
+            os.close(writing)
+        shell = Watched(
+            pid, is_child=True, spares_group=True, loop=self._common.loop, on_end=lambda code: _set(ended, code)
+        )
+        try:
+            async with asyncio.timeout(limit):
+                code = await asyncio.shield(ended)
+                # what it printed last may be on the way still
+                pipe.read()
+                return code if code is not None else 1, pipe.said
+        except TimeoutError as error:
+            message = f"{order} did not return within {limit:g} s and was ended: {_last(pipe.said)}"
+            raise LauncherError(f"{message}; run launcher.{order} by hand") from error
+        finally:
+            if not ended.done():
+                shell.signal_group(signal.SIGKILL)
+                pipe.close()
+                # it is reaped when it has ended, which a process that waits for a disk does late
+
+
+class _Pipe:
+    """What a command says, as much as is kept.
+
+    A command may leave something running that holds the pipe, such as the daemon itself: it is read on, so that
+    nobody there waits or ends for it, for as long as there is a gateway.
+    """
+
+    def __init__(self, handle: int, loop: asyncio.AbstractEventLoop, others: "set[_Pipe]") -> None:
+        os.set_blocking(handle, False)
+        self._handle = handle
+        self._loop = loop
+        self._others = others
+        self._kept = b""
+        others.add(self)
+        loop.add_reader(handle, self.read)
+
+    @property
+    def said(self) -> str:
+        return self._kept.decode(errors="replace").strip()
+
+    def read(self) -> None:
+        while self in self._others:
+            try:
+                part = os.read(self._handle, 1 << 16)
+            except BlockingIOError:
+                return
+            if not part:
+                self.close()
+            self._kept = (self._kept + part)[-_KEPT:]
+
+    def close(self) -> None:
+        if self in self._others:
+            self._others.discard(self)
+            with contextlib.suppress(OSError, ValueError):
+                self._loop.remove_reader(self._handle)
+            os.close(self._handle)
+
+
+def _set(ended: "asyncio.Future[int | None]", code: int | None) -> None:
+    if not ended.done():
+        ended.set_result(code)
+
+
+def _failed(order: str, code: int, said: str) -> LauncherError:
+    is_absent = code in _NO_SUCH_COMMAND
+    remedy = f"correct launcher.{order}" if is_absent else f"run launcher.{order} by hand"
+    return LauncherError(f"{order} ended with code {code}: {_last(said)}; {remedy}", may_pass=not is_absent)
+
+
+def _last(said: str) -> str:
+    last = " / ".join(said.splitlines()[-3:])[-300:]
+    return f"it said «{last.replace('«', '<').replace('»', '>')}»" if last else "it said nothing"
+
+
+def _no_files(path: str) -> LauncherError:
+    return LauncherError(f"a launcher of commands cannot reach {path}; copy it by hand", may_pass=False)

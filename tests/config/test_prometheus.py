@@ -1,0 +1,82 @@
+"""The rules for Prometheus: sound, tested by promtool, and each names its chapter in the docs."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gateway.rules.kinds import Kind
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "config" / "prometheus"
+RULES = FOLDER / "ec-gateway.rules.yml"
+WAY_OUT = "promtool is not installed; the way out: apt-get install -y --no-install-recommends prometheus"
+
+
+@pytest.fixture
+def promtool() -> str:
+    """The real one; a missing one is told, and an error where real components are wanted."""
+    found = shutil.which("promtool")
+    if found is None:
+        assert os.environ.get("ECGW_REQUIRE_REAL") != "1", WAY_OUT
+        pytest.skip(WAY_OUT)
+    return found
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("check", "rules", "ec-gateway.rules.yml"), ("test", "rules", "ec-gateway.test.yml")],
+    ids=["check", "test"],
+)
+def test_promtool_finds_nothing_wrong(promtool: str, words: tuple[str, ...]) -> None:
+    """Neither with the rules nor with what they do."""
+    done = subprocess.run([promtool, *words], cwd=FOLDER, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def chapters() -> set[str]:
+    """The chapters of docs/alerts.md as links name them."""
+    text = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
+    return {
+        re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+        for title in re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    }
+
+
+def rules() -> list[dict[str, object]]:
+    """All rules."""
+    groups = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def test_every_rule_is_tested() -> None:
+    """In the file beside it."""
+    text = (FOLDER / "ec-gateway.test.yml").read_text(encoding="utf-8")
+    assert [rule["alert"] for rule in rules() if str(rule["alert"]) not in text] == []
+
+
+def test_every_kind_of_alert_and_every_rule_has_its_chapter() -> None:
+    """What it means, and what to do."""
+    assert {kind.value for kind in Kind} <= chapters()
+    for rule in rules():
+        links = re.findall(r"docs/alerts\.md#([\w-]+)", str(rule["annotations"]))
+        assert len(links) <= 1
+        if "{{ $labels.kind }}" not in str(rule["annotations"]):
+            assert links, rule["alert"]
+            assert set(links) <= chapters(), rule["alert"]
+
+
+def test_every_kind_that_a_rule_asks_for_is_one() -> None:
+    """A renamed kind would never fire."""
+    asked = {
+        kind
+        for rule in rules()
+        for found in re.findall(r'ecgw_alerts_open\{kind=~?"([^"]+)"', str(rule["expr"]))
+        for kind in found.split("|")
+    }
+    assert asked <= {kind.value for kind in Kind}
+    assert len(asked) > 5

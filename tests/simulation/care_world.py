@@ -1,0 +1,438 @@
+"""A wallet whose daemons and launchers go wrong in every way, and a supervisor that cures them, in virtual time.
+
+Rule: everything random comes from one seed, and the judgement rests on what launchers were told to do while a daemon
+did what, and on when the world hurt whom; of the gateway's own word only the events of its restarts are asked.
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gateway.base.care import Launcher as LauncherSettings
+from gateway.base.care import Preventive, Restart
+from gateway.base.config import Backend, Health, Settings, Timeouts, Wallet
+from gateway.base.effects import Bound
+from gateway.base.errors import OrderError
+from gateway.base.events import Event
+from gateway.flow.errand import Errand
+from gateway.plant import Plant, build_wallet
+from gateway.profiles import Method
+from gateway.profiles import load as load_profile
+from gateway.rules.lifecycle import Phase
+from tests.fakes import FakeWire, Recorder
+from tests.fakes_launcher import CareDaemon, FakeLauncher
+
+EPOCH = 1_800_000_000.0
+"""Seconds between the loop's time and the clock's."""
+
+HOUR = 60.0
+"""What the cap counts over; all times are a sixtieth or so of what they are in life."""
+
+RESTART = Restart(
+    backoff=1.0, backoff_max=8.0, healthy_after=15.0, max_per_hour=4, failed_retry=20.0, adrift_after=6.0,
+    drain_timeout=2.0, stop_timeout=2.0, start_timeout=3.0, load_timeout=3.0, sync_timeout=10.0, align_timeout=5.0,
+)  # fmt: skip
+
+TIMEOUTS = Timeouts(fast=1.0, heavy=2.0, server=6.0)
+
+BOUNDS: dict[Bound, float] = {bound: getattr(TIMEOUTS, bound.value) for bound in Bound}
+"""Seconds that a call of each class may take."""
+
+SERVICE = {"payto": 4.0, "history": 1.2, "gettransaction": 4.5}
+"""Seconds that some calls take; each is within the bound of its class."""
+
+ONE = 30.0
+"""Seconds within which one daemon is cured once nothing stands in the way: slow tries, back-off, every step."""
+
+SETTLED = 15.0
+"""Seconds that a daemon takes at most to be in full service once it was let back in."""
+
+DESTRUCTIVE = ("kill", "stop")
+
+ORDERED = frozenset({"order", "cron"})
+"""Causes of restarts that a person wanted."""
+
+
+def bound_of(row: Method) -> float:
+    """Return the seconds that a call may take."""
+    return BOUNDS.get(row.bound, TIMEOUTS.server)
+
+
+@dataclass
+class Life:
+    """One life of the gateway."""
+
+    plant: Plant
+    began: float
+
+
+class CareWorld:
+    """A wallet of fake daemons with launchers, and one gateway after the other in front of it."""
+
+    def __init__(self, daemons: int, seed: int, *, cron: bool) -> None:
+        """Build everything; must run inside the virtual loop."""
+        self.loop = asyncio.get_running_loop()
+        self.random = random.Random(seed)
+        names = [f"ec-{index + 1}" for index in range(daemons)]
+        self.daemons = {name: CareDaemon(name, self.loop) for name in names}
+        self.launchers = {
+            name: FakeLauncher(
+                daemon, self.loop,
+                is_blind=self.random.random() < 0.15,
+                restarts_by_itself=self.random.random() < 0.2,
+            )
+            for name, daemon in self.daemons.items()
+        }  # fmt: skip
+        for daemon in self.daemons.values():
+            daemon.service = lambda method: SERVICE.get(method, 0.0003)
+        self.has_cron = cron
+        launcher = LauncherSettings(kind="fake", timeout=2.0)
+        wallet = Wallet(
+            backends=tuple(
+                Backend(name=name, url=f"http://127.0.0.1:{20000 + index}", launcher=launcher)
+                for index, name in enumerate(names)
+            ),
+            start_grace=8.0,
+            preventive=Preventive(cron="* * * * *" if cron else None),
+        )
+        self.settings = Settings(
+            anonymous=True, wallets={"main": wallet}, restart=RESTART, timeouts=TIMEOUTS,
+            health=Health(slow_start=1.0, lag_grace=3.0),
+        )  # fmt: skip
+        self.profile = load_profile("electron-cash")
+        self.recorder = Recorder()
+        self.events: list[tuple[float, int, Event]] = []
+        """When, in which life of the gateway, what."""
+        self.lives: list[Life] = []
+        self.crashes: list[str] = []
+        self.late: list[str] = []
+        self.asked: set[asyncio.Task[None]] = set()
+        self.quiet_since = dict.fromkeys(names, 0.0)
+        """Since when the world left each daemon in peace; in the future while it does not."""
+        self.drifts: list[tuple[float, float]] = []
+        """From when to when the chain was silent for all; that is found out within two seconds."""
+        self.until: dict[tuple[str, str], float] = {}
+        """When faults that last are over."""
+        self.before: dict[tuple[str, str], object] = {}
+        self.loop.set_exception_handler(self._crashed)
+        self.faults: tuple[Callable[[str, float], None], ...] = (
+            self._die, self._die, self._kill, self._kill_twice, self._freeze, self._freeze, self._freeze_shortly,
+            self._wedge, self._wedge, self._pause, self._unload, self._lock_out, self._drift, self._drift,
+            self._drift_all, self._drift_all, self._launcher_fails, self._launcher_hangs, self._stays_dead,
+            self._stop_hangs, self._order, self._order, self._hold, self._drain, self._starts_slowly, self._kill_all,
+        )  # fmt: skip
+
+    def _crashed(self, _loop: object, context: dict[str, object]) -> None:
+        self.crashes.append(str(context.get("exception") or context.get("message")))
+
+    # -- the gateway --------------------------------------------------------------------------------------------
+
+    @property
+    def plant(self) -> Plant:
+        """The gateway of now."""
+        return self.lives[-1].plant
+
+    def start(self) -> None:
+        """Begin a life of the gateway."""
+        number = len(self.lives)
+
+        def emit(event: Event) -> None:
+            self.events.append((self.loop.time(), number, event))
+
+        plant = build_wallet(
+            "main",
+            self.settings,
+            wire=FakeWire(self.loop),  # type: ignore[arg-type]  # a fake with the same verbs
+            targets={name: daemon.target for name, daemon in self.daemons.items()},  # type: ignore[misc]  # the same
+            watcher=self.recorder,
+            emit=emit,
+            chance=self.random.random,
+            loop=self.loop,
+            clock=lambda: EPOCH + self.loop.time(),
+            make_launcher=lambda _settings, name, _loop: self.launchers[name],
+        )
+        plant.supervisor.limits = replace(plant.supervisor.limits, hour=HOUR)
+        self.lives.append(Life(plant, self.loop.time()))
+        plant.start()
+
+    async def stop(self) -> None:
+        """End the life of now; what daemons were sent they still run."""
+        self.plant.give_up()
+        await self.plant.stop()
+
+    async def restart_gateway(self) -> None:
+        """End it in the middle of whatever it does, and begin the next one a moment later."""
+        await self.stop()
+        await asyncio.sleep(self.random.uniform(0.1, 2.0))
+        self.start()
+
+    def ask(self, method: str) -> None:
+        """Make one call as a client."""
+        task = self.loop.create_task(self._ask(method))
+        self.asked.add(task)
+        task.add_done_callback(self.asked.discard)
+
+    async def _ask(self, method: str) -> None:
+        row, runner = self.profile.methods[method], self.plant.runner
+        deadline = self.loop.time() + 9.0
+        errand = Errand("main", "shop", row, row.effect, b'["a"]', bound_of(row), self.loop.time())
+        member = errand.join(self.loop.create_future(), deadline)
+        runner.begin(errand)
+        await member.future
+        if self.loop.time() > deadline + 1.0:
+            self.late.append(f"{method} was answered {self.loop.time() - deadline:.1f} s late")
+
+    # -- faults ---------------------------------------------------------------------------------------------------
+
+    def fault(self) -> None:
+        """Let something happen to one daemon, its launcher, or all."""
+        name = self.random.choice(list(self.daemons))
+        self.random.choice(self.faults)(name, self.random.uniform(0.1, 25.0))
+
+    def _hurt(self, name: str, lasts: float = 0.0) -> None:
+        self.quiet_since[name] = max(self.quiet_since[name], self.loop.time() + lasts)
+
+    def _for(self, name: str, lasts: float, target: object, attribute: str, value: object) -> None:
+        """Change something for a while; of two such faults the longer one counts."""
+        place, until = (name, attribute), self.loop.time() + lasts
+        if place not in self.until:
+            self.before[place] = getattr(target, attribute)
+        self.until[place] = max(self.until.get(place, 0.0), until)
+        setattr(target, attribute, value)
+        self._hurt(name, lasts)
+
+        def over() -> None:
+            if self.until.get(place, 0.0) <= until:
+                self.until.pop(place, None)
+                setattr(target, attribute, self.before[place])
+
+        self.loop.call_later(lasts, over)
+
+    def _die(self, name: str, _lasts: float) -> None:
+        """End by itself, which its launcher hears of."""
+        self._hurt(name)
+        if self.daemons[name].has_process:
+            self.launchers[name].die()
+
+    def _kill(self, name: str, _lasts: float) -> None:
+        """End by somebody's hand, and nobody tells."""
+        self._hurt(name)
+        self.daemons[name].kill()
+
+    def _kill_twice(self, name: str, lasts: float) -> None:
+        self._kill(name, 0.0)
+        self._hurt(name, lasts / 4)
+        self.loop.call_later(lasts / 4, self._kill, name, 0.0)
+
+    def _kill_all(self, _name: str, _lasts: float) -> None:
+        for name in self.daemons:
+            self._kill(name, 0.0)
+
+    def _freeze(self, name: str, _lasts: float) -> None:
+        """Stop in the middle of everything, for good."""
+        self._hurt(name)
+        if self.daemons[name].is_alive:
+            self.daemons[name].freeze()
+
+    def _freeze_shortly(self, name: str, lasts: float) -> None:
+        self._hurt(name, lasts / 4)
+        if self.daemons[name].is_alive:
+            self.daemons[name].freeze()
+            self.loop.call_later(lasts / 4, self.daemons[name].thaw)
+
+    def _wedge(self, name: str, _lasts: float) -> None:
+        """Have a guest that says nothing and never leaves."""
+        self._hurt(name)
+        if self.daemons[name].is_alive:
+            self.daemons[name].wedge()
+
+    def _pause(self, name: str, _lasts: float) -> None:
+        self._hurt(name)
+        if self.daemons[name].is_alive:
+            self.launchers[name].pause()
+
+    def _unload(self, name: str, _lasts: float) -> None:
+        self._hurt(name)
+        self.daemons[name].care.is_loaded = False
+
+    def _lock_out(self, name: str, lasts: float) -> None:
+        """Let its wallet want another password, and be loaded by nobody."""
+        self._for(name, lasts, self.daemons[name].care, "wants_password", "secret")
+        self.daemons[name].care.is_loaded = False
+
+    def _drift(self, name: str, lasts: float) -> None:
+        """Lose its chain."""
+        self._for(name, lasts, self.daemons[name].care, "connected", value=False)
+
+    def _drift_all(self, _name: str, lasts: float) -> None:
+        """Let the chain be silent for all."""
+        self.drifts.append((self.loop.time(), self.loop.time() + lasts))
+        for name in self.daemons:
+            self._drift(name, lasts)
+
+    def _launcher_fails(self, name: str, lasts: float) -> None:
+        self._for(name, lasts, self.launchers[name], "fails", value=True)
+
+    def _launcher_hangs(self, name: str, lasts: float) -> None:
+        self._for(name, lasts, self.launchers[name], "hangs", value=True)
+
+    def _stays_dead(self, name: str, lasts: float) -> None:
+        """End again at each start."""
+        self._for(name, lasts, self.daemons[name], "stays_dead", value=True)
+        self.daemons[name].kill()
+
+    def _stop_hangs(self, name: str, lasts: float) -> None:
+        self._for(name, lasts, self.daemons[name], "stop_hangs", value=True)
+
+    def _starts_slowly(self, name: str, lasts: float) -> None:
+        """Take longer to start than is waited for."""
+        self._for(name, lasts, self.daemons[name], "starts_within", 5.0)
+
+    def _order(self, name: str, _lasts: float) -> None:
+        for _ in range(self.random.choice([1, 4])):
+            try:
+                self.plant.restart(name, "an order")
+            except OrderError:
+                return
+
+    def _hold(self, name: str, lasts: float) -> None:
+        self._hurt(name, lasts)
+        self._give(self.plant.hold(name))
+        self.loop.call_later(lasts, lambda: self._give(self.plant.release(name)))
+
+    def _drain(self, name: str, lasts: float) -> None:
+        self._hurt(name, lasts)
+        self._give(self.plant.drain(name))
+        self.loop.call_later(lasts, lambda: self._give(self.plant.undrain(name)))
+
+    def _give(self, order: "Coroutine[Any, Any, str]") -> None:
+        async def give() -> None:
+            await order
+
+        task = self.loop.create_task(give())
+        self.asked.add(task)
+        task.add_done_callback(self.asked.discard)
+
+    # -- what is so -----------------------------------------------------------------------------------------------
+
+    def is_cured(self) -> bool:
+        """Whether every daemon is in full service and whole."""
+        pool = self.plant.pool
+        return all(one.phase is Phase.READY and pool.is_aligned(one) and one.may_serve for one in pool.backends)
+
+    def told(self, name: str) -> list[tuple[float, int, Event]]:
+        """The events of a name."""
+        return [one for one in self.events if one[2].name == name]
+
+    def violations(self) -> list[str]:
+        """Whatever must not be."""
+        return [*self.crashes, *self.late, *self._two_at_once(), *self._storms(), *self._cut_short(), *self._braked()]
+
+    def _two_at_once(self) -> list[str]:
+        """Where a second process was ended before the first had its wallet again, or its restart had ended."""
+        found, busy, life = [], dict[str, float](), 0
+        for at, number, event in self.events:
+            if number != life:
+                busy, life = {}, number
+            if event.name == "restart.begun":
+                found += [f"{event.backend} was restarted at {at:.2f} beside {other}" for other in busy]
+                busy[event.backend] = at
+            is_loaded = event.name == "restart.step" and event.fields["step"] == "load" and "reason" not in event.fields
+            if is_loaded or event.name in ("restart.done", "restart.failed"):
+                busy.pop(event.backend, None)
+        return found
+
+    def _storms(self) -> list[str]:
+        """Where a daemon was restarted more often than an hour allows, orders left out."""
+        found = []
+        # the cap, the slow tries beyond it, and those of cron, which wait for health before
+        cron = int(HOUR / RESTART.healthy_after) + 1 if self.has_cron else 0
+        most = RESTART.max_per_hour + int(HOUR / RESTART.failed_retry) + cron
+        for name in self.daemons:
+            begun = [
+                (at, life)
+                for at, life, event in self.told("restart.begun")
+                if event.backend == name and event.fields["cause"] != "order"
+            ]
+            # what the launcher has spoilt was none
+            begun = [
+                (at, life)
+                for (at, life), (after, _) in zip(begun, [*begun[1:], (float("inf"), 0)], strict=False)
+                if any(at <= done < after for done in self.launchers[name].done)
+            ]
+            for first, life in begun:
+                # a gateway that was restarted remembers nothing
+                within = [at for at, number in begun if first <= at < first + HOUR and number == life]
+                if len(within) > most:
+                    found.append(f"{name} was restarted {len(within)} times from {first:.1f} on")
+                    break
+        return found
+
+    def _cut_short(self) -> list[str]:
+        """Where a daemon was ended while it worked on a call that still had time, or saved its wallet."""
+        found = []
+        for name, launcher in self.launchers.items():
+            for deed in launcher.deeds:
+                if deed.verb in DESTRUCTIVE and deed.was_saving:
+                    found.append(f"{name} was ended at {deed.at:.2f}, in the middle of its own stop")
+                if deed.verb not in DESTRUCTIVE or deed.works_on is None:
+                    continue
+                method, lasted = deed.works_on
+                row = self.profile.methods[method]
+                if row.effect.value == "control" or method == "getinfo":
+                    continue
+                if lasted < bound_of(row):
+                    found.append(f"{name} was ended at {deed.at:.2f}, {lasted:.2f} s into {method}")
+        return found
+
+    def _braked(self) -> list[str]:
+        """Where a daemon was restarted for a drift though nobody else was well, or for one that all had."""
+        found = []
+        for at, _, event in self.told("restart.begun"):
+            if event.fields["cause"] not in ("adrift", "lost"):
+                continue
+            is_shared = any(since + 2.0 < at < until for since, until in self.drifts)
+            if len(self.daemons) == 1 or is_shared:
+                found.append(f"{event.backend} was restarted at {at:.2f} for a drift that all have")
+        return found
+
+
+async def history(seed: int, *, seconds: float = 40.0) -> CareWorld:
+    """Live one random history, then leave the world in peace until all is cured or too much time has passed."""
+    chance = random.Random(seed)
+    world = CareWorld(chance.choice([1, 2, 2, 3]), seed, cron=chance.random() < 0.15)
+    world.start()
+    faults = chance.choice([0.05, 0.15, 0.4])
+    calls = chance.choice([0.1, 0.3, 1.0])
+    restarts = chance.choice([0.0, 0.0, 0.05])
+    end = world.loop.time() + seconds
+    next_call, next_fault, next_life = (world.loop.time() + chance.expovariate(one) for one in (calls, faults, 0.05))
+    if not restarts:
+        next_life = float("inf")
+    while (at := min(next_call, next_fault, next_life)) < end:
+        await asyncio.sleep(max(0.0, at - world.loop.time()))
+        if at == next_life:
+            await world.restart_gateway()
+            next_life = world.loop.time() + chance.expovariate(restarts)
+        elif at == next_fault:
+            world.fault()
+            next_fault = at + chance.expovariate(faults)
+        else:
+            world.ask(chance.choice(["getbalance", "validateaddress", "history", "gettransaction", "payto"]))
+            next_call = at + chance.expovariate(calls)
+    # the cron is no illness: what it begins now is nobody's failure to cure
+    peace = max(world.loop.time(), *world.quiet_since.values())
+    await asyncio.sleep(peace - world.loop.time() + 0.2)
+    deadline = world.loop.time() + len(world.daemons) * ONE + RESTART.failed_retry + SETTLED
+    while not world.is_cured() and world.loop.time() < deadline:  # noqa: ASYNC110 - as an operator would look
+        await asyncio.sleep(0.5)
+    if not world.is_cured():
+        status = world.plant.status(world.loop.time())["backends"]
+        world.crashes.append(f"not cured: {json.dumps(status, default=str)}")
+    while world.asked:
+        await asyncio.wait(set(world.asked))
+    await world.stop()
+    return world

@@ -1,0 +1,115 @@
+"""Random histories of sick daemons and their launchers: what can be cured is cured, and nothing well is hurt.
+
+Rule: never two restarts at once in a wallet, no storm of them, no daemon ended while it works, and after any fault
+that ends the fleet is in full service within its bounds; a mutant that breaks one of these is caught.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from gateway.fleet.backend import Backend
+from gateway.flow import runner as runner_room
+from gateway.rules import health, restart
+from gateway.rules.records import Limits, Record, next_try
+from tests.simulation.care_world import history
+from tests.virtual_time import run_virtual
+
+BLOCKS = 20
+SHARE = max(1, int(os.environ.get("ECGW_HISTORIES", "500")) // BLOCKS)
+"""Histories of one block."""
+
+FIRST_SEED = int(os.environ.get("ECGW_SEED", "1"))
+
+ENOUGH = 25
+"""Histories in which every usual cause comes up."""
+
+CAUSES = frozenset({"dead", "wedged", "order"})
+
+MUTANT_HISTORIES = 60
+"""Histories in which a mutant must be caught."""
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+@pytest.fixture(autouse=True)
+def _coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at waiting calls less often: they are not what these histories are about."""
+    monkeypatch.setattr(runner_room, "SWEEP", 0.05)
+
+
+@pytest.mark.simulation
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("block", range(BLOCKS))
+def test_every_history_ends_in_health(block: int) -> None:
+    """Whatever went wrong."""
+    first = FIRST_SEED + block * SHARE
+    seen: Counter[str] = Counter()
+    for seed in range(first, first + SHARE):
+        world = run_virtual(history(seed))
+        assert not world.violations(), f"seed {seed}: repeat it with ECGW_SEED={seed} ECGW_HISTORIES={BLOCKS}"
+        seen.update(str(event.fields["cause"]) for _, _, event in world.told("restart.begun"))
+    if SHARE >= ENOUGH:
+        assert set(seen) >= CAUSES, f"never seen: {sorted(CAUSES - set(seen))}"
+
+
+# -- mutants ------------------------------------------------------------------------------------------------------
+
+
+def two_at_once(patch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for the restart of another one."""
+    patch.setattr(restart, "_not_our_turn", lambda *_: None)
+
+
+def busy_is_no_excuse(patch: pytest.MonkeyPatch) -> None:
+    """A daemon that works on a call is like one that does nothing."""
+    patch.setattr(health, "is_working", lambda *_: False)
+    patch.setattr(Backend, "last_bound", property(lambda _self: None))
+
+
+def no_cap(patch: pytest.MonkeyPatch) -> None:
+    """A daemon may be restarted for ever, and without a pause."""
+
+    def never(_record: Record, _limits: Limits, _now: float) -> bool:
+        return False
+
+    patch.setattr(restart, "is_beyond_cap", never)
+    patch.setattr(restart, "next_try", lambda *_: 0.0)
+
+
+def failed_for_ever(patch: pytest.MonkeyPatch) -> None:
+    """Beyond the cap it is not tried any more."""
+    honest = next_try
+    patch.setattr(
+        restart, "next_try", lambda record, limits: 1e12 if record.has_failed else honest(record, limits)
+    )  # fmt: skip
+
+
+def no_brake(patch: pytest.MonkeyPatch) -> None:
+    """Who drifts is restarted, whoever else drifts."""
+    patch.setattr(restart, "_others", lambda *_: None)
+
+
+MUTANTS: dict[str, tuple[Patch, str]] = {
+    "two at once": (two_at_once, "beside"),
+    "busy is no excuse": (busy_is_no_excuse, "s into"),
+    "no cap": (no_cap, "times from"),
+    "failed for ever": (failed_for_ever, "not cured"),
+    "no brake": (no_brake, "drift"),
+}
+"""What each breaks, and a word of the violation that it must cause."""
+
+
+@pytest.mark.simulation
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_a_mutant_is_caught(mutant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule that is taken away is missed by one of the first histories."""
+    patch, word = MUTANTS[mutant]
+    patch(monkeypatch)
+    for seed in range(1, MUTANT_HISTORIES + 1):
+        if any(word in violation for violation in run_virtual(history(seed)).violations()):
+            return
+    pytest.fail(f"{mutant}: not caught in {MUTANT_HISTORIES} histories")
