@@ -24,7 +24,7 @@ FROM python:3.12-slim
 # Of pip and its like nothing stays.  The two folders exist so that a fresh volume on them begins with their owners:
 # the ledger's belongs to the gateway, the guard's to root, who alone makes a socket there.
 RUN python -m pip uninstall --yes --root-user-action=ignore pip setuptools wheel 2>/dev/null \
-    && rm -rf /usr/local/lib/python3.*/ensurepip /root/.cache \
+    && rm -rf /usr/local/lib/python3.*/ensurepip "$HOME/.cache" \
     && groupadd --gid 10001 ecgw \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin ecgw \
     && install --directory --owner=10001 --group=10001 --mode=0700 /var/lib/ec-gateway \
