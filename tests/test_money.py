@@ -736,6 +736,7 @@ def test_after_an_older_copy_of_the_ledger_no_key_pays_until_somebody_has_looked
     scenario(play)
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("how", ["by a refill", "by a comparison"])
 def test_a_gateway_that_is_killed_at_any_step_of_a_refill_casts_no_doubt_on_its_ledger(how: str) -> None:
     """What it derived and did not write down is within its plan; payouts go on."""

@@ -816,6 +816,7 @@ def check(world: World, keys: list[str]) -> None:
     assert world.key_states() == ["published"] * len(keys)
 
 
+@pytest.mark.simulation
 def test_a_crash_at_any_step_costs_no_payment_and_makes_none_twice() -> None:
     """Every transaction and every call to a daemon, before and after it."""
 
@@ -828,6 +829,7 @@ def test_a_crash_at_any_step_costs_no_payment_and_makes_none_twice() -> None:
     assert run_virtual(all_steps()) > 80
 
 
+@pytest.mark.simulation
 def test_a_ledger_that_fails_at_any_transaction_costs_no_payment_and_makes_none_twice() -> None:
     """Each of those that two payments make; whoever was told of it asks again."""
 

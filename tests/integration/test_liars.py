@@ -62,6 +62,11 @@ def test_a_spoilt_answer_is_an_error_or_comes_from_elsewhere(spoil: str, liars: 
     before = {wallet: liars.attempts(wallet, reason) for wallet in ("main", "solo")}
     liars.primary.spoil = liars.solo.spoil = spoil
     answer = liars.gateway.call("getbalance")
+    for _ in range(20):
+        if liars.attempts("main", reason) > before["main"]:
+            break
+        # the primary was busy with a probe, and another one had the answer
+        answer = liars.gateway.call("getbalance")
     if reason == "oversized":
         assert answer.error["code"] == -32004
         assert "oversized" in answer.error["message"]

@@ -104,6 +104,7 @@ def test_what_was_lost_unseen_is_given_again_when_somebody_tells() -> None:
     play(scene)
 
 
+@pytest.mark.simulation
 def test_what_was_lost_unseen_is_given_again_in_the_end_though_nobody_tells() -> None:
     """Once an hour everything is given again."""
 

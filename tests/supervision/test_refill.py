@@ -76,6 +76,7 @@ def test_the_only_daemon_shows_its_own_list() -> None:
     scenario(play)
 
 
+@pytest.mark.simulation
 @pytest.mark.timeout(240)
 def test_a_thousand_invoices_made_and_removed_have_a_thousand_addresses_and_do_not_cost_more_and_more() -> None:
     """Each is listed by all three daemons when it is told; the last hundred ask no more of a daemon than the first."""

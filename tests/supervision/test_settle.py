@@ -329,6 +329,7 @@ async def crash_at(step: int) -> bool:
     return has_crashed
 
 
+@pytest.mark.simulation
 def test_a_crash_at_any_step_of_settling_loses_nothing() -> None:
     """The next process does the rest."""
 

@@ -312,6 +312,7 @@ def test_a_chain_that_is_silent_for_all_does_not_keep_a_loaded_wallet_out_of_ser
 # -- what goes wrong ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.simulation
 def test_a_launcher_that_fails_is_told_and_tried_less_and_less_often() -> None:
     """Back-off, then FAILED and a try each half hour; the others go on; and it heals when it can."""
 
@@ -404,6 +405,7 @@ def test_what_a_person_must_change_first_fails_at_once_and_is_tried_soon() -> No
     play(scene)
 
 
+@pytest.mark.simulation
 def test_a_launcher_that_was_away_costs_nothing_but_its_absence() -> None:
     """Nothing that it spoilt counts into the cap, and the pauses are forgiven as soon as it answers."""
 
@@ -881,6 +883,7 @@ def test_a_daemon_that_takes_too_much_memory_is_restarted() -> None:
     play(scene, before=before, wallet={"preventive": {"memory_share": 0.8}})
 
 
+@pytest.mark.simulation
 def test_a_restart_that_did_not_lower_the_memory_is_told() -> None:
     """Whatever takes it, another restart would not help; and it does not go on for ever."""
 
