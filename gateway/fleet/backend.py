@@ -211,6 +211,10 @@ class Backend:
         """Count a complete answer."""
         self.heard_at = now
         self.latency.add(seconds, now)
+        self.recover()
+
+    def recover(self) -> None:
+        """Take back a part of the distrust: it answered a call, or a probe that shows it well."""
         if self.score < 1.0:
             self.score = min(1.0, self.score + RECOVERY)
 

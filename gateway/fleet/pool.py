@@ -612,6 +612,8 @@ class Pool:
         self._compare_heights(now)
         if backend.level >= backend.top:
             backend.breaker.probe_answered(now)
+            # without this one that the calls pass by would keep its low score for ever
+            backend.recover()
         self.review(backend, now)
         self.refresh()
         self.on_change()

@@ -148,6 +148,20 @@ def test_wallet_reads_leave_a_primary_in_trouble_at_once(trouble: str) -> None:
     assert choose(pool, Lane.WALLET) in pool.backends[1:]
 
 
+def test_probes_that_show_it_well_give_a_primary_its_reads_back() -> None:
+    """No call goes there meanwhile that could; one that is not well gets nothing back."""
+    pool, _ = well()
+    pool.primary.score = 0.2
+    pool.refresh()
+    assert not pool.keeps_wallet_reads()
+    for second in range(10):
+        probe(pool, pool.primary, 2.0 + second)
+    assert pool.keeps_wallet_reads()
+    pool.primary.score = 0.2
+    probe(pool, pool.primary, 20.0, level=Level.ANSWERS)
+    assert pool.primary.score == 0.2
+
+
 def test_wallet_reads_leave_a_primary_whose_score_is_below_half_of_the_best() -> None:
     """Then the weights decide."""
     pool, _ = well()
