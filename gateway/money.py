@@ -5,7 +5,7 @@ the ledger has; what an earlier process left open is called unknown from then on
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -139,21 +139,33 @@ class Money:
         self.files.update({one.name: one.wallet_file for one in wallet.backends})
         self.passwords = _passwords(wallet)
 
-    def replace_primary(self, primary: str) -> None:
-        """Begin a new epoch because a reload took the primary away.
+    def replace_primary(self, primary: str, names: Collection[str]) -> str:
+        """Begin a new epoch because a reload took the primary away; return who is primary then.
 
-        Where the ledger cannot write it, the election does as soon as it can.  Until then the ledger is an epoch
-        behind: what the old primary still answers is withheld, and nothing is given out.
+        A promotion that is written and not yet heard of counts, where it chose one that stays.  Where the ledger
+        cannot be written, the election does it as soon as it can: until then the ledger is an epoch behind, what the
+        old primary still answers is withheld, and nothing is given out.
+
+        Args:
+            primary: who is meant.
+            names: the backends that stay.
         """
         name, epoch, at = self.pool.name, self.pool.epoch, self.book.clock()
+
+        def work(connection: Connection) -> tuple[str, int]:
+            standing = epochs.current(connection, name)
+            if standing is not None and standing.epoch != epoch and standing.primary in names:
+                return standing.primary, standing.epoch
+            written = epoch if standing is None else standing.epoch
+            return primary, epochs.promote(connection, name, primary, written, at) or written
+
         try:
-            new = self.book.ledger.transact(lambda c: epochs.promote(c, name, primary, epoch, at))
+            primary, self.pool.epoch = self.book.ledger.transact(work)
         except LedgerError as error:
             self.pool.emit(Event("primary.cannot_be_promoted", name, primary, {"reason": str(error)}, "error"))
             self.rooms.election.is_owed = True
             self.pool.epoch = epoch + 1
-            return
-        self.pool.epoch = new or epoch
+        return primary
 
     def verbs(self) -> Mapping[str, Verb]:
         """Return what an operator may order for this wallet."""

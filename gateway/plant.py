@@ -310,8 +310,7 @@ class Plant:
             return wallet.primary_name
         if any(one.name == now for one in wallet.backends):
             return now
-        self.money.replace_primary(wallet.primary_name)
-        return wallet.primary_name
+        return self.money.replace_primary(wallet.primary_name, [one.name for one in wallet.backends])
 
     def _mirror_or_not(self) -> None:
         """Begin or end the mirror as the settings want it: `mirror: false` derives no more addresses."""

@@ -608,7 +608,9 @@ class MoneyWorld:
         except Dead:
             return
         pool = plant.pool
-        if pool.epoch and (pool.epoch != before or pool.primary.name != self.reigns[-1].primary):
+        # one that the ledger does not have yet gives nothing out, and the next gateway may begin the same number anew
+        is_written = plant.money is not None and not plant.money.rooms.election.is_owed
+        if pool.epoch and is_written and (pool.epoch != before or pool.primary.name != self.reigns[-1].primary):
             self.reigns.append(Reign(self.loop.time(), pool.epoch, pool.primary.name))
 
     def _block(self, _daemon: MoneyDaemon, _after: float) -> None:
