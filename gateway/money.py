@@ -29,7 +29,7 @@ from gateway.ledger.store import InlineLedger, LedgerError
 from gateway.profiles import Profile
 from gateway.supervision.adoption import Adoption
 from gateway.supervision.clerk import Verb
-from gateway.supervision.election import Election
+from gateway.supervision.election import Election, reloaded_away
 from gateway.supervision.keeper import Keeper
 from gateway.supervision.mirror import Mirror
 from gateway.supervision.receipts import Receipts
@@ -150,7 +150,7 @@ class Money:
             primary: who is meant.
             names: the backends that stay.
         """
-        name, epoch, at = self.pool.name, self.pool.epoch, self.book.clock()
+        name, epoch, at, before = self.pool.name, self.pool.epoch, self.book.clock(), self.pool.primary.name
 
         def work(connection: Connection) -> tuple[str, int]:
             standing = epochs.current(connection, name)
@@ -163,8 +163,10 @@ class Money:
             primary, self.pool.epoch = self.book.ledger.transact(work)
         except LedgerError as error:
             self.pool.emit(Event("primary.cannot_be_promoted", name, primary, {"reason": str(error)}, "error"))
-            self.rooms.election.is_owed = True
+            self.rooms.election.replaced = before
             self.pool.epoch = epoch + 1
+        else:
+            self.pool.emit(reloaded_away(name, primary, before, self.pool.epoch))
         return primary
 
     def verbs(self) -> Mapping[str, Verb]:

@@ -23,6 +23,12 @@ class CannotPromoteError(Exception):
     """An operator's promotion that is not possible; the text says why."""
 
 
+def reloaded_away(wallet: str, primary: str, before: str, epoch: int) -> Event:
+    """Return what is told when a reload took the primary away and another one is written down."""
+    fields: dict[str, object] = {"before": before, "reason": "no longer in the configuration", "epoch": epoch}
+    return Event("primary.promoted", wallet, primary, fields, "warning")
+
+
 class Election:
     """The primary of one wallet.
 
@@ -42,11 +48,16 @@ class Election:
         self.loop = loop
         self.may_sign = may_sign
         self.promoted_at: list[float] = []
-        self.is_owed = False
-        """The primary was replaced by a reload that the ledger could not write; its epoch is one behind the pool's."""
+        self.replaced = ""
+        """Primary that a reload took away while the ledger could not write it; its epoch is one behind the pool's."""
         self._started_at = loop.time()
         self._is_blind = False
         self._one_at_a_time = asyncio.Lock()
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether the ledger does not know yet who is primary."""
+        return bool(self.replaced)
 
     async def run(self) -> None:
         """Watch the primary for ever."""
@@ -133,8 +144,10 @@ class Election:
     async def _pay_the_ledger(self) -> None:
         """Write down which primary a reload has made, if that is possible now."""
         async with self._one_at_a_time:
-            if await self._write(self.pool.primary.name, self.pool.epoch - 1) is not None:
-                self.is_owed = False
+            new = await self._write(self.pool.primary.name, self.pool.epoch - 1)
+            if new is not None:
+                self.pool.emit(reloaded_away(self.pool.name, self.pool.primary.name, self.replaced, new))
+                self.replaced = ""
 
     async def _write(self, primary: str, epoch: int) -> int | None:
         """Write a promotion down and return its epoch; None where that was not possible, or somebody was faster."""

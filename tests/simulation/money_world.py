@@ -326,7 +326,7 @@ class MoneyWorld:
             return
         self.recorder.emit(event)
         if event.name == "primary.promoted":
-            self.reigns.append(Reign(self.loop.time(), int(str(event.fields["epoch"])), event.backend))
+            self._reigns(int(str(event.fields["epoch"])), event.backend)
 
     def _crashed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         if not isinstance(context.get("exception"), Dead):
@@ -602,7 +602,6 @@ class MoneyWorld:
             return
         targets = {daemon.name: daemon.target for daemon in self.daemons if daemon.name != without}
         plant = self.gateway.plant
-        before = plant.pool.epoch
         try:
             plant.update(settings, targets)  # type: ignore[arg-type]  # fakes with the same verbs
         except Dead:
@@ -610,8 +609,13 @@ class MoneyWorld:
         pool = plant.pool
         # one that the ledger does not have yet gives nothing out, and the next gateway may begin the same number anew
         is_written = plant.money is not None and not plant.money.rooms.election.is_owed
-        if pool.epoch and is_written and (pool.epoch != before or pool.primary.name != self.reigns[-1].primary):
-            self.reigns.append(Reign(self.loop.time(), pool.epoch, pool.primary.name))
+        if pool.epoch and is_written:
+            self._reigns(pool.epoch, pool.primary.name)
+
+    def _reigns(self, epoch: int, primary: str) -> None:
+        """Take it down, unless it is known."""
+        if not self.reigns or (self.reigns[-1].epoch, self.reigns[-1].primary) != (epoch, primary):
+            self.reigns.append(Reign(self.loop.time(), epoch, primary))
 
     def _block(self, _daemon: MoneyDaemon, _after: float) -> None:
         """Let customers pay to addresses that they were told, and a block be found."""
