@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from gateway.base.events import Event
 from gateway.upstream.wire import Fate, Outcome
 
 LATENCY = 0.0001
@@ -316,6 +317,10 @@ class Recorder:
     def names(self) -> list[str]:
         """Names of the events so far."""
         return [event.name for event in self.events]  # type: ignore[attr-defined]  # they are Events
+
+    def of(self, name: str) -> list[Event]:
+        """Return the events of a name so far."""
+        return [event for event in self.events if isinstance(event, Event) and event.name == name]
 
     def attempt_ended(self, *args: object) -> None:
         """Count an attempt."""
