@@ -14,8 +14,9 @@ from typing import Any, Protocol, cast
 
 from aiohttp import HttpVersion11, web
 from aiohttp.http import RawRequestMessage, StreamWriter
-from aiohttp.streams import StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
+from gateway.base.heads import KnownHeads
 from gateway.edge.answer import Answer
 
 SWEEP = 0.5
@@ -57,7 +58,7 @@ class Usual:
 class _Watched(web.RequestHandler):
     """One connection: aiohttp's own handler, watched from outside of its parser."""
 
-    __slots__ = ("_guard", "_head_since", "_is_busy")
+    __slots__ = ("_guard", "_head_since", "_is_between", "_is_busy", "_known")
 
     def __init__(self, guard: "Guard", manager: web.Server, **kwargs: Any) -> None:
         super().__init__(manager, **kwargs)
@@ -65,6 +66,10 @@ class _Watched(web.RequestHandler):
         self._head_since = 0.0
         self._is_busy = False
         """A usual request is being handled."""
+        self._is_between = True
+        """The parser stands between two requests for sure; once it may not, that is not found out again."""
+        self._known: tuple[RawRequestMessage, bytes] | None = None
+        """A usual request that waits, read without the parser."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count it, or close it at once."""
@@ -88,7 +93,18 @@ class _Watched(web.RequestHandler):
         """Note when the head of the next request began."""
         if self.transport is None:
             return
+        was_between, waiter = self._is_between, self._waiter
+        if was_between and waiter is not None and not waiter.done():
+            self._known = self._guard.heads.split(data)
+            if self._known is not None:
+                self._is_busy = True
+                self._head_since = 0.0
+                waiter.set_result(None)
+                return
         super().data_received(data)
+        if was_between:
+            usual = self._usual()
+            self._is_between = usual is not None and self._guard.heads.learn(data, usual[0], usual[1].total_bytes)
         if self._messages or self._is_busy or self._current_request is not None:
             self._head_since = 0.0
         elif data and not self._head_since:
@@ -113,13 +129,14 @@ class _Watched(web.RequestHandler):
                     await self._waiter
                 finally:
                     self._waiter = None
-            usual, answer = self._usual(), self._guard.answer
-            if usual is None or answer is None:
+            request, answer = self._next(), self._guard.answer
+            if request is None or answer is None:
+                self._is_between = False
                 await super().start()
                 return
             self._request_in_progress = True
             try:
-                self._keepalive = await self._answer_usual(*usual, answer)
+                self._keepalive = await self._answer_usual(*request, answer)
             except asyncio.CancelledError:
                 self.force_close()
                 raise
@@ -157,16 +174,26 @@ class _Watched(web.RequestHandler):
             return message, payload
         return None
 
-    async def _answer_usual(self, message: RawRequestMessage, payload: StreamReader, answer: Answers) -> bool:
-        """Answer the request that waits; return whether the connection stays."""
-        self._messages.popleft()
-        guard, parser = self._guard, self._parser
+    def _next(self) -> tuple[RawRequestMessage, bytes] | None:
+        """Take the usual request that waits; None when it is for aiohttp."""
+        known, self._known = self._known, None
+        if known is not None or self._guard.answer is None:
+            return known
+        usual, parser = self._usual(), self._parser
+        if usual is None:
+            return None
         assert parser is not None  # noqa: S101 - taken away only when the connection is lost, which ends this task
+        self._messages.popleft()
         parser.message_consumed()
+        return usual[0], usual[1].read_nowait()
+
+    async def _answer_usual(self, message: RawRequestMessage, body: bytes, answer: Answers) -> bool:
+        """Answer a usual request; return whether the connection stays."""
+        guard = self._guard
         guard.requests_count += 1
         self._is_busy = True
         try:
-            response = await answer(Usual(message, payload.read_nowait()))
+            response = await answer(Usual(message, body))
         finally:
             self._is_busy = False
         if isinstance(response, Answer):
@@ -178,7 +205,7 @@ class _Watched(web.RequestHandler):
                 return False
             return response.keep_alive
         task = cast("asyncio.Task[None]", self._task_handler)
-        request = guard.request_factory(message, payload, self, StreamWriter(self, self._loop), task)
+        request = guard.request_factory(message, EMPTY_PAYLOAD, self, StreamWriter(self, self._loop), task)
         _, is_gone = await self.finish_response(request, response, None)
         return bool(response.keep_alive) and not is_gone
 
@@ -243,6 +270,7 @@ class Guard(web.Server):
         self.head_timeout = head_timeout
         self.refuse = refuse
         self.open: set[_Watched] = set()
+        self.heads: KnownHeads[RawRequestMessage] = KnownHeads()
         self._loop_of_guard = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
 

@@ -45,6 +45,8 @@ class Connection(asyncio.Protocol):
         self.is_watched = False
         self._poll: select.poll | None = None
         self.parser: Any = httptools.HttpResponseParser(self)
+        self.is_between = True
+        """The parser stands between two answers for sure; once it may not, that is not found out again."""
         self._reset()
 
     def _reset(self) -> None:
@@ -101,6 +103,10 @@ class Connection(asyncio.Protocol):
             return
         if not self.first_byte_at:
             self.first_byte_at = self.wire.loop.time()
+        was_between, self.is_between = self.is_between, False
+        if was_between and self._is_known(data):
+            self._answered(exchange)
+            return
         if not self.has_head:
             self.head_size += len(data)
         try:
@@ -122,9 +128,24 @@ class Connection(asyncio.Protocol):
                 exchange.end(Fate.UNKNOWN, "not_http")
             return
         if self.is_complete:
+            self.is_between = was_between and self._is_learnt(data)
             self._answered(exchange)
         elif not self.has_head and self.head_size > self.wire.max_head:
             exchange.end(Fate.UNKNOWN, "oversized")
+
+    def _is_known(self, data: bytes) -> bool:
+        """Take a whole answer whose head was seen before, without the parser."""
+        known = self.wire.heads.split(data)
+        if known is None or len(known[1]) > self.wire.max_body:
+            return False
+        (self.status, self.may_be_kept), body = known
+        self.body.append(body)
+        self.is_between = self.has_head = self.has_length = self.is_complete = True
+        return True
+
+    def _is_learnt(self, data: bytes) -> bool:
+        """Remember the head of a whole answer; False where the parser may have seen more than that."""
+        return self.has_length and self.wire.heads.learn(data, (self.status, self.may_be_kept), self.size)
 
     def eof_received(self) -> bool:
         """The daemon has said all it will; a body without a length is complete now."""

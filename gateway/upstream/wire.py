@@ -15,6 +15,7 @@ import os
 import socket
 import ssl
 
+from gateway.base.heads import KnownHeads
 from gateway.upstream.connection import Connection
 from gateway.upstream.outcome import Fate, OnEnd, Outcome
 from gateway.upstream.plain import PlainTransport
@@ -177,6 +178,8 @@ class Wire:
         self.max_head = max_head
         self.max_body = max_body
         self.resolver = Resolver(resolve_ttl, lookup)
+        self.heads: KnownHeads[tuple[int, bool]] = KnownHeads()
+        """Status of each, and whether its connection may be kept."""
         self.live: set[Exchange] = set()
         self.opened = 0
         self.reused = 0

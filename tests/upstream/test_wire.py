@@ -169,8 +169,9 @@ async def test_a_complete_answer_is_delivered_whatever_its_shape(
     data, status, body = COMPLETE[case]
     pieces = [data[i : i + 1] for i in range(len(data))] if apart else [data]
     peer = listen(says(*pieces))
-    outcome = await ask(wire, peer.target())
-    assert (outcome.fate, outcome.status, outcome.body) == (Fate.ANSWERED, status, body)
+    for _ in ("read by the parser", "known by its head, where it may be"):
+        outcome = await ask(wire, peer.target())
+        assert (outcome.fate, outcome.status, outcome.body) == (Fate.ANSWERED, status, body)
 
 
 BROKEN = {
@@ -775,6 +776,54 @@ async def test_a_kept_connection_carries_one_call_at_a_time(wire: Wire, listen: 
     assert [(await one.end()).body for one in (first, second)] == [b"1", b"2"]
     assert [first.ends[0].reused, second.ends[0].reused] == [True, False]
     assert wire.idle == 2
+
+
+async def test_a_head_is_parsed_once_for_all_connections_and_each_answer_is_its_own(wire: Wire, listen: Listen) -> None:
+    """Whole answers of one length: the first is parsed, those behind it are known."""
+    peer = listen(keeps)
+    target = peer.target(keep_alive=True)
+    parsed: list[Connection] = []
+    begin = Connection.on_message_begin
+
+    def watched(connection: Connection) -> None:
+        parsed.append(connection)
+        begin(connection)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Connection, "on_message_begin", watched)
+        for reuse in (True, True, False, True, False):
+            assert [(await ask(wire, target, body, reuse=reuse)).body for body in (b"11", b"22")] == [b"11", b"22"]
+    assert len(parsed) == 1
+    assert len(wire.heads) == 1
+
+
+async def test_a_known_head_with_less_or_more_behind_it_is_left_to_the_parser(wire: Wire, listen: Listen) -> None:
+    """Half a body is waited for, more than the body is not kept, and neither spoils what follows."""
+    whole = answer(b"22")
+    turns = iter(
+        [(whole,), (whole,), (whole[:-1], whole[-1:]), (whole,), (whole + whole,), (whole,), (whole[:9], whole[9:])]
+    )
+
+    async def act(guest: Guest) -> None:
+        while True:
+            await guest.request()
+            for piece in next(turns):
+                await guest.say(piece)
+                await asyncio.sleep(0.01)
+
+    peer = listen(act)
+    target = peer.target(keep_alive=True)
+    assert [(await ask(wire, target, b"x", reuse=True)).body for _ in range(7)] == [b"22"] * 7
+    assert len(peer.guests) == 2, "the one that said more than it was asked for is closed"
+
+
+async def test_a_cap_that_is_lower_now_holds_for_known_heads(wire: Wire, listen: Listen) -> None:
+    """What was allowed then is not for ever."""
+    peer = listen(keeps)
+    target = peer.target(keep_alive=True)
+    assert (await ask(wire, target, b"12345", reuse=True)).body == b"12345"
+    wire.max_body = 4
+    assert ended(await ask(wire, target, b"12345", reuse=True)) == (Fate.UNKNOWN, "oversized")
 
 
 NOT_KEPT = {

@@ -1,0 +1,60 @@
+"""Heads of HTTP messages that were seen before.
+
+Rule: the same bytes, read by a parser that stands between two messages, mean the same.  A payment service sends the
+same head with each call of one length, and a daemon answers with the same; reading it anew, header by header, costs
+more than all our policies together.  Only a real parser says what a head means; what it said is kept.
+"""
+
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+END = b"\r\n\r\n"
+
+MOST = 256
+"""Heads that are kept; then all are forgotten, for peers that never send the same twice."""
+
+LONGEST = 2048
+"""Bytes of a head that is kept."""
+
+
+class KnownHeads(Generic[T]):
+    """What heads meant whose body followed in the same piece."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        """Know none."""
+        self._known: dict[bytes, tuple[T, int]] = {}
+
+    def __len__(self) -> int:
+        """Return how many are known."""
+        return len(self._known)
+
+    def split(self, data: bytes) -> tuple[T, bytes] | None:
+        """Return what a head means and its body, when the head is known and the body is here, whole and alone."""
+        cut = data.find(END) + len(END)
+        known = self._known.get(data[:cut])
+        if known is None or len(data) - cut != known[1]:
+            return None
+        return known[0], data[cut:]
+
+    def learn(self, data: bytes, meaning: T, length: int) -> bool:
+        """Hear what a parser that stood between two messages made of bytes that came in one piece.
+
+        Args:
+            data: what came.
+            meaning: of the head.
+            length: bytes of the body, all of which came, as the head told it.
+
+        Returns:
+            Whether it was that message and nothing else, so that the parser stands between two messages again.
+        """
+        cut = data.find(END) + len(END)
+        if len(data) - cut != length:
+            return False
+        if cut <= LONGEST:
+            if len(self._known) >= MOST:
+                self._known.clear()
+            self._known[data[:cut]] = meaning, length
+        return True
