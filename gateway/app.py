@@ -10,14 +10,15 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway import __version__
 from gateway.base.care import Launcher
-from gateway.base.config import Admin, Ledger, Listen, Settings, Wallet
+from gateway.base.cluster import Ledger
+from gateway.base.config import Admin, Listen, Settings, Wallet
 from gateway.base.diff import difference, needs_restart
 from gateway.base.errors import ConfigError, LedgerError, Problem
 from gateway.base.events import Event
@@ -33,7 +34,7 @@ from gateway.loop import new_loop
 from gateway.observe import logs
 from gateway.observe.attempts import attempt_line
 from gateway.observe.metrics import Metrics
-from gateway.plant import Plant, build_wallet
+from gateway.plant import Plant, build_wallet, fenced
 from gateway.profiles import load as load_profile
 from gateway.profiles import path_of
 from gateway.supervision.reload import watch
@@ -43,11 +44,15 @@ from gateway.upstream.wire import Wire
 from gateway.watch import alerts_of, check_sinks
 
 if TYPE_CHECKING:
+    from gateway.cluster import Cluster
     from gateway.money import Book
     from gateway.supervision.clerk import Verb
 
 SETTINGS = "(settings)"
 """Stands for the file where a mistake is found only after all files were merged."""
+
+READING = "this gateway has just taken the wallet over, and reads its ledger"
+"""Why rooms that were just built give nothing out."""
 
 QUIET_POLL = 0.02
 """Seconds between two looks at whether the last call has ended, while the gateway or a wallet goes out."""
@@ -85,7 +90,7 @@ class App:
         self.paths = list(paths)
         self.loop = asyncio.get_running_loop()
         self.log = logs.get_logger()
-        self.alerts = alerts_of(settings, lambda: self.plants, logs.event_sink, self.loop)
+        self.alerts = alerts_of(settings, lambda: self.plants, logs.event_sink, self.loop, self._elsewhere)
         self.emit = self._emit
         self.is_draining = False
         self.counters = DoorCounters()
@@ -101,20 +106,22 @@ class App:
             resolve_ttl=limits.resolve_ttl,
         )
         self.book, self._why_closed = (None, "") if settings.ledger is None else _open_book(settings.ledger)
-        self.plants = {
-            name: self._build(name, settings, _targets(name, wallet)) for name, wallet in settings.wallets.items()
-        }
+        # where gateways share wallets, rooms are built as soon as a wallet is held
+        held = {} if settings.cluster is not None else settings.wallets
+        self.plants = {name: self._build(name, settings, _targets(name, wallet)) for name, wallet in held.items()}
         self.runners = {name: plant.runner for name, plant in self.plants.items()}
         self.desks = {name: plant.desk for name, plant in self.plants.items() if plant.desk is not None}
         self.dispatcher = Dispatcher(self.runners, self.metrics, self.emit, self.status, self.loop, self.desks)
+        self.cluster = None if settings.cluster is None else self._cluster()
         self.rpc = RpcDoor(
             settings.listen,
             _authenticator(settings),
             self.dispatcher,
-            self.runners.keys,
+            self._names,
             sandbox=settings.sandbox,
             counters=self.counters,
             descriptors=descriptors,
+            peers=None if self.cluster is None else self.cluster.peers,
         )
         self.admin = AdminDoor(
             settings.admin,
@@ -129,6 +136,8 @@ class App:
                 orders=lambda: self.plants,
                 draining=lambda: self.is_draining,
                 emit=self.emit,
+                elsewhere=dict if self.cluster is None else self.cluster.elsewhere,
+                hand_over=None if self.cluster is None else self.cluster.hand_over,
             ),
             descriptors=descriptors,
         )
@@ -137,6 +146,65 @@ class App:
         self._background: set[asyncio.Task[None]] = set()
         self._retiring: list[Plant] = []
         """Wallets that a reload took away and that have calls under way."""
+
+    def _cluster(self) -> "Cluster":
+        """Build what a gateway among others needs."""
+        from gateway.cluster import Cluster  # noqa: PLC0415 - one that is alone needs none of it
+
+        cluster = Cluster(
+            lambda: self.settings, self.dispatcher, self._build_held, self._wire, self._admit, self._dismiss,
+            self.emit, self.loop,
+        )  # fmt: skip
+        self.dispatcher.forwarders = cluster.forwarders
+        self.dispatcher.is_held = cluster.is_held
+        return cluster
+
+    def _names(self) -> Collection[str]:
+        """Return the wallets that calls may be for."""
+        return self.runners.keys() if self.cluster is None else self.cluster.forwarders.keys()
+
+    def _elsewhere(self) -> dict[str, bool]:
+        """Return the wallets that have no rooms here, and whether any gateway is known to hold each."""
+        if self.cluster is None:
+            return {}
+        return {name: self.cluster.has_holder(name) for name in self._names() if name not in self.plants}
+
+    def _wire(self, may_send: Callable[[], bool]) -> Wire:
+        """Build a wire for one holding of a wallet."""
+        limits, timeouts = self.settings.upstream, self.settings.timeouts
+        return Wire(
+            connect=timeouts.connect, write=timeouts.write, max_head=limits.max_head, max_body=limits.max_body,
+            resolve_ttl=limits.resolve_ttl, may_send=may_send,
+        )  # fmt: skip
+
+    def _build_held(self, name: str, wire: Wire, book: "Book", may: Callable[[], bool]) -> Plant:
+        """Build the rooms of one holding of a wallet; its ledger is opened later."""
+        plant = build_wallet(
+            name,
+            self.settings,
+            wire=wire,
+            targets=_targets(name, self.settings.wallets[name]),
+            watcher=self.metrics,
+            emit=self.emit,
+            chance=random.random,
+            loop=self.loop,
+            why_closed=READING,
+            make_launcher=lambda launcher, of, loop: fenced(launcher, of, loop, may),
+        )
+        plant.own_book = book
+        return plant
+
+    def _admit(self, plant: Plant) -> None:
+        """Let calls come to the rooms of a wallet that was gained."""
+        self.plants[plant.name] = plant
+        self.runners[plant.name] = plant.runner
+        if plant.desk is not None:
+            self.desks[plant.name] = plant.desk
+
+    def _dismiss(self, name: str) -> None:
+        """Let no call come to the rooms of a wallet any more."""
+        for rooms in (self.plants, self.runners, self.desks):
+            rooms.pop(name, None)
 
     # -- life -----------------------------------------------------------------------------------------------
 
@@ -150,6 +218,8 @@ class App:
             await self.admin.start()
         for plant in self.plants.values():
             plant.start()
+        if self.cluster is not None and self.book is not None:
+            self.cluster.open(self.book)
         self.alerts.start()
         with _opening("listen", self.settings.listen):
             await self.rpc.start()
@@ -160,7 +230,7 @@ class App:
                     "version": __version__,
                     "rpc": f"{self.settings.listen.host}:{self.rpc.port}",
                     "admin": f"{self.settings.admin.host}:{self.admin.port}",
-                    "wallets": sorted(self.plants),
+                    "wallets": sorted(self._names()),
                 },
             )
         )
@@ -184,10 +254,15 @@ class App:
         from gateway.supervision.clerk import Clerk  # noqa: PLC0415 - as above
 
         self.book, self._why_closed = book, ""
+        if self.cluster is not None:
+            self.cluster.open(book)
+        for warning in book.warnings:
+            self.emit(Event("ledger.unsafe", fields={"warning": warning}, level="error"))
         if book.copied:
             fields: dict[str, object] = {"moment": book.copied, "remedy": COPIED}
             self.emit(Event("ledger.put_back", fields=fields, level="error"))
-        self._spawn(Clerk(book.ledger, self._verbs, book.clock, self.emit).run())
+        of = None if self.cluster is None else (lambda: list(self.plants))
+        self._spawn(Clerk(book.ledger, self._verbs, book.clock, self.emit, of).run())
         self._spawn(retention.keep_small(book.ledger, book.clock, self.emit))
         self._spawn(self._tell_strays(book))
 
@@ -237,6 +312,9 @@ class App:
         self.emit(
             Event("gateway.draining", fields={"in_flight": self._in_flight(), "at_most": self.settings.drain_timeout})
         )
+        if self.cluster is not None:
+            # from here on its calls are another gateway's, and those that still come here are sent there
+            await self._or_hurry(self.cluster.leave())
         self.rpc.drain()
         await self._or_hurry(asyncio.sleep(READY_FIRST))
         deadline = self.loop.time() + self.settings.drain_timeout
@@ -257,6 +335,8 @@ class App:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.rpc.stop(LAST_WORDS)
+        if self.cluster is not None:
+            await self.cluster.stop()
         await self.alerts.stop()
         for plant in self.plants.values():
             await plant.stop()
@@ -283,7 +363,8 @@ class App:
                     await asyncio.sleep(QUIET_POLL)
 
     def _in_flight(self) -> int:
-        return sum(plant.calls for plant in [*self.plants.values(), *self._retiring])
+        sent_on = 0 if self.cluster is None else sum(len(one.under_way) for one in self.cluster.forwarders.values())
+        return sent_on + sum(plant.calls for plant in [*self.plants.values(), *self._retiring])
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self.loop.create_task(work)
@@ -322,28 +403,19 @@ class App:
         ]
         if not changes and not edited:
             return
-        fresh = {name: self._build(name, settings, targets[name]) for name in targets if name not in self.plants}
-        for name in [name for name in self.plants if name not in settings.wallets]:
-            self.runners.pop(name)
-            self.desks.pop(name, None)
-            self._spawn(self._retire(self.plants.pop(name)))
-        for name, plant in self.plants.items():
-            plant.update(settings, targets[name])
-        for name, plant in fresh.items():
-            self.plants[name] = plant
-            self.runners[name] = plant.runner
-            if plant.desk is not None:
-                self.desks[name] = plant.desk
-            plant.start()
-        self.wire.connect, self.wire.write = settings.timeouts.connect, settings.timeouts.write
-        self.wire.max_head, self.wire.max_body = settings.upstream.max_head, settings.upstream.max_body
-        self.wire.resolver.ttl = settings.upstream.resolve_ttl
+        self._take_over_wallets(settings, targets)
+        for wire in [self.wire] if self.cluster is None else [self.wire, *self.cluster.wires()]:
+            wire.connect, wire.write = settings.timeouts.connect, settings.timeouts.write
+            wire.max_head, wire.max_body = settings.upstream.max_head, settings.upstream.max_body
+            wire.resolver.ttl = settings.upstream.resolve_ttl
         self.rpc.update(settings.listen, _authenticator(settings))
         self.alerts.update(settings.alerts)
         logs.configure(settings.log, sandbox=settings.sandbox)
         self.metrics.on_attempt = attempt_line if logs.is_debug() else None
         later = needs_restart(changes)
         self.settings = settings
+        if self.cluster is not None:
+            self.cluster.update(self.book)
         shown = {change.key: f"{change.old} -> {change.new}" for change in changes}
         fields: dict[str, object] = {"changes": shown, "need_a_restart": later}
         if edited:
@@ -351,6 +423,22 @@ class App:
         self.emit(Event("config.reloaded", fields=fields))
         if self.book is not None:
             self._spawn(self._tell_strays(self.book))
+
+    def _take_over_wallets(self, settings: Settings, targets: dict[str, dict[str, Target]]) -> None:
+        """Give the wallets that stay their new settings; where none is shared, build and end those that come and go."""
+        is_alone = self.cluster is None
+        new = [name for name in targets if is_alone and name not in self.plants]
+        fresh = {name: self._build(name, settings, targets[name]) for name in new}
+        for name in [name for name in self.plants if is_alone and name not in settings.wallets]:
+            self.runners.pop(name)
+            self.desks.pop(name, None)
+            self._spawn(self._retire(self.plants.pop(name)))
+        for name, plant in self.plants.items():
+            if name in targets:
+                plant.update(settings, targets[name])
+        for plant in fresh.values():
+            self._admit(plant)
+            plant.start()
 
     def _read_again(self) -> tuple[Settings, list[Problem]]:
         """Return what the files say now, and which mistakes in it stood there before.  Raises ConfigError."""
@@ -401,10 +489,17 @@ class App:
         """Return what operators are shown: the same for all wallets."""
         now = self.loop.time()
         wallets = {name: plant.status(now) for name, plant in self.plants.items()}
+        if self.cluster is not None:
+            wallets = {
+                name: {"wallet": name, **wallets.get(name, {}), "lease": self.cluster.status(name)}
+                for name in self._names()
+            }
         return {"version": __version__, "draining": self.is_draining, "wallets": wallets}
 
     def why_not_ready(self) -> dict[str, list[str]]:
         """Return for each wallet why it is not ready; empty lists when it is."""
+        if self.cluster is not None:
+            return {name: self.cluster.why_not_ready(name) for name in self._names()}
         return {name: plant.why_not_ready() for name, plant in self.plants.items()}
 
     def what_ails(self) -> dict[str, list[str]]:
@@ -418,6 +513,8 @@ class App:
         yield "wire_connections_opened_total", {}, float(self.wire.opened)
         yield "wire_connections_reused_total", {}, float(self.wire.reused)
         yield "draining", {}, float(self.is_draining)
+        if self.cluster is not None:
+            yield from self.cluster.gauges()
         yield from self.alerts.gauges()
 
     def _emit(self, event: Event) -> None:
@@ -537,12 +634,17 @@ def _named_launchers(settings: Settings) -> list[tuple[str, Launcher]]:
 
 def check_ledger(settings: Settings) -> None:
     """See whether the ledger that is there could be relied on; nothing is changed.  Raises ConfigError."""
-    if settings.ledger is None or not Path(settings.ledger.path).exists():
+    if settings.ledger is None or (settings.ledger.path and not Path(settings.ledger.path).exists()):
         return
-    from gateway.ledger.opening import look  # noqa: PLC0415 - as above
-
     try:
-        look(settings.ledger)
+        if settings.ledger.url:
+            from gateway.ledger.opening_postgres import look as look_at_database  # noqa: PLC0415 - as above
+
+            look_at_database(settings.ledger)
+        else:
+            from gateway.ledger.opening import look  # noqa: PLC0415 - as above
+
+            look(settings.ledger)
     except LedgerError as error:
         raise ConfigError(
             [Problem(SETTINGS, 0, "ledger", str(error), "the gateway serves reads alone as it is")]

@@ -22,7 +22,7 @@ ELSEWHERE = {
     # the engine of the ledger takes 12 MiB, which a running gateway without one does not spend
     **dict.fromkeys(("ledger", "promote", "reinit", "outcome"), "gateway.cli_ledger"),
     # `status --ready` is a container's health check: it starts every few seconds and needs none of the rooms
-    **dict.fromkeys(("drain", "undrain", "restart", "hold", "release", "status"), "gateway.cli_care"),
+    **dict.fromkeys(("drain", "undrain", "restart", "hold", "release", "handover", "status"), "gateway.cli_care"),
     # what sends alerts is needed by few commands
     "alert-test": "gateway.cli_alerts",
 }

@@ -132,7 +132,24 @@ def status(
             sys.exit(1)
 
 
-COMMANDS: tuple[click.Command, ...] = (drain, undrain, restart, hold, release, status)
+@click.command(epilog=CODES)
+@WALLET
+@REASON
+@FILES
+@URL
+@TOKEN
+@AS_JSON
+def handover(
+    wallet: str | None, reason: str, files: tuple[Path, ...], url: str | None, token_file: Path | None,
+    *, as_json: bool,
+) -> None:  # fmt: skip
+    """Let another gateway have the wallet: calls under way finish, new ones wait and go there."""
+    door = door_of(files, url, token_file, for_order=True)
+    with _told():
+        _tell(door.handover(_one_wallet(door, wallet), reason), as_json=as_json)
+
+
+COMMANDS: tuple[click.Command, ...] = (drain, undrain, restart, hold, release, handover, status)
 
 
 # -- following a restart ------------------------------------------------------------------------------------------

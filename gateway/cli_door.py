@@ -86,6 +86,11 @@ class Door:
         path = f"/api/v1/wallets/{quote(wallet, safe='')}/backends/{quote(backend, safe='')}/{verb}"
         return self._agreed(*self.ask("POST", path, {"reason": reason} if reason else None))
 
+    def handover(self, wallet: str, reason: str) -> dict[str, Any]:
+        """Give a wallet to another gateway and return what came of it.  Raises RefusedError, UnreachableError."""
+        path = f"/api/v1/wallets/{quote(wallet, safe='')}/handover"
+        return self._agreed(*self.ask("POST", path, {"reason": reason} if reason else None))
+
     def _agreed(self, code: int, found: dict[str, Any]) -> dict[str, Any]:
         if code == 200:
             return found

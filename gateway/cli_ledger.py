@@ -5,12 +5,10 @@ writing; an order that no gateway takes is withdrawn and said to be.
 Exit codes: 0 done, 1 it could not be done or something is wrong, 2 the command line was wrong.
 """
 
-import fcntl
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,15 +17,24 @@ from sqlalchemy import Connection
 
 from gateway import cli_backup
 from gateway.base.config import Settings
-from gateway.cli_common import CONFIG, configured, reading, told
+from gateway.cli_common import (
+    CONFIG,
+    beside,
+    configured,
+    is_held,
+    look_through,
+    looked,
+    take_for_granted,
+    told,
+    where,
+)
 from gateway.ledger import check as consistency
 from gateway.ledger import export as exporting
 from gateway.ledger import names, orders, outcomes, retention
 from gateway.ledger.key_file import read_key
-from gateway.ledger.opening import look, open_beside
 from gateway.ledger.outcomes import CannotAbandonError, Story
-from gateway.ledger.place import check_there, key_path
-from gateway.ledger.store import InlineLedger, LedgerError
+from gateway.ledger.place import key_path
+from gateway.ledger.store import LedgerError, Transacting
 from gateway.rules.payment import hash_of
 
 WALLET = click.option("--wallet", help="Name of the wallet; needed where there are several.")
@@ -42,20 +49,22 @@ def ledger() -> None:
 @CONFIG
 def check(files: tuple[Path, ...]) -> None:
     """Look whether the ledger agrees with itself; the gateway may be running."""
-    settings, path = configured(files)
-    assert settings.ledger is not None  # noqa: S101 - seen by `configured`
+    settings, ledger = configured(files)
+    clients = _clients(settings)
     with told():
-        check_there(path)
-        look(settings.ledger)
-    with told(), reading(path) as connection:
-        findings = consistency.check(connection)
-        gone = names.strays(connection, _clients(settings), settings.wallets, time.time())
+        warnings = look_through(ledger)
+        findings, gone = looked(
+            ledger, lambda c: (consistency.check(c), names.strays(c, clients, settings.wallets, time.time()))
+        )
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
     for stray in gone:
         click.echo(f"warning: {stray}", err=True)
     for finding in findings:
         click.echo(finding, err=True)
     if findings:
-        click.echo(f"{len(findings)} finding{'' if len(findings) == 1 else 's'}; keep a copy of {path}", err=True)
+        count = f"{len(findings)} finding{'' if len(findings) == 1 else 's'}"
+        click.echo(f"{count}; keep a copy of {where(ledger)}", err=True)
         sys.exit(1)
     click.echo("ok")
 
@@ -67,23 +76,29 @@ def export(files: tuple[Path, ...]) -> None:
 
     It holds signed transactions and what customers paid: keep it like the ledger itself.
     """
-    _, path = configured(files)
-    with told(), reading(path) as connection, suppress(BrokenPipeError):
-        for line in exporting.lines(connection):
-            sys.stdout.buffer.write(line + b"\n")
-        sys.stdout.buffer.flush()
+    _, ledger = configured(files)
+
+    def write(connection: Connection) -> None:
+        # whoever reads it may have enough
+        with suppress(BrokenPipeError):
+            for line in exporting.lines(connection):
+                sys.stdout.buffer.write(line + b"\n")
+            sys.stdout.buffer.flush()
+
+    with told():
+        looked(ledger, write)
 
 
 @ledger.command()
 @CONFIG
 def prune(files: tuple[Path, ...]) -> None:
     """Remove what is older than it has to be kept; the running gateway does it every hour."""
-    _, path = configured(files)
+    _, ledger = configured(files)
     total = 0
-    with told(), closing(open_beside(path)) as opened:
+    with told(), beside(ledger) as opened:
         while done := opened.transact(lambda connection: retention.prune(connection, time.time())):
             total += done
-            # the gateway waits for the same file
+            # the gateway waits for the same ledger
             time.sleep(retention.PAUSE)
     click.echo(f"{total} row{'' if total == 1 else 's'} removed or shortened")
 
@@ -93,6 +108,15 @@ def prune(files: tuple[Path, ...]) -> None:
 @WALLET
 def adopt(files: tuple[Path, ...], wallet: str | None) -> None:
     """Take over a wallet that was used before: its addresses count as given out, its requests become invoices."""
+    _, ledger = configured(files)
+    with told():
+        was_behind = take_for_granted(ledger, time.time())
+    if was_behind:
+        click.echo(
+            "what the database has lost is taken for granted: no address that waited is given out, and no payment is "
+            "bound to a key. Restart the gateways, then run this again for each wallet"
+        )
+        return
     _order(files, wallet, "adopt")
 
 
@@ -127,11 +151,15 @@ def outcome(files: tuple[Path, ...], key: str | None, wallet: str | None, client
         raise click.UsageError("name the key to give up")
     if key is not None and not _is_text(key):
         raise click.UsageError("this KEY is no text in UTF-8; copy it from `ec-gateway outcome`, or name its txid")
-    settings, path = configured(files)
+    settings, ledger = configured(files)
     if key is None:
-        with told(), reading(path) as connection:
+
+        def listed(connection: Connection) -> list[str]:
             _see_names(connection, settings, wallet, client)
-            lines = list(_open_outcomes(connection, wallet, client))
+            return list(_open_outcomes(connection, wallet, client))
+
+        with told():
+            lines = looked(ledger, listed)
         click.echo("\n".join(lines) or "nothing is open")
         return
 
@@ -144,11 +172,11 @@ def outcome(files: tuple[Path, ...], key: str | None, wallet: str | None, client
         return stories
 
     if abandon:
-        with told(), closing(open_beside(path)) as opened:
+        with told(), beside(ledger) as opened:
             click.echo(_abandoned(opened, key, found))
         return
-    with told(), reading(path) as connection:
-        stories = found(connection)
+    with told():
+        stories = looked(ledger, found)
     click.echo("\n".join(map(_line, stories)))
 
 
@@ -163,15 +191,16 @@ COMMANDS: tuple[click.Command, ...] = (ledger, promote, reinit, outcome)
 
 def _order(files: tuple[Path, ...], wallet: str | None, verb: str, *backends: str) -> None:
     """Place an order, wait for its answer and tell it."""
-    settings, path = configured(files)
+    settings, ledger = configured(files)
     name = _one_wallet(settings, wallet)
     known = [backend.name for backend in settings.wallets[name].backends]
     for one in backends:
         if one not in known:
             raise click.UsageError(f"{name} has no backend {_shown(one)}; there are {', '.join(known)}")
-    with told(), closing(open_beside(path)) as opened:
-        if not _is_held(path):
-            raise LedgerError(f"no gateway has {path} open; start it (`ec-gateway run`), then give the order again")
+    with told(), beside(ledger) as opened:
+        if not is_held(ledger, opened):
+            remedy = "start it (`ec-gateway run`), then give the order again"
+            raise LedgerError(f"no gateway has {where(ledger)} open; {remedy}")
         number = opened.transact(
             lambda connection: orders.place(connection, name, verb, " ".join(backends), time.time())
         )
@@ -190,21 +219,6 @@ def _one_wallet(settings: Settings, wallet: str | None) -> str:
     if wallet is not None and wallet not in settings.wallets:
         raise click.UsageError(f"there is no wallet {_shown(wallet)}; there are {known}")
     return wallet or next(iter(settings.wallets))
-
-
-def _is_held(path: Path) -> bool:
-    """Return whether a gateway has a ledger open."""
-    try:
-        descriptor = os.open(f"{path}.lock", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 # -- outcomes -------------------------------------------------------------------------------------------------
@@ -269,7 +283,7 @@ def _hashed(settings: Settings, key: str) -> str:
     return ""
 
 
-def _abandoned(opened: InlineLedger, key: str, found: Callable[[Connection], list[Story]]) -> str:
+def _abandoned(opened: Transacting, key: str, found: Callable[[Connection], list[Story]]) -> str:
     """Give a key up and say so.  Raises LedgerError where that is not right."""
 
     def work(connection: Connection) -> str:

@@ -31,6 +31,8 @@ KINDS = {
 LEDGERS = {
     "new": "meets this wallet for the first time",
     "unadopted": "not adopted, hands out nothing; see `ec-gateway ledger adopt`",
+    "doubted": "older than the wallet, binds no payment to a key; see `ec-gateway ledger adopt`",
+    "closed": "closed, nothing is given out and nothing is signed",
 }
 """How the ledger stands towards a wallet, where it is not the usual way."""
 
@@ -44,7 +46,8 @@ def table(status: dict[str, Any]) -> list[str]:
     for wallet in status.get("wallets", {}).values():
         backends = wallet.get("backends", [])
         notes = [f"   {clean(one.get('name', '?'))}: {note}" for one in backends for note in _notes(one)]
-        lines += ["", _wallet(wallet), *aligned([HEAD, *map(_row, backends)]), *notes]
+        rows = aligned([HEAD, *map(_row, backends)]) if backends else []
+        lines += ["", _wallet(wallet), *_lease(wallet), *rows, *notes]
     lines += ["", "* the primary: it alone gives out addresses and signs"]
     return lines
 
@@ -103,8 +106,26 @@ def duration(seconds: float) -> str:
 
 
 def _wallet(wallet: dict[str, Any]) -> str:
-    name, profile = clean(wallet.get("wallet", "?")), clean(wallet.get("profile", "?"))
-    return f"wallet {name} ({profile}): {', '.join(_about(wallet))}"
+    name = clean(wallet.get("wallet", "?"))
+    if "backends" not in wallet:
+        return f"wallet {name}"
+    return f"wallet {name} ({clean(wallet.get('profile', '?'))}): {', '.join(_about(wallet))}"
+
+
+def _lease(wallet: dict[str, Any]) -> Iterator[str]:
+    """Yield who has the wallet, where gateways share it."""
+    lease = wallet.get("lease")
+    if not isinstance(lease, dict):
+        return
+    if lease.get("held"):
+        held = f"held by this gateway (term {clean(lease.get('term'))})"
+    elif lease.get("holder"):
+        who = f"{clean(lease['holder'])} at {clean(lease.get('address'))}"
+        held = f"held by {who} (term {clean(lease.get('term'))}); calls are sent there"
+    else:
+        held = "held by no gateway that is known here"
+    ago = lease.get("answered_ago")
+    yield f"   {held}; the database was {'never heard of' if ago is None else f'heard of {duration(float(ago))} ago'}"
 
 
 def _about(wallet: dict[str, Any]) -> Iterator[str]:

@@ -15,8 +15,8 @@ from typing import Generic, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
+from gateway.base.cluster import Ledger as LedgerSettings
 from gateway.base.config import Client
-from gateway.base.config import Ledger as LedgerSettings
 from gateway.base.effects import Effect
 from gateway.base.errors import READ_ONLY, Failure, LedgerError
 from gateway.base.events import Emit, Event
@@ -153,19 +153,20 @@ class Opener(Generic[P]):
     async def round(self) -> None:
         """Say how it is, and try once to open what is closed."""
         closed = [plant for plant in self.plants().values() if plant.closed is not None]
-        if not closed:
-            return
         if self.book is None:
             await self._open()
+        elif not closed:
+            return
         for plant in closed:
             if self.book is not None:
                 await self._open_wallet(plant, self.book)
         still = [plant for plant in closed if plant.closed is not None]
-        if still and self.loop.time() >= self._shouted_at + SHOUT:
+        if (still or self.book is None) and self.loop.time() >= self._shouted_at + SHOUT:
             self._shouted_at = self.loop.time()
+            whose = [plant.closed.why for plant in still if plant.closed is not None]
             fields: dict[str, object] = {
-                "wallets": ", ".join(plant.name for plant in still),
-                "error": still[0].closed.why if still[0].closed is not None else "",
+                "wallets": ", ".join(plant.name for plant in still) or "all",
+                "error": whose[0] if whose else self.why,
             }
             self.emit(Event("ledger.closed", fields=fields, level="error"))
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from gateway import app
-from gateway.base.config import Admin, Backend, Client, Health, Ledger, Listen, Log, Settings, Wallet
+from gateway.base.cluster import Ledger
+from gateway.base.config import Admin, Backend, Client, Health, Listen, Log, Settings, Wallet
 from gateway.base.effects import GRANTABLE
 from gateway.sandbox.fleet import Fleet
 

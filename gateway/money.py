@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from gateway.base.config import Ledger as LedgerSettings
+from gateway.base.cluster import Ledger as LedgerSettings
 from gateway.base.config import Wallet
 from gateway.base.effects import Effect
 from gateway.base.events import Event
@@ -25,7 +25,7 @@ from gateway.flow.pay import Payments
 from gateway.flow.runner import Runner
 from gateway.ledger import epochs, intents
 from gateway.ledger.opening import open_ledger
-from gateway.ledger.store import InlineLedger, LedgerError
+from gateway.ledger.store import LedgerError, Transacting
 from gateway.profiles import Profile
 from gateway.supervision.adoption import Adoption
 from gateway.supervision.clerk import Verb
@@ -57,11 +57,13 @@ class Book:
         clock: seconds since 1970.
     """
 
-    ledger: InlineLedger
+    ledger: Transacting
     secret: bytes = field(repr=False)
     clock: Clock
     copied: str = ""
     """Of which moment it is where a backup was put back; "" for the one that was in use."""
+    warnings: tuple[str, ...] = ()
+    """What about it may lose payments, each in a sentence with the way out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,7 @@ class Money:
             "pool": self.keeper.free,
             "pool_size": self.keeper.size,
             "error": self.book.ledger.last_error or self.keeper.trouble,
+            "took_ms": round(self.book.ledger.took * 1000, 2),
         }
 
     def gauges(self) -> Iterator[tuple[str, dict[str, str], float]]:
@@ -195,6 +198,7 @@ class Money:
         yield "pool_addresses", wallet, float(self.keeper.free)
         yield "ledger_addresses", wallet, float(self.keeper.known)
         yield "ledger_failing", wallet, float(bool(self.book.ledger.last_error))
+        yield "ledger_took_seconds", wallet, self.book.ledger.took
         yield from self.rooms.settler.gauges()
 
 
@@ -205,6 +209,11 @@ def open_book(settings: LedgerSettings, clock: Clock) -> Book:
         MisplacedError: the configuration names a place where it cannot be.
         LedgerError: it cannot be relied on now.
     """
+    if settings.url:
+        from gateway.ledger.opening_postgres import open_database  # noqa: PLC0415 - a file needs no driver for it
+
+        found = open_database(settings, clock())
+        return Book(found.ledger, found.key, clock, found.copied, found.warnings)
     opened = open_ledger(settings, clock())
     return Book(opened.ledger, opened.key, clock, opened.copied)
 

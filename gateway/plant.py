@@ -15,7 +15,7 @@ from gateway.base.care import Launcher as LauncherSettings
 from gateway.base.config import Backend as BackendSettings
 from gateway.base.config import Settings
 from gateway.base.config import Wallet as WalletSettings
-from gateway.base.errors import NO_BACKEND, OUTCOME_UNKNOWN, LedgerError
+from gateway.base.errors import NO_BACKEND, NOT_HOLDER, OUTCOME_UNKNOWN, LedgerError
 from gateway.base.events import Emit, Event
 from gateway.base.levels import Level
 from gateway.fleet.backend import Backend
@@ -26,6 +26,7 @@ from gateway.profiles import Profile
 from gateway.profiles import load as load_profile
 from gateway.rules.health import Kind, Limits
 from gateway.rules.lifecycle import Phase
+from gateway.rules.retry import is_repeatable
 from gateway.supervision.mirror import Mirror
 from gateway.supervision.prober import Prober, ProbeWatcher
 from gateway.supervision.supervisor import Supervisor
@@ -71,6 +72,8 @@ class Plant:
     """What stands on the ledger, where there is one."""
     closed: "Closed | None" = None
     """What is served in its place while the ledger cannot be opened."""
+    own_book: "Book | None" = None
+    """Where gateways share wallets: the ledger as this holding of the wallet has it."""
     is_over: bool = False
     _mirror_task: "asyncio.Task[None] | None" = None
     _care_task: "asyncio.Task[None] | None" = None
@@ -120,15 +123,21 @@ class Plant:
         await asyncio.gather(*self._closing, return_exceptions=True)
         await self.supervisor.let_go()
 
-    def give_up(self) -> None:
-        """Answer everybody who still waits with what is known of his call; what was not sent never will be."""
+    def give_up(self, *, moved: bool = False) -> None:
+        """Answer everybody who still waits with what is known of his call; what was not sent never will be.
+
+        Args:
+            moved: another gateway gets the wallet, and calls that may be made there go after it.
+        """
         self.runner.is_closing = True
         for errand in list(self.runner.errands):
             self.runner.queue.remove(errand)
             for attempt in errand.live:
                 if not attempt.exchange.sent:
                     attempt.exchange.abort()
-            if errand.may_have_run:
+            if moved and (not errand.may_have_run or is_repeatable(errand.effect)):
+                failure = errand.failure(NOT_HOLDER, "the wallet goes to another gateway; nothing was changed")
+            elif errand.may_have_run:
                 failure = errand.failure(OUTCOME_UNKNOWN, "the gateway stops before the daemon has answered")
             else:
                 failure = errand.failure(NO_BACKEND, "the gateway stops; nothing was sent")
@@ -148,9 +157,11 @@ class Plant:
         """
         from gateway.money import furnish, open_money_later  # noqa: PLC0415 - as above
 
+        book = self.own_book or book
         pool, runner, loop = self.pool, self.runner, self.runner.loop
         wallet = self.settings.wallets[self.name]
         money = await open_money_later(pool, self.profile, runner, wallet, book, loop)
+        found = await _standing_orders(money)
         if self.is_over:
             return False
         wallet = self.settings.wallets[self.name]
@@ -158,7 +169,7 @@ class Plant:
         self.mirror = Mirror(pool, self.profile, runner.call_on, loop, keeper=money.keeper, known=money.known)
         furnish(money, self.mirror, runner, wallet, loop)
         self.money, self.closed = money, None
-        self.supervisor.link(*_links(runner, money, self.supervisor.links.clock))
+        self.supervisor.link(*_links(runner, money, self.supervisor.links.clock, found))
         # who was whole by what daemons listed may lack what the ledger knows
         for backend in pool.backends:
             pool.lose_alignment(backend, "its ledger is open now")
@@ -386,16 +397,36 @@ def build_wallet(
 
         closed = close(pool, runner, why_closed)
     make = make_launcher or _make_launcher
-    links, standing = _links(runner, money, clock)
+    links, standing = _links(runner, money, clock, () if money is None else _read_standing_orders(money))
     supervisor = Supervisor(pool, profile, settings, links, _launchers(wallet, make, loop), loop, standing)
     emit(Event("wallet.configured", name, "", {"backends": len(pool.backends), "primary": pool.primary.name}))
     return Plant(name, settings, profile, pool, runner, prober, mirror, shared, supervisor, make, money, closed)
 
 
+StandingOrders = tuple[tuple[str, str], ...]
+"""Backend and verb of what an operator ordered for good."""
+
+
+async def _standing_orders(money: "Money") -> StandingOrders:
+    """Read what stands from before.  Raises LedgerError."""
+    from gateway.ledger import standing  # noqa: PLC0415 - as above
+
+    wallet = money.pool.name
+    return tuple((one.backend, one.verb) for one in await money.book.ledger.run(lambda c: standing.read(c, wallet)))
+
+
+def _read_standing_orders(money: "Money") -> StandingOrders:
+    """Do the same at a start, before there is anybody to keep waiting.  Raises LedgerError."""
+    from gateway.ledger import standing  # noqa: PLC0415 - as above
+
+    wallet = money.pool.name
+    return tuple((one.backend, one.verb) for one in money.book.ledger.transact(lambda c: standing.read(c, wallet)))
+
+
 def _links(
-    runner: Runner, money: "Money | None", clock: Callable[[], float]
-) -> tuple[Links, tuple[tuple[str, str], ...]]:  # fmt: skip
-    """Return what the supervisor needs of other rooms, and the orders that stand from before.  Raises LedgerError."""
+    runner: Runner, money: "Money | None", clock: Callable[[], float], found: StandingOrders
+) -> tuple[Links, StandingOrders]:  # fmt: skip
+    """Return what the supervisor needs of other rooms, and the orders that stand from before."""
     if money is None:
         return Links(runner.call_anyway, clock), ()
     from gateway.ledger import standing  # noqa: PLC0415 - as above
@@ -409,11 +440,10 @@ def _links(
         else:
             await ledger.run(lambda c: standing.take_back(c, wallet, backend, verb))
 
-    found = ledger.transact(lambda c: standing.read(c, wallet))
     links = Links(
         runner.call_anyway, clock, rooms.election.order, rooms.reconciler.held, rooms.reconciler.is_held, keep
     )  # fmt: skip
-    return links, tuple((one.backend, one.verb) for one in found)
+    return links, found
 
 
 def _launchers(
@@ -433,6 +463,13 @@ def _launchers(
         for one in wallet.backends
         if one.launcher is not None
     }
+
+
+def fenced(launcher: LauncherSettings, name: str, loop: asyncio.AbstractEventLoop, may: Callable[[], bool]) -> Launcher:
+    """Make a launcher that does nothing to its daemon any more once `may` says no.  Raises LauncherError."""
+    from gateway.upstream.launchers.fenced import fence  # noqa: PLC0415 - many have no launcher
+
+    return fence(_make_launcher(launcher, name, loop), may)
 
 
 def _make_launcher(launcher: LauncherSettings, name: str, loop: asyncio.AbstractEventLoop) -> Launcher:

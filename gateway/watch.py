@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from gateway.base.config import Settings
@@ -30,12 +31,20 @@ SETTINGS = "(settings)"
 
 
 def alerts_of(
-    settings: Settings, plants: Callable[[], Mapping[str, Plant]], tell: Emit, loop: asyncio.AbstractEventLoop
-) -> Alerts:
-    """Build the alerts of a gateway; nothing is started."""
+    settings: Settings, plants: Callable[[], Mapping[str, Plant]], tell: Emit, loop: asyncio.AbstractEventLoop,
+    elsewhere: Callable[[], Mapping[str, bool]] = dict,
+) -> Alerts:  # fmt: skip
+    """Build the alerts of a gateway; nothing is started.
+
+    Args:
+        elsewhere: wallets without rooms here, where gateways share them; whether any gateway is known to hold each.
+    """
     return Alerts(
         settings.alerts,
-        lambda: views(plants().values(), loop.time()),
+        lambda: chain(
+            views(plants().values(), loop.time()),
+            (WalletView(name, has_no_holder=not is_held) for name, is_held in elsewhere().items()),
+        ),
         tell,
         time.time,
         random.random,
@@ -78,16 +87,18 @@ def _wallet(plant: Plant, now: float) -> WalletView:
 
 def _with_ledger(seen: WalletView, money: "Money") -> WalletView:
     """Return a view with what the ledger's rooms know."""
-    from gateway.ledger.epochs import ADOPTED, UNADOPTED  # noqa: PLC0415 - the engine takes 12 MiB; it is here by now
+    from gateway.ledger.epochs import DOUBTED, UNADOPTED  # noqa: PLC0415 - the engine takes 12 MiB; it is here by now
 
     keeper, settler = money.keeper, money.rooms.settler
     return replace(
         seen,
-        pool_share=keeper.free / keeper.size if keeper.state == ADOPTED else None,
+        pool_share=keeper.free / keeper.size if keeper.is_adopted else None,
         broadcasts_unknown=settler.unknown,
         held_for=settler.oldest,
         ledger_error=money.book.ledger.last_error,
         is_unadopted=keeper.state == UNADOPTED,
+        why_no_address=keeper.trouble,
+        is_doubted=keeper.state == DOUBTED,
     )
 
 

@@ -13,7 +13,13 @@ components=(
     iptables:iptables
     ip:iproute2
     mmdebstrap:mmdebstrap
+    initdb:postgresql
 )
+
+# its package leaves the programs of a server outside of PATH
+for programs in /usr/lib/postgresql/*/bin; do
+    PATH="$PATH:$programs"
+done
 
 look() {
     missing=()

@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
+from gateway.ledger.held import LeaseError
 from gateway.ledger.schema import metadata
-from gateway.ledger.store import InlineLedger, LedgerError
+from gateway.ledger.store import InlineLedger, LedgerError, UncertainError
 from gateway.sandbox import addresses
 from gateway.sandbox.chain import Chain, RefusedError
 from gateway.sandbox.commands import Commands, registered
@@ -344,6 +345,10 @@ class Life:
     ledger_fails: str = ""
     """Why the ledger cannot be written; "" when it can."""
     ledger_hangs_until: float = 0.0
+    answers_lost: int = 0
+    """Transactions from now on that are committed, and nobody can say so: the way to a database broke."""
+    is_lease_lost: bool = False
+    """Another gateway has the wallet: nothing is written any more."""
 
     def check(self) -> None:
         """Raise Dead where the process is no more."""
@@ -393,6 +398,7 @@ class MortalLedger(InlineLedger):
         """Begin with nothing under way."""
         self.path = None
         self.last_error = ""
+        self.took = 0.0
         self.engine = store.engine
         self.store = store
         self.life = life
@@ -431,6 +437,8 @@ class MortalLedger(InlineLedger):
         if self.life.ledger_fails:
             self.last_error = self.life.ledger_fails
             raise LedgerError(self.last_error)
+        if self.life.is_lease_lost:
+            raise LeaseError("this gateway does not hold the lease any more; nothing was written")
         self.transactions += 1
         try:
             result = self.store.transact(work)
@@ -439,6 +447,10 @@ class MortalLedger(InlineLedger):
             raise
         self.last_error = ""
         self.life.at("after a transaction")
+        if self.life.answers_lost:
+            self.life.answers_lost -= 1
+            self.last_error = "the connection broke while it was committed"
+            raise UncertainError(self.last_error)
         return result
 
     def close(self) -> None:

@@ -149,6 +149,34 @@ def test_wallet_and_reason_are_handed_on(gateway: FakeGateway, token: Path) -> N
     ]
 
 
+def test_a_wallet_is_handed_over(gateway: FakeGateway, token: Path) -> None:
+    """The only one there is, or the one that is named."""
+    done = ec_gateway("handover", "--url", gateway.url, "--token-file", token)
+    assert done.stdout == "it is done\n"
+    ec_gateway("handover", "--wallet", "../x", "--reason", "upgrade", "--url", gateway.url, "--token-file", token)
+    assert [(verb, path) for verb, path, _, _ in gateway.asked] == [
+        ("GET", "/api/v1/status"),
+        ("POST", "/api/v1/wallets/main/handover"),
+        ("POST", "/api/v1/wallets/..%2Fx/handover"),
+    ]
+    gateway.answers["/api/v1/wallets/"] = (409, {"detail": "this gateway does not hold main; gw-2 does"})
+    done = ec_gateway("handover", "--url", gateway.url, "--token-file", token, code=1)
+    assert done.stderr == "this gateway does not hold main; gw-2 does\n"
+
+
+def test_who_holds_a_wallet_is_shown() -> None:
+    """In words, with its term and how fresh that is; the daemons of one that is held elsewhere are not known here."""
+    lease = {"held": True, "holder": "gw-1", "address": "http://gw-1:7777", "term": 7, "answered_ago": 0.4}
+    lines = cli_status.table(standing(lease=lease))
+    assert lines[3] == "   held by this gateway (term 7); the database was heard of 0 s ago"
+    assert any("ec-1" in line for line in lines)
+    bare: dict[str, Any] = {"version": "1", "wallets": {"main": {"wallet": "main", "lease": {**lease, "held": False}}}}
+    told = "   held by gw-1 at http://gw-1:7777 (term 7); calls are sent there; the database was heard of 0 s ago"
+    assert cli_status.table(bare)[2:4] == ["wallet main", told]
+    bare["wallets"]["main"]["lease"] = {"held": False, "holder": None, "term": 0, "answered_ago": None}
+    assert cli_status.table(bare)[3] == ("   held by no gateway that is known here; the database was never heard of")
+
+
 def test_the_answer_can_be_had_as_json(gateway: FakeGateway, token: Path) -> None:
     """For programs."""
     done = ec_gateway("hold", "ec-1", "--json", "--url", gateway.url, "--token-file", token)

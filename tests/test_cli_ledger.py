@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import insert, select, update
 
-from gateway.base.config import Ledger as Settings
+from gateway.base.cluster import Ledger as Settings
 from gateway.cli import main
 from gateway.ledger import orders
 from gateway.ledger.opening import open_ledger

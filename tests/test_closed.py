@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.base.config import Ledger as LedgerSettings
+from gateway.base.cluster import Ledger as LedgerSettings
 from gateway.base.events import Event
 from gateway.closed import AGAIN, SHOUT, Opener
 from gateway.ledger.store import LedgerError

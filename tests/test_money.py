@@ -18,6 +18,7 @@ from gateway.ledger.store import LedgerError
 from gateway.money import Money
 from gateway.rules.election import Candidate
 from gateway.rules.invoices import label_key
+from gateway.supervision.election import CannotPromoteError
 from tests.fakes_money import MoneyDaemon, bare, derived
 from tests.simulation.money_world import CLOCK, CUSTOMER, MoneyWorld, Told
 from tests.virtual_time import run_virtual
@@ -133,6 +134,7 @@ def test_a_fresh_wallet_sells_within_the_first_second() -> None:
         assert shop.rows("foreign") == [place(n) for n in range(FRESH)]
         assert shop.money.status() | {"pool": 0} == {
             "state": "adopted", "epoch": 1, "addresses": FRESH + SIZE, "pool": 0, "pool_size": SIZE, "error": "",
+            "took_ms": 0.0,
         }  # fmt: skip
 
     scenario(play)
@@ -610,6 +612,82 @@ def test_a_reload_while_a_promotion_is_being_written_leaves_one_primary_that_exi
             shop.reload()
             await asyncio.sleep(3.0)
             await shop.address(patience=1.0)
+
+    scenario(play)
+
+
+def test_a_promotion_that_was_written_without_an_answer_is_carried_out() -> None:
+    """At once where the ledger can be read, else as soon as it can; the pool never stays an epoch behind."""
+
+    async def play(shop: Shop) -> None:
+        shop.life.answers_lost = 1
+        assert "epoch 2" in await shop.money.verbs()["promote"]("ec-2")
+        shop.life.answers_lost = 2
+        with pytest.raises(CannotPromoteError):
+            await shop.money.verbs()["promote"]("ec-3")
+        await asyncio.sleep(0.5)
+        standing = shop.store.transact(lambda c: epochs.current(c, "main"))
+        assert standing is not None
+        assert (shop.pool.primary.name, shop.pool.epoch) == (standing.primary, standing.epoch) == ("ec-3", 3)
+        heard = [(one.backend, one.fields["epoch"]) for one in shop.recorder.of("primary.promoted")]
+        assert heard == [("ec-2", 2), ("ec-3", 3)]
+        await shop.address()
+
+    scenario(play)
+
+
+def test_a_reload_whose_promotion_was_written_without_an_answer_owes_nothing() -> None:
+    """It is known as soon as the ledger can be read."""
+
+    async def play(shop: Shop) -> None:
+        shop.life.answers_lost = 1
+        shop.reload(without="ec-1")
+        await asyncio.sleep(1.0)
+        assert not shop.money.rooms.election.is_owed
+        standing = shop.store.transact(lambda c: epochs.current(c, "main"))
+        assert standing is not None
+        assert (shop.pool.primary.name, shop.pool.epoch) == (standing.primary, standing.epoch)
+        await shop.address()
+
+    scenario(play)
+
+
+def test_an_address_that_was_written_down_without_an_answer_is_nobodys() -> None:
+    """result_withheld, and whoever asks again gets another one; an invoice is withdrawn."""
+
+    async def play(shop: Shop) -> None:
+        shop.life.answers_lost = 1
+        error = await shop.refused("result_withheld")
+        assert error["data"]["safe_to_repeat"]
+        assert await shop.address() == place(FRESH + 1)
+        shop.life.answers_lost = 1
+        await shop.refused("result_withheld", "addrequest")
+        assert shop.names().count("invoice.withdrawn") == 1
+        assert (await shop.call("listrequests")).reply["result"] == []
+
+    scenario(play)
+
+
+def test_a_signature_of_a_gateway_that_lost_the_wallet_is_told_to_nobody() -> None:
+    """Another gateway may be signing with the same coins by now; without a ledger alone it would be told."""
+
+    async def play(shop: Shop) -> None:
+        shop.chain.fund(derived(change=False, index=0)[0], 100_000)
+        shop.chain.mine(1)
+        await asyncio.sleep(2.0)
+        shop.slow_methods["ec-1"] = {"payto": 0.5}
+        for trouble in ("is_lease_lost", ""):
+            paying = shop.ask("payto", params={"destination": CUSTOMER[0], "amount": "0.0001"})
+            assert paying is not None
+            await asyncio.sleep(0.1)
+            shop.life.is_lease_lost = bool(trouble)
+            await asyncio.sleep(1.0)
+            if trouble:
+                assert paying.reply["error"]["message"].startswith("result_withheld: ")
+                assert "lease" in paying.reply["error"]["message"]
+            else:
+                assert "result" in paying.reply
+            shop.life.is_lease_lost = False
 
     scenario(play)
 

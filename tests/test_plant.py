@@ -199,6 +199,24 @@ def test_giving_up_says_of_each_call_what_is_known(method: str) -> None:
     assert {told.reply["error"]["code"] for told in world.told} == {-32001, -32004}  # type: ignore[index]  # checked above
 
 
+@pytest.mark.parametrize("method", ["setlabel", "getbalance"])
+def test_giving_up_for_another_gateway_keeps_nobody_from_going_there(method: str) -> None:
+    """Reads, and what was not sent, may be asked of the next holder; what was sent and changes something is unknown."""
+
+    async def scene(world: World) -> None:
+        for daemon in world.daemons:
+            daemon.freeze()
+        calls = [world.ask(method, tag=f"call {number}") for number in range(5)]
+        await asyncio.sleep(0.3)
+        world.plant.give_up(moved=True)
+        await asyncio.gather(*calls)
+
+    world = play(scene)
+    codes = [told.reply["error"]["code"] for told in world.told]  # type: ignore[index]  # all are errors
+    assert codes.count(-32011) == (5 if method == "getbalance" else 4)
+    assert codes.count(-32004) == (0 if method == "getbalance" else 1)
+
+
 def test_status_and_figures_name_every_backend() -> None:
     """One phase and one kind of each is 1, all others 0; no address, no secret."""
 

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.base.config import Settings
 from gateway.base.errors import ConfigError
-from gateway.ledger.epochs import ADOPTED, NEW, UNADOPTED
+from gateway.ledger.epochs import ADOPTED, DOUBTED, NEW, UNADOPTED
 from gateway.rules import health
 from gateway.rules.conditions import WalletView
 from gateway.upstream.launchers import Memory, State, Status
@@ -172,14 +172,25 @@ def test_memory_is_what_the_launcher_has_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "share", "is_unadopted"), [(ADOPTED, 0.2, False), (NEW, None, False), (UNADOPTED, None, True)]
+    ("state", "trouble", "share", "unadopted", "doubted"),
+    [
+        (ADOPTED, "", 0.2, False, False),
+        (ADOPTED, "another wallet has this seed", 0.2, False, False),
+        (DOUBTED, "", 0.2, False, True),
+        (NEW, "two seeds", None, False, False),
+        (UNADOPTED, "", None, True, False),
+    ],
 )
-def test_what_the_ledger_s_rooms_know_is_seen(state: str, share: float | None, *, is_unadopted: bool) -> None:
+def test_what_the_ledger_s_rooms_know_is_seen(
+    state: str, trouble: str, share: float | None, *, unadopted: bool, doubted: bool
+) -> None:
     """A pool that was never filled is not low."""
 
     async def scene(world: World) -> None:
         money: Any = SimpleNamespace(
-            keeper=SimpleNamespace(free=6, size=30, state=state),
+            keeper=SimpleNamespace(
+                free=6, size=30, state=state, trouble=trouble, is_adopted=state in (ADOPTED, DOUBTED)
+            ),
             rooms=SimpleNamespace(settler=SimpleNamespace(unknown=2, oldest=7.0)),
             book=SimpleNamespace(ledger=SimpleNamespace(last_error="disk full")),
         )
@@ -188,7 +199,8 @@ def test_what_the_ledger_s_rooms_know_is_seen(state: str, share: float | None, *
             view = see(world)
         finally:
             world.plant.money = None
-        assert (view.pool_share, view.is_unadopted) == (share, is_unadopted)
+        assert (view.pool_share, view.is_unadopted, view.is_doubted) == (share, unadopted, doubted)
+        assert view.why_no_address == trouble
         assert (view.broadcasts_unknown, view.held_for, view.ledger_error) == (2, 7.0, "disk full")
 
     play(scene)

@@ -30,6 +30,10 @@ def clashes(settings: object) -> Iterator[Clash]:
             message = "with a ledger the standbys must list what it gives out"
             yield Clash(("wallets", name, "mirror"), message, "take the line out, or take ledger out")
     yield from _of_addresses(top, wallets)
+    if isinstance(top.get("ledger"), dict):
+        yield from _of_ledger(_mapping(top.get("ledger")))
+    if top.get("cluster") is not None:
+        yield from _of_cluster(top, wallets)
     clients = _entries(top.get("clients"))
     yield from _twice(("clients",), clients, "name", "two clients are called {}", "give each its own name")
     yield from _twice(("clients",), clients, "username", "two clients sign in as {}", "give each its own user name")
@@ -53,6 +57,42 @@ def _of_wallet(place: Place, wallet: dict[str, object]) -> Iterator[Clash]:
     if names and isinstance(primary, str) and primary not in names:
         message = f"{primary} is not one of the backends"
         yield Clash((*place, "primary"), message, f"name one of {', '.join(names)}")
+
+
+def _of_ledger(ledger: dict[str, object]) -> Iterator[Clash]:
+    """A ledger is a file or a database."""
+    path, url = ledger.get("path"), ledger.get("url")
+    if path and url:
+        remedy = "keep path for one gateway, or url for several"
+        yield Clash(("ledger", "path"), "stands beside url, and a ledger is one of the two", remedy)
+    elif not path and not url and (path is None or "url" in ledger):
+        remedy = "add `path: ...` for one gateway, or `url: ...` for several"
+        yield Clash(
+            ("ledger", "url" if "url" in ledger else "path"), "is missing, and so is the other of the two", remedy
+        )
+    elif url and not ledger.get("key_file"):
+        message = "is missing; gateways that compare by different keys would not know a payment again"
+        yield Clash(("ledger", "key_file"), message, "name a file with the same 32 random bytes on each gateway")
+    elif path and ledger.get("password"):
+        yield Clash(("ledger", "password"), "means nothing for a file", "take it out, or write url instead of path")
+
+
+def _of_cluster(top: dict[str, object], wallets: dict[str, object]) -> Iterator[Clash]:
+    """Gateways meet in a database, and each of them can do what any other can."""
+    ledger = _mapping(top.get("ledger"))
+    if not ledger.get("url") and (ledger.get("url") is None or ledger.get("path")):
+        message = "needs a database that the gateways share, and ledger.url names none"
+        yield Clash(("cluster",), message, "write ledger.url, or take cluster out for a gateway alone")
+    address = _mapping(top.get("cluster")).get("address")
+    if _mapping(top.get("listen")).get("tls") and isinstance(address, str) and address.startswith("http:"):
+        message = "is http, and listen.tls makes the door that it leads to https"
+        yield Clash(("cluster", "address"), message, "write https:// and set cluster.ca_file, or take listen.tls out")
+    for name, wallet in wallets.items():
+        for index, backend in _entries(_mapping(wallet).get("backends")):
+            if _mapping(backend.get("launcher")).get("kind") == "process":
+                message = "is process, whose daemons are children of one gateway: no other could look after them"
+                remedy = "take docker, supervisor or command, or take cluster out"
+                yield Clash(("wallets", name, "backends", index, "launcher", "kind"), message, remedy)
 
 
 def _of_addresses(top: dict[str, object], wallets: dict[str, object]) -> Iterator[Clash]:

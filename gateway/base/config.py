@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from gateway.base.care import Alerts, Launcher, Preventive, Restart
 from gateway.base.clashes import clashes
+from gateway.base.cluster import Cluster, Ledger
 from gateway.base.effects import GRANTABLE, OPEN_BY_DEFAULT, Effect
 from gateway.base.section import Bytes, Coins, Count, Name, Port, Seconds, Section, Share
 
@@ -156,17 +157,6 @@ class Wallet(Section):
         return self.primary or self.backends[0].name
 
 
-class Ledger(Section):
-    """Where is written down what must not happen twice."""
-
-    path: Annotated[str, Field(min_length=1)]
-    """The SQLite file; its folder must outlast the container and the machine's restart."""
-    key_file: str | None = None
-    """32 random bytes that parameters are compared by; PATH.key, made at first start, when absent."""
-    may_be_lost: bool = False
-    """Take a folder that a restart empties (a container's own layer, a RAM disk); for tests and the sandbox."""
-
-
 class Timeouts(Section):
     """How long each step towards a daemon may take."""
 
@@ -267,6 +257,8 @@ class Settings(Section):
     wallets: Annotated[dict[Name, Wallet], Field(min_length=1)]
     ledger: Ledger | None = None
     """Without one nothing outlasts the gateway: keys are refused, and addresses are only as safe as its memory."""
+    cluster: Cluster | None = None
+    """Without one the gateway is alone."""
     timeouts: Timeouts = Timeouts()
     upstream: Upstream = Upstream()
     queue: Queue = Queue()

@@ -41,6 +41,8 @@ KEY_IN_PROGRESS = Kind(-32007, "key_in_progress", Executed.NO, 409)
 READ_ONLY = Kind(-32008, "read_only", Executed.NO, 503, retry_after=True)
 RESULT_WITHHELD = Kind(-32009, "result_withheld", Executed.YES, 503)
 LIMIT_EXCEEDED = Kind(-32010, "limit_exceeded", Executed.NO, 403)
+NOT_HOLDER = Kind(-32011, "not_holder", Executed.NO, 421)
+"""Said by one gateway to another that sent it a call of a wallet that it does not hold; clients never see it."""
 
 PARSE_ERROR = Kind(-32700, "parse_error", Executed.NO, 400)
 INVALID_REQUEST = Kind(-32600, "invalid_request", Executed.NO, 400)
@@ -59,6 +61,7 @@ KINDS = (
     READ_ONLY,
     RESULT_WITHHELD,
     LIMIT_EXCEEDED,
+    NOT_HOLDER,
     PARSE_ERROR,
     INVALID_REQUEST,
     METHOD_NOT_FOUND,

@@ -39,13 +39,14 @@ class KnownHeads(Generic[T]):
             return None
         return known[0], data[cut:]
 
-    def learn(self, data: bytes, meaning: T, length: int) -> bool:
+    def learn(self, data: bytes, meaning: T, length: int, *, keep: bool = True) -> bool:
         """Hear what a parser that stood between two messages made of bytes that came in one piece.
 
         Args:
             data: what came.
             meaning: of the head.
             length: bytes of the body, all of which came, as the head told it.
+            keep: the same head may come again.
 
         Returns:
             Whether it was that message and nothing else, so that the parser stands between two messages again.
@@ -53,7 +54,7 @@ class KnownHeads(Generic[T]):
         cut = data.find(END) + len(END)
         if len(data) - cut != length:
             return False
-        if cut <= LONGEST:
+        if keep and cut <= LONGEST:
             if len(self._known) >= MOST:
                 self._known.clear()
             self._known[data[:cut]] = meaning, length

@@ -10,12 +10,14 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr, ValidationError
 
 from gateway.base import findings
 from gateway.base.clashes import Place, clashes
-from gateway.base.config import Settings
+from gateway.base.cluster import Cluster
+from gateway.base.config import Listen, Settings
 from gateway.base.errors import ConfigError, Problem
 from gateway.base.findings import found, join, model_at
 from gateway.base.section import SECRETS, FromEnvironment
@@ -29,7 +31,7 @@ SHORT = 16
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-PEM_FILES = frozenset({("listen", "tls", "certificate"), ("listen", "tls", "key")})
+PEM_FILES = frozenset({("listen", "tls", "certificate"), ("listen", "tls", "key"), ("cluster", "ca_file")})
 """Places that name files; the `tls.ca_file` of each backend is another."""
 
 LASTING_FILES = frozenset({("ledger", "path"), ("ledger", "key_file")})
@@ -261,6 +263,8 @@ def warnings(settings: Settings) -> list[str]:
         found.append(f"admin.host {admin.host} shows the state of the wallets to whoever reaches it")
     if 0 < len(admin.token.get_secret_value()) < SHORT:
         found.append(f"admin.token has fewer than {SHORT} characters and could be guessed; take 32 random letters")
+    if settings.cluster is not None:
+        found += _about_cluster(settings.cluster, listen)
     found += [
         f"client {client.name} may do whatever {effect} does"
         for client in settings.clients
@@ -279,6 +283,16 @@ def warnings(settings: Settings) -> list[str]:
             if _is_empty(backend.password)
         ]
     return found
+
+
+def _about_cluster(cluster: Cluster, listen: Listen) -> list[str]:
+    """Return what is odd about the way that other gateways are told to take."""
+    host = urlsplit(cluster.address).hostname
+    if host in LOOPBACK:
+        return [f"cluster.address {cluster.address} is reached by gateways on this machine alone"]
+    if listen.host in LOOPBACK:
+        return [f"listen.host {listen.host} is not reached by cluster.address unless a proxy here leads to it"]
+    return []
 
 
 def _is_empty(secret: SecretStr) -> bool:

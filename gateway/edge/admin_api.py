@@ -19,8 +19,8 @@ from gateway.observe import logs
 
 PREFIX = "/api/v1/"
 HINT = (
-    "there is GET /api/v1/status, and POST /api/v1/wallets/WALLET/backends/BACKEND/ORDER "
-    "where ORDER is drain, undrain, restart, hold or release"
+    "there is GET /api/v1/status, POST /api/v1/wallets/WALLET/backends/BACKEND/ORDER where ORDER is drain, undrain, "
+    "restart, hold or release, and POST /api/v1/wallets/WALLET/handover"
 )
 MAX_BODY = 4096
 """Bytes of an order's body; a reason and its braces."""
@@ -79,6 +79,8 @@ class AdminApi:
         backends: the names of the backends of each wallet there is now.
         orders: who takes orders for a wallet.
         draining: whether the gateway is on its way out.
+        elsewhere: the wallets that other gateways hold, each with a sentence about who does.
+        hand_over: gives a wallet to another gateway; None where there is no other one.
     """
 
     def __init__(
@@ -90,8 +92,12 @@ class AdminApi:
         orders: Callable[[], Mapping[str, Orders]],
         draining: Callable[[], bool],
         emit: Emit,
+        elsewhere: Callable[[], Mapping[str, str]] = dict,
+        hand_over: Callable[[str], Awaitable[str]] | None = None,
     ) -> None:
         """Begin with no order under way."""
+        self.elsewhere = elsewhere
+        self.hand_over = hand_over
         self.access = access
         self.status = status
         self.backends = backends
@@ -127,11 +133,27 @@ class AdminApi:
                 _only(request, "POST")
                 await self.access.see_token(request)
                 return await self._order(request, wallet, backend, verb)
+            case ["wallets", wallet, "handover"]:
+                _only(request, "POST")
+                await self.access.see_token(request)
+                return await self._hand_over(request, wallet)
         raise Refused(404, HINT)
+
+    async def _hand_over(self, request: web.BaseRequest, wallet: str) -> web.Response:
+        """Let another gateway have a wallet."""
+        hand_over = self.hand_over
+        if hand_over is None:
+            raise Refused(409, "this gateway is alone: without `cluster:` in its settings nobody could take a wallet")
+        _known("wallet", wallet, {*self.backends(), *self.elsewhere()}, "this gateway")
+        reason = _reason(await _body(request), request.content_type)
+        self.emit(Event("order.given", wallet, "", {"verb": "handover", "peer": peer_of(request), "reason": reason}))
+        return await self._answered(wallet, "", "handover", lambda: hand_over(wallet))
 
     async def _order(self, request: web.BaseRequest, wallet: str, backend: str, verb: str) -> web.Response:
         """Take one order from somebody who may give it."""
         backends = self.backends()
+        if wallet in (elsewhere := self.elsewhere()):
+            raise Refused(409, elsewhere[wallet])
         _known("wallet", wallet, backends, "this gateway")
         _known("backend", backend, backends[wallet], f"wallet {wallet}")
         _known("order", verb, VERBS, "this gateway")
@@ -143,8 +165,13 @@ class AdminApi:
         _known("wallet", wallet, orders, "this gateway")
         fields: dict[str, object] = {"verb": verb, "peer": peer_of(request), "reason": reason}
         self.emit(Event("order.given", wallet, backend, fields))
+        chosen = orders[wallet]
+        return await self._answered(wallet, backend, verb, lambda: VERBS[verb](chosen, backend, reason))
+
+    async def _answered(self, wallet: str, backend: str, verb: str, act: Callable[[], Answer]) -> web.Response:
+        """Carry an order out and answer whoever gave it."""
         # in a task of its own: what was begun is not given up because the operator hung up
-        task = asyncio.get_running_loop().create_task(self._carry_out(orders[wallet], wallet, backend, verb, reason))
+        task = asyncio.get_running_loop().create_task(self._carry_out(wallet, backend, verb, act))
         self._under_way.add(task)
         task.add_done_callback(self._end)
         try:
@@ -156,10 +183,10 @@ class AdminApi:
             raise Refused(409, str(error)) from None
         return _json({"wallet": wallet, "backend": backend, "order": verb, "answer": answer})
 
-    async def _carry_out(self, orders: Orders, wallet: str, backend: str, verb: str, reason: str) -> str:
+    async def _carry_out(self, wallet: str, backend: str, verb: str, act: Callable[[], Answer]) -> str:
         """Do it and tell what came of it.  Raises OrderError, or whatever went wrong."""
         try:
-            found = VERBS[verb](orders, backend, reason)
+            found = act()
             answer = await found if isawaitable(found) else found
         except Exception as error:
             why = str(error) or type(error).__name__

@@ -15,12 +15,17 @@ from typing import Any, Protocol, cast
 from aiohttp import HttpVersion11, web
 from aiohttp.http import RawRequestMessage, StreamWriter
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from multidict import istr
 
 from gateway.base.heads import KnownHeads
 from gateway.edge.answer import Answer
+from gateway.rules import forward
 
 SWEEP = 0.5
 """Seconds between two looks at slow heads."""
+
+FORWARDED = istr(forward.FORWARDED)
+"""What another gateway sends is signed, so that no two heads of it are alike."""
 
 BACKLOG = 128
 """Connections that the kernel keeps until they are accepted; one more is made to try again a second later."""
@@ -104,7 +109,9 @@ class _Watched(web.RequestHandler):
         super().data_received(data)
         if was_between:
             usual = self._usual()
-            self._is_between = usual is not None and self._guard.heads.learn(data, usual[0], usual[1].total_bytes)
+            self._is_between = usual is not None and self._guard.heads.learn(
+                data, usual[0], usual[1].total_bytes, keep=FORWARDED not in usual[0].headers
+            )
         if self._messages or self._is_busy or self._current_request is not None:
             self._head_since = 0.0
         elif data and not self._head_since:

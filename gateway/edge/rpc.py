@@ -31,8 +31,9 @@ from gateway.base.errors import (
 from gateway.base.jsonrpc import Call, Malformed, Reply, error_reply, failure_error, parse
 from gateway.edge.answer import Answer
 from gateway.edge.auth import CHALLENGE, Authenticator, Caller, TokenBucket
-from gateway.edge.connections import Guard, Site, Usual
+from gateway.edge.connections import FORWARDED, Guard, Site, Usual
 from gateway.edge.descriptors import Descriptors
+from gateway.edge.peers import MORE, Peers
 from gateway.observe import logs
 from gateway.rules.payment import check_key
 
@@ -50,6 +51,7 @@ MAX_LINE = 8190
 """Bytes of one line of a request's head."""
 
 AUTHORIZATION, TIMEOUT, KEY = istr("Authorization"), istr("X-Request-Timeout"), istr("Idempotency-Key")
+
 """Headers that are asked for in each request; such names are looked up without being folded anew."""
 
 
@@ -91,6 +93,7 @@ class RpcDoor:
         sandbox: whether every answer says that the coins are not real.
         counters: where it counts.
         descriptors: how many connections fit into this process.
+        peers: the other gateways; without them nothing that another one sends is taken.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class RpcDoor:
         sandbox: bool,
         counters: DoorCounters,
         descriptors: Descriptors = Descriptors(),  # noqa: B008 - frozen
+        peers: Peers | None = None,
     ) -> None:
         """Begin closed."""
         self.listen = listen
@@ -113,6 +117,7 @@ class RpcDoor:
         self._extra = f"X-Sandbox: {SANDBOX}\r\n".encode() if sandbox else b""
         self.counters = counters
         self.descriptors = descriptors
+        self.peers = peers
         self.port = 0
         self.is_draining = False
         self._loop = asyncio.get_running_loop()
@@ -181,7 +186,10 @@ class RpcDoor:
         self.counters.requests += 1
         self._in_flight += 1
         try:
-            response = await self._answer(request)
+            if FORWARDED in request.headers:
+                response = await self._forwarded(request)
+            else:
+                response = await self._answer(request)
         except Exception:  # noqa: BLE001 - the client gets an answer whatever happens; the log gets the reason
             self._log.exception("door.failed", path=request.path[:100])
             failure = Failure(INTERNAL, "internal_error: the gateway failed; its log says why", safe_to_repeat=False)
@@ -239,6 +247,24 @@ class RpcDoor:
         if (reply.status == 200 or caller.client.errors == "jsonrpc") and request.version == HttpVersion11:
             return Answer(reply.body, self._extra)
         return _response(reply, caller.client)
+
+    async def _forwarded(self, request: web.BaseRequest | Usual) -> web.Response | Answer:
+        """Answer a call that another gateway sent on."""
+        answer = None
+        peers = self.peers if request.version == HttpVersion11 else None
+        passage = None if peers is None else peers.admit(request.headers, request.path, request.method)
+        if peers is not None and passage is not None:
+            body = self._whole(request.body, MORE) if isinstance(request, Usual) else await self._body(request, MORE)
+            if not isinstance(body, bytes):
+                return body
+            answer = await peers.answer(passage, body, self.listen.max_depth, self._extra)
+        if answer is not None:
+            return answer
+        self.counters.auth_failures += 1
+        message = "unauthorized: no gateway that this one belongs to has signed this call; the log says more"
+        response = self._refusal(Failure(METHOD_REFUSED, message, safe_to_repeat=False), 401)
+        response.force_close()
+        return response
 
     def _gone(self, wallet: str, call: Call) -> Reply:
         """Answer a call whose wallet a reload has taken away since its head was read."""
@@ -310,13 +336,13 @@ class RpcDoor:
             seconds = min(seconds, asked)
         return self._loop.time() + seconds
 
-    async def _body(self, request: web.BaseRequest) -> bytes | web.Response:
+    async def _body(self, request: web.BaseRequest, more: int = 0) -> bytes | web.Response:
         """Read the body within its caps."""
         length = request.content_length
         if length is None and request.headers.get("Transfer-Encoding", "").lower() != "chunked":
             self.counters.count_malformed("no_length")
             return self._refuse("the body has no length; send Content-Length, or Transfer-Encoding: chunked", 411)
-        most = self.listen.max_body
+        most = self.listen.max_body + more
         if length is not None and length > most:
             return self._too_large(length)
         if length is not None and request.content.is_eof():
@@ -338,9 +364,9 @@ class RpcDoor:
         response.force_close()
         return response
 
-    def _whole(self, body: bytes) -> bytes | web.Response:
+    def _whole(self, body: bytes, more: int = 0) -> bytes | web.Response:
         """Take a body that came with its head, within its cap."""
-        return body if len(body) <= self.listen.max_body else self._too_large(len(body))
+        return body if len(body) <= self.listen.max_body + more else self._too_large(len(body))
 
     def _too_large(self, length: int) -> web.Response:
         self.counters.count_malformed("too_large")

@@ -12,11 +12,11 @@ import msgspec
 from sqlalchemy import Connection
 
 from gateway.base.config import Client
-from gateway.base.errors import NO_BACKEND, READ_ONLY, Failure, Kind
+from gateway.base.errors import NO_BACKEND, READ_ONLY, RESULT_WITHHELD, Failure, Kind
 from gateway.base.jsonrpc import Answer
 from gateway.fleet.pool import Pool
 from gateway.ledger import addresses, epochs
-from gateway.ledger.store import Ledger, LedgerError
+from gateway.ledger.store import Ledger, LedgerError, UncertainError
 from gateway.rules.methods import Granted
 
 AGAIN = 0.01
@@ -93,6 +93,9 @@ class Allocator:
             epoch = self.pool.epoch
             try:
                 address, left, is_current = await self.ledger.run(work)
+            except UncertainError as error:
+                why = f"nobody knows whether it was written down ({error}); if so, nobody gets that address"
+                return self._failure(RESULT_WITHHELD, why)
             except LedgerError as error:
                 return self._failure(READ_ONLY, f"the ledger cannot be written ({error}); nothing was given out")
             if address is not None:

@@ -18,6 +18,7 @@ from gateway.fleet.backend import Backend
 from gateway.fleet.pool import Pool
 from gateway.flow.carry import Carried
 from gateway.ledger import epochs, intents, payments
+from gateway.ledger.held import LeaseError
 from gateway.ledger.marks import Change
 from gateway.ledger.store import Ledger, LedgerError
 from gateway.rules.coins import address_of, taken_out
@@ -150,6 +151,9 @@ class Binder:
         assert isinstance(answer, Answer)  # noqa: S101 - looked at by the caller
         try:
             written = await self.ledger.run(lambda c: self._write(c, call, carried, tx, value))
+        except LeaseError as error:
+            # another gateway may be signing with the same coins by now
+            return self.failure(RESULT_WITHHELD, f"it was signed, and {error}")
         except LedgerError as error:
             needs_ledger = call.claim is not None or call.client.max_per_day is not None
             over = over_limit(value.spent, 0, call.client.max_per_call, None)
@@ -247,6 +251,8 @@ class Binder:
 
         try:
             counts = await self.ledger.run(work)
+        except LeaseError:
+            counts = False
         except LedgerError:
             counts = epoch == self.pool.epoch
         if counts or isinstance(result, Failure) or result.result is None:

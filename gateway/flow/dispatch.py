@@ -7,6 +7,8 @@ Rule: what a call may do to the world (its effect) decides everything, and it is
     a notification with effect -> refused and logged, for nobody would hear how it ended
     a read, or the same bytes  -> joins the flight of identical calls, or begins one
     anything else              -> an errand of its own, to the primary alone, which no hang-up ends
+
+Where gateways share wallets, all of this happens at the one that holds the wallet (`flow/forward.py`).
 """
 
 import asyncio
@@ -18,18 +20,40 @@ import msgspec
 
 from gateway.base.config import Client
 from gateway.base.effects import Bound, Effect
-from gateway.base.errors import METHOD_NOT_FOUND, READ_ONLY, Failure
+from gateway.base.errors import (
+    DEADLINE_BEFORE_SEND,
+    METHOD_NOT_FOUND,
+    NO_BACKEND,
+    NOT_HOLDER,
+    READ_ONLY,
+    Failure,
+)
 from gateway.base.events import Emit, Event
 from gateway.base.jsonrpc import Answer, Call, Reply, error_reply, failure_error, result_reply
 from gateway.flow.desk import Desk
 from gateway.flow.errand import Errand, Result
 from gateway.flow.runner import Runner
+from gateway.profiles import Profile
 from gateway.rules.methods import Granted, Refused, judge
 
 KEYLESS = (
     "read_only: this gateway keeps no ledger that could bind an Idempotency-Key; nothing was sent. Send the call "
     "without the header; it is never repeated once it was sent"
 )
+
+
+NOT_BEGUN = frozenset({DEADLINE_BEFORE_SEND, NO_BACKEND, NOT_HOLDER, READ_ONLY})
+"""Errors with which nothing was sent; where the wallet has moved on meanwhile, the call goes after it."""
+
+
+class Forwards(Protocol):
+    """Sends calls of one wallet to the gateway that holds it, which may be this one."""
+
+    async def call(self, client: Client, call: Call, deadline: float, key: str | None) -> Reply:
+        """Answer one call by its deadline in loop time."""
+
+    def profile(self) -> Profile:
+        """Of the wallet, now."""
 
 
 class CallWatcher(Protocol):
@@ -49,6 +73,7 @@ class Dispatcher:
         runners: by wallet name.
         status: what `gateway.status` answers for a wallet, a JSON-able value.
         desks: by wallet name, of those that have a ledger.
+        forwarders: by wallet name, of those that are shared with other gateways.
     """
 
     def __init__(
@@ -59,9 +84,13 @@ class Dispatcher:
         status: Callable[[str], object],
         loop: asyncio.AbstractEventLoop,
         desks: Mapping[str, Desk] = MappingProxyType({}),
+        forwarders: Mapping[str, Forwards] = MappingProxyType({}),
     ) -> None:
         """Begin with the wallets there are."""
         self.desks = desks
+        self.forwarders = forwarders
+        self.is_held: Callable[[str], bool] = lambda _wallet: True
+        """Whether a wallet that is shared is held here at this very moment; the cluster sets it."""
         self.runners = runners
         self.watcher = watcher
         self.emit = emit
@@ -70,8 +99,9 @@ class Dispatcher:
 
     def takes_key(self, wallet: str, method: str) -> bool:
         """Whether a method binds an Idempotency-Key: those that sign do."""
-        runner = self.runners.get(wallet)
-        row = None if runner is None else runner.profile.methods.get(method)
+        runner, forwarder = self.runners.get(wallet), self.forwarders.get(wallet)
+        profile = runner.profile if runner is not None else None if forwarder is None else forwarder.profile()
+        row = None if profile is None else profile.methods.get(method)
         return row is not None and row.effect is Effect.SIGN
 
     async def call(self, wallet: str, client: Client, call: Call, deadline: float, key: str | None) -> Reply:
@@ -81,8 +111,19 @@ class Dispatcher:
         idempotency key.  Without a ledger nobody could keep it, and a promise that nobody keeps costs money, so
         a keyed call with effects is refused there before anything is sent.
         """
+        forwarder = self.forwarders.get(wallet)
+        if forwarder is not None:
+            return await forwarder.call(client, call, deadline, key)
+        reply = await self.here(wallet, client, call, deadline, key)
+        assert reply is not None  # noqa: S101 - a wallet that is not shared is held here, as the door has seen
+        return reply
+
+    async def here(self, wallet: str, client: Client, call: Call, deadline: float, key: str | None) -> Reply | None:
+        """Answer one call at this gateway; None, and nothing done, where the wallet is not held here."""
         began = self.loop.time()
-        runner = self.runners[wallet]
+        runner = self.runners.get(wallet)
+        if runner is None:
+            return None
         if call.method.startswith("gateway."):
             return await self._own(wallet, client, call, deadline)
         verdict = judge(
@@ -113,9 +154,16 @@ class Dispatcher:
             result = await self._run(runner, client, verdict, deadline)
         else:
             result = await desk.answer(handler, client, verdict, deadline, key)
+        if isinstance(result, Failure) and self._has_moved(wallet, runner, result):
+            return None
         outcome = result.kind.name if isinstance(result, Failure) else "ok" if result.error is None else "daemon_error"
         self.watcher.call_ended(wallet, call.method, verdict.effect, outcome, self.loop.time() - began)
         return reply(call, result)
+
+    def _has_moved(self, wallet: str, runner: Runner, failure: Failure) -> bool:
+        """Whether a call was given up before anything was done, because its wallet is held elsewhere now."""
+        is_held = wallet not in self.forwarders or (self.runners.get(wallet) is runner and self.is_held(wallet))
+        return not is_held and failure.kind in NOT_BEGUN and failure.safe_to_repeat
 
     async def _run(self, runner: Runner, client: Client, granted: Granted, deadline: float) -> Result:
         """Join or begin the errand and wait for its end."""

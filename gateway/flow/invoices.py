@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from gateway.base.config import Client
-from gateway.base.errors import INVALID_PARAMS, READ_ONLY, Failure, Kind
+from gateway.base.errors import INVALID_PARAMS, READ_ONLY, RESULT_WITHHELD, Failure, Kind
 from gateway.base.events import Event
 from gateway.base.jsonrpc import Answer
 from gateway.fleet.pool import Pool
@@ -101,6 +101,9 @@ class Invoices:
         work = _Adding(self.pool.name, client.name, asked, self.clock)
         given = await self.hand_out(client.name, granted.method.name, deadline, work)
         if isinstance(given, Failure):
+            if given.kind is RESULT_WITHHELD and work.invoice is not None:
+                # it may have been written down all the same, and nobody would ever ask for it
+                await self.withdraw(client, Answer(self._told(Kept(work.invoice, 0, "")), None))
             return given
         assert work.invoice is not None  # noqa: S101 - written in the transaction that gave the address
         if work.change is not None:

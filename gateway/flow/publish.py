@@ -24,7 +24,7 @@ from gateway.flow.carry import Carried, Carry
 from gateway.ledger import broadcasts, epochs, intents, payments
 from gateway.ledger.broadcasts import Publication
 from gateway.ledger.marks import Change
-from gateway.ledger.store import Ledger, LedgerError
+from gateway.ledger.store import Ledger, LedgerError, UncertainError
 from gateway.rules.arguments import arguments
 from gateway.rules.methods import Granted
 from gateway.rules.payment import CONFIRMED, Said, read_broadcast
@@ -159,7 +159,7 @@ class Publisher:
                 return self._success(tx)
             coins, owned = await self._coins(tx, held, deadline)
             changes = await self._in_ledger(lambda c: self._note(c, sending, coins, spends_own=is_own or owned))
-        except _TooSlowError:
+        except (_TooSlowError, UncertainError):
             # it may still be written, and whoever finds it sends the bytes: nobody can say that they stay here
             sending.was_unknown = True
             return None

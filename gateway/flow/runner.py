@@ -35,8 +35,8 @@ LANES_IN_ORDER = tuple(Lane)
 WRITES = frozenset({Effect.WRITE, Effect.ALLOCATE, Effect.PUBLISH})
 """Effects after which a later read must not be answered from before."""
 
-BLAMELESS = frozenset({"aborted", "local", "oversized"})
-"""Ends that say nothing against the backend: we gave up, or the call itself asked for too much."""
+BLAMELESS = frozenset({"aborted", "local", "not_held", "oversized"})
+"""Ends that say nothing against the backend: we gave up, may send nothing any more, or the call asked for too much."""
 
 MOST_REPEATS = 2
 """How often an allocation is asked for anew because its address was no new one."""

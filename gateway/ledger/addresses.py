@@ -6,12 +6,24 @@ beside the list of any daemon.
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from gateway.ledger.schema import addresses
 from gateway.rules.cashaddr import bare
 
 FOREIGN, POOL, HANDED, BURNT = "foreign", "pool", "handed", "burnt"
+
+_IS_FREE = (addresses.c.wallet == bindparam("of"), addresses.c.state == POOL)
+# each allocation asks these; to build them anew would cost more than to run them
+_NEXT = select(addresses.c.place, addresses.c.address).where(*_IS_FREE).order_by(addresses.c.place).limit(1)
+_FREE = select(func.count()).where(*_IS_FREE)
+_TAKE = (
+    update(addresses)
+    .where(*_IS_FREE, addresses.c.place == bindparam("at_place"))
+    .values(
+        state=HANDED, client=bindparam("to"), method=bindparam("by"), epoch=bindparam("in_epoch"), at=bindparam("when")
+    )
+)
 
 
 def listed(connection: Connection, wallet: str, start: int = 0) -> list[str]:
@@ -36,8 +48,7 @@ def handed_places(connection: Connection, wallet: str) -> int:
 
 def in_pool(connection: Connection, wallet: str) -> int:
     """Return how many addresses wait to be handed out."""
-    waiting = select(func.count()).where(addresses.c.wallet == wallet, addresses.c.state == POOL)
-    return connection.scalar(waiting) or 0
+    return connection.scalar(_FREE, {"of": wallet}) or 0
 
 
 def pooled(connection: Connection, wallet: str) -> set[str]:
@@ -59,17 +70,11 @@ def add(connection: Connection, wallet: str, found: Sequence[str], state: str, e
 
 def take(connection: Connection, wallet: str, client: str, method: str, epoch: int, at: float) -> str | None:
     """Hand out the next address of the pool; None when it is dry."""
-    waiting = select(addresses.c.place, addresses.c.address).where(
-        addresses.c.wallet == wallet, addresses.c.state == POOL
-    )
-    row = connection.execute(waiting.order_by(addresses.c.place).limit(1)).one_or_none()
+    row = connection.execute(_NEXT, {"of": wallet}).one_or_none()
     if row is None:
         return None
-    done = connection.execute(
-        update(addresses)
-        .where(addresses.c.wallet == wallet, addresses.c.place == row.place, addresses.c.state == POOL)
-        .values(state=HANDED, client=client, method=method, epoch=epoch, at=at)
-    )
+    given = {"of": wallet, "at_place": row.place, "to": client, "by": method, "in_epoch": epoch, "when": at}
+    done = connection.execute(_TAKE, given)
     assert done.rowcount == 1, "an address was taken twice in one transaction"  # noqa: S101 - the last line of defence
     return str(row.address)
 

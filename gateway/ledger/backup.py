@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gateway.base.config import Ledger as Settings
+from gateway.base.cluster import Ledger as Settings
 from gateway.ledger import seen
 from gateway.ledger.key_file import mark_of, read_key, sync_folder
 from gateway.ledger.key_of import KEY_MARK

@@ -6,7 +6,7 @@ it so; whoever writes a result compares the epoch in his own transaction, and lo
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from gateway.ledger.schema import wallets
 from gateway.rules.cashaddr import bare
@@ -14,6 +14,10 @@ from gateway.rules.cashaddr import bare
 NEW, UNADOPTED, ADOPTED, DOUBTED = "new", "unadopted", "adopted", "doubted"
 """States of a wallet.  DOUBTED is adopted, and daemons showed that the ledger is older than what was done with it: keys
 may be missing, so no payment is bound to one until an operator has looked."""
+
+_STANDING = select(wallets).where(wallets.c.name == bindparam("of"))
+# each allocation asks these two
+_EPOCH = select(wallets.c.epoch).where(wallets.c.name == bindparam("of"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Standing:
 
 def current(connection: Connection, wallet: str) -> Standing | None:
     """Return how a wallet stands, None when it was never heard of."""
-    row = connection.execute(select(wallets).where(wallets.c.name == wallet)).one_or_none()
+    row = connection.execute(_STANDING, {"of": wallet}).one_or_none()
     if row is None:
         return None
     return Standing(row.state, row.epoch, row.primary_backend, row.fingerprint, row.planned)
@@ -45,7 +49,7 @@ def current(connection: Connection, wallet: str) -> Standing | None:
 
 def is_current(connection: Connection, wallet: str, epoch: int) -> bool:
     """Whether an epoch is the wallet's of now: the fence."""
-    return connection.scalar(select(wallets.c.epoch).where(wallets.c.name == wallet)) == epoch
+    return connection.scalar(_EPOCH, {"of": wallet}) == epoch
 
 
 def begin(connection: Connection, wallet: str, primary: str, names: list[str], at: float) -> Standing:

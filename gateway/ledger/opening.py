@@ -24,7 +24,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, update
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import StaticPool
 
-from gateway.base.config import Ledger as Settings
+from gateway.base.cluster import Ledger as Settings
 from gateway.ledger import lasting, seen
 from gateway.ledger.addresses import BURNT, POOL
 from gateway.ledger.epochs import ADOPTED, DOUBTED

@@ -8,14 +8,14 @@ that nobody took within a minute is refused, so that nothing happens on a day wh
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
 from gateway.ledger.schema import orders
-from gateway.ledger.store import InlineLedger
+from gateway.ledger.store import Transacting
 
 OPEN, TAKEN, DONE, FAILED = "open", "taken", "done", "failed"
 
@@ -69,7 +69,7 @@ def withdraw(connection: Connection, order: int, at: float) -> bool:
 
 
 def wait_for_answer(
-    ledger: InlineLedger, order: int, clock: Callable[[], float] = time.time,
+    ledger: Transacting, order: int, clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep, patience: float = PATIENCE,
 ) -> Order:  # fmt: skip
     """Wait until an order is done or failed, and return it; one that nobody took in time is withdrawn.
@@ -95,9 +95,14 @@ def wait_for_answer(
 # -- the gateway's side ---------------------------------------------------------------------------------------
 
 
-def take(connection: Connection, at: float) -> list[Order]:
-    """Take every open order, the oldest first; those that are too old fail."""
-    rows = connection.execute(select(orders).where(orders.c.state == OPEN).order_by(orders.c.id)).all()
+def take(connection: Connection, at: float, of: Collection[str] | None = None) -> list[Order]:
+    """Take every open order, the oldest first; those that are too old fail.
+
+    Args:
+        of: wallets whose orders are taken; None for all.  Those that nobody takes are withdrawn by who gave them.
+    """
+    mine = () if of is None else (orders.c.wallet.in_(of),)
+    rows = connection.execute(select(orders).where(orders.c.state == OPEN, *mine).order_by(orders.c.id)).all()
     taken = []
     for row in rows:
         if at - row.at > TOO_OLD:
@@ -113,9 +118,14 @@ def finish(connection: Connection, order: int, answer: str, at: float, *, is_don
     return _end(connection, order, TAKEN, DONE if is_done else FAILED, answer, at)
 
 
-def give_up(connection: Connection, at: float) -> int:
-    """Fail what an earlier process took and never answered; for the start of a gateway.  Return how many."""
-    left = update(orders).where(orders.c.state == TAKEN)
+def give_up(connection: Connection, at: float, of: Collection[str] | None = None) -> int:
+    """Fail what an earlier process took and never answered; for the start of a gateway.  Return how many.
+
+    Args:
+        of: wallets whose orders are meant; None for all.
+    """
+    mine = () if of is None else (orders.c.wallet.in_(of),)
+    left = update(orders).where(orders.c.state == TAKEN, *mine)
     answer = "the gateway ended before it was done; see how things stand, then give it again"
     return connection.execute(left.values(state=FAILED, answer=answer, done_at=at)).rowcount
 

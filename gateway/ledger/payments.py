@@ -179,7 +179,8 @@ def freezes(connection: Connection, wallet: str, outpoints: Collection[str]) -> 
 def spent_on(connection: Connection, wallet: str, client: str, day: int, without: str) -> int:
     """Return the satoshi that a client took out in a day, but for one transaction."""
     mine = (spending.c.wallet == wallet, spending.c.client == client, spending.c.day == day)
-    return connection.scalar(select(func.sum(spending.c.satoshi)).where(*mine, spending.c.txid != without)) or 0
+    # a sum of large integers is a Decimal on PostgreSQL
+    return int(connection.scalar(select(func.sum(spending.c.satoshi)).where(*mine, spending.c.txid != without)) or 0)
 
 
 def count_spending(connection: Connection, wallet: str, client: str, txid: str, day: int, satoshi: int) -> None:

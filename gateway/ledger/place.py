@@ -7,7 +7,7 @@ it may be well again while the gateway runs.
 import os
 from pathlib import Path
 
-from gateway.base.config import Ledger as Settings
+from gateway.base.cluster import Ledger as Settings
 from gateway.ledger import lasting
 from gateway.ledger.store import LedgerError, MisplacedError
 

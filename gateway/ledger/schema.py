@@ -235,3 +235,19 @@ events = Table(
     Column("fields", Text, nullable=False, server_default="{}"),
 )
 """What happened, newest last; bounded."""
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("wallet", NAME, primary_key=True),
+    Column("holder", NAME, nullable=False),
+    Column("instance", String(32), nullable=False),
+    Column("address", String(255), nullable=False),
+    Column("config", HASH, nullable=False),
+    Column("term", Integer, nullable=False),
+    Column("until", Float, nullable=False),
+    Column("since", Float, nullable=False),
+)
+"""Which gateway has a wallet, where several share a ledger.  instance: of its process; config: hash of the wallet's
+configuration there; term: number of the holding, grows with each; until, since: seconds on the clock of the database,
+until 0 once the lease was given up."""

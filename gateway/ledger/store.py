@@ -12,8 +12,10 @@ import asyncio
 import errno
 import fcntl
 import os
+import re
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -28,12 +30,26 @@ from sqlalchemy.pool import StaticPool
 from gateway.base.errors import LedgerError
 from gateway.ledger.files import Files, LogGoneError
 
-__all__ = ("BUSY", "InlineLedger", "Ledger", "LedgerError", "MisplacedError", "SqliteLedger", "reason", "sqlite_engine")
+__all__ = (
+    "BUSY",
+    "InlineLedger",
+    "Ledger",
+    "LedgerError",
+    "MisplacedError",
+    "SqliteLedger",
+    "Transacting",
+    "UncertainError",
+    "reason",
+    "sqlite_engine",
+)
 
 T = TypeVar("T")
 
 BROKEN_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 """What a disk says that is full or broken; it may have room again, or be mounted anew, while the gateway runs."""
+
+CLASS = re.compile(r"^<class '[\w.]+'>: ")
+"""What SQLAlchemy puts before the words of a driver that it runs on a loop."""
 
 BUSY = 5.0
 """Seconds that a transaction waits for a command of the operator that writes the same file."""
@@ -43,11 +59,20 @@ class MisplacedError(LedgerError):
     """The ledger cannot be where the configuration says: a mistake that a start must not pass over."""
 
 
+class UncertainError(LedgerError):
+    """The connection was lost while the transaction was committed, and it could not be found out whether it was.
+
+    SQLite never says so.  Whoever is about to tell a client that nothing was done has to look for this one first.
+    """
+
+
 class Ledger(Protocol):
     """What rooms know of the ledger."""
 
-    last_error: str
-    """Why the last transaction failed; "" when it did not."""
+    @property
+    def last_error(self) -> str:
+        """Why the last transaction failed; "" when it did not."""
+        raise NotImplementedError
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Do one transaction and return what it returns, once it is durable.
@@ -58,6 +83,19 @@ class Ledger(Protocol):
 
     def close(self) -> None:
         """Let go of the file."""
+        raise NotImplementedError
+
+
+class Transacting(Ledger, Protocol):
+    """A ledger that starts and commands may use without a loop."""
+
+    @property
+    def took(self) -> float:
+        """Seconds of the last transaction that was done."""
+        raise NotImplementedError
+
+    def transact(self, work: Callable[[Connection], T]) -> T:
+        """Do one transaction, as `run` does, and wait for it.  Raises LedgerError."""
         raise NotImplementedError
 
 
@@ -77,6 +115,8 @@ class InlineLedger:
         """Open the engine; the schema is `migrations.bring_up`'s business.  Raises LedgerError."""
         self.path = path
         self.last_error = ""
+        self.took = 0.0
+        """Seconds of the last transaction that was done, its fsync included."""
         self.damage = ""
         """Why nothing is written any more, until a restart looks the whole file through."""
         self.engine = sqlite_engine(path)
@@ -89,6 +129,7 @@ class InlineLedger:
 
     def transact(self, work: Callable[[Connection], T]) -> T:
         """Do one transaction.  Raises LedgerError."""
+        began = time.monotonic()
         try:
             self._see_damage()
             self._see_files()
@@ -106,7 +147,7 @@ class InlineLedger:
         except LedgerError as error:
             self.last_error = str(error)
             raise
-        self.last_error = ""
+        self.last_error, self.took = "", time.monotonic() - began
         return result
 
     def _see_damage(self) -> None:
@@ -200,7 +241,8 @@ def sqlite_engine(path: Path | None) -> Engine:
 def reason(error: SQLAlchemyError) -> str:
     """Return in one line what the engine says, without the statement and its values."""
     original = getattr(error, "orig", None)
-    return (str(original or error).splitlines() or [type(original or error).__name__])[0]
+    line = (str(original or error).splitlines() or [type(original or error).__name__])[0]
+    return CLASS.sub("", line)
 
 
 def _lock(path: Path) -> int:

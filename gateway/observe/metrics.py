@@ -55,10 +55,18 @@ HELP = {
     "pool_addresses": "Addresses derived ahead that can be given out.",
     "ledger_addresses": "Addresses that the ledger knows.",
     "ledger_failing": "1 while the ledger cannot be read or written.",
+    "ledger_took_seconds": "Time of the last transaction of the ledger, its fsync or the way to its database included.",
     "calls_unknown": "Calls of clients whose outcome nobody knows.",
     "broadcasts_unknown": "Broadcasts that the chain has not spoken on; they are sent again.",
     "held_satoshi": "Coins held for signed payments that the chain does not have.",
     "held_oldest_seconds": "Age of the oldest of these holds.",
+    "lease_held": "1 while this gateway has the lease of a wallet.",
+    "lease_has_holder": "1 while any gateway is known to have it.",
+    "lease_term": "Number of the holding that was seen last; it grows with each change of holder.",
+    "lease_answer_age_seconds": "Time since the database answered about the lease.",
+    "forwarded_calls_total": "Calls whose wallet another gateway holds, by what became of them.",
+    "forwarded_repeats_total": "Further tries of forwarded calls, by why the one before brought no answer.",
+    "peer_calls_total": "Calls that other gateways sent, by what became of them.",
 }
 
 COUNTED = {

@@ -53,6 +53,9 @@ class WalletView:
         held_for: seconds since the oldest payment that holds coins and is on no chain was begun.
         ledger_error: why the ledger cannot be used.
         is_unadopted: the wallet was used before and waits for an operator.
+        why_no_address: what else keeps it from giving out an address, in words.
+        is_doubted: the daemons have more than the ledger, so that no payment is bound to a key.
+        has_no_holder: gateways share it, and none is known to hold it.
     """
 
     name: str
@@ -63,6 +66,9 @@ class WalletView:
     held_for: float = 0.0
     ledger_error: str = ""
     is_unadopted: bool = False
+    why_no_address: str = ""
+    is_doubted: bool = False
+    has_no_holder: bool = False
 
 
 def places(views: Iterable[WalletView]) -> frozenset[tuple[str, str]]:
@@ -102,9 +108,18 @@ def _of_wallet(view: WalletView, planned: frozenset[str], limits: Alerts) -> Ite
         reason = blot(view.ledger_error)
         text = f"nothing is given out and no key is taken: {reason}"
         yield Condition(Kind.READ_ONLY, "", "", text, {"reason": reason})
-    if view.is_unadopted:
+    if view.why_no_address:
+        why = blot(view.why_no_address)
+        yield Condition(Kind.NO_ADDRESSES, name, "", f"{name} gives out no address: {why}", {"reason": why})
+    elif view.is_unadopted:
         text = f"{name} was used before; it gives out no address until `ec-gateway ledger adopt` was run"
         yield Condition(Kind.NOT_ADOPTED, name, "", text)
+    if view.has_no_holder:
+        text = f"no gateway is known to hold {name}, so that none of its calls is answered"
+        yield Condition(Kind.NO_HOLDER, name, "", text)
+    if view.is_doubted:
+        text = f"the daemons of {name} have more than the ledger; until somebody has looked no key binds a payment"
+        yield Condition(Kind.DOUBTED, name, "", text)
     for backend in view.backends:
         yield from _of_backend(name, backend, limits)
 

@@ -32,6 +32,10 @@ LEAVES: dict[str, tuple[Kind, str]] = {
     "backend.diverged_balance": (Kind.DIVERGED, "says another balance than the others, also after a reload"),
     "wallet.not_loaded": (Kind.NOT_LOADED, "does not load its wallet"),
     "room.failed": (Kind.ROOM_FAILED, "a part of the gateway failed, and the log says how"),
+    "lease.name_taken": (Kind.GATEWAYS, "another gateway that is alive has this one's name"),
+    "lease.config_differs": (Kind.GATEWAYS, "another gateway has this wallet with other backends"),
+    "lease.database_went_back": (Kind.GATEWAYS, "the database has forgotten what it had shown"),
+    "forward.refused": (Kind.GATEWAYS, "another gateway does not take the calls of this one"),
     "call.outcome_unknown": (Kind.UNKNOWN_OUTCOME, "a call that changes something was sent and not answered"),
 }
 """Events that leave a mark, and how it is told."""
@@ -89,6 +93,8 @@ def _mark(event: Event) -> Condition:
     if kind is Kind.UNKNOWN_OUTCOME:
         # of the wallet, whichever daemon it was: there is one thing to do about all of them
         facts |= {"backend": event.backend} if event.backend else {}
+        return Condition(kind, event.wallet, "", f"{words}{reason}", facts)
+    if kind is Kind.GATEWAYS:
         return Condition(kind, event.wallet, "", f"{words}{reason}", facts)
     if kind is Kind.ROOM_FAILED:
         # the mistake is ours, whichever daemon it was about

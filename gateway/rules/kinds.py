@@ -45,6 +45,10 @@ class Kind(StrEnum):
     HELD_LONG = "held_long"
     READ_ONLY = "read_only"
     NOT_ADOPTED = "not_adopted"
+    NO_ADDRESSES = "no_addresses"
+    DOUBTED = "doubted"
+    NO_HOLDER = "no_holder"
+    GATEWAYS = "gateways"
 
 
 FOR_EVER = float("inf")
@@ -100,7 +104,14 @@ ROWS: dict[Kind, Row] = {
     Kind.UNKNOWN_OUTCOME: Row(_CRITICAL, "the outcome of a call is not known", lasts=HOUR),
     Kind.HELD_LONG: Row(_WARNING, "coins are held for a payment that does not come"),
     Kind.READ_ONLY: Row(_CRITICAL, "the ledger cannot be written", delay=2.0),
+    # whoever sets a gateway up is told by the log as well, and adopts it in a moment
     Kind.NOT_ADOPTED: Row(_WARNING, "the wallet waits to be adopted", delay=5.0),
+    # daemons that come up one after the other may look like two seeds for a moment
+    Kind.NO_ADDRESSES: Row(_CRITICAL, "a wallet gives out no address", delay=15.0),
+    Kind.DOUBTED: Row(_CRITICAL, "the ledger is older than its wallet"),
+    # a takeover takes a lease or two
+    Kind.NO_HOLDER: Row(_CRITICAL, "no gateway holds a wallet", delay=10.0),
+    Kind.GATEWAYS: Row(_WARNING, "gateways that share a wallet disagree", lasts=HOUR),
 }
 
 Key = tuple[Kind, str, str]

@@ -6,7 +6,9 @@ and a promotion waits for nobody: it is the cure of what the others may be waiti
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+
+from sqlalchemy import Connection
 
 from gateway.base.errors import OrderError
 from gateway.base.events import Emit, Event
@@ -32,14 +34,16 @@ class Clerk:
 
     Args:
         verbs: by wallet and verb; asked anew each time, so that a reload takes effect.
+        of: the wallets whose orders are this gateway's, None for all; others are left to who holds them.
         clock: seconds since 1970.
     """
 
     def __init__(
         self, ledger: Ledger, verbs: Callable[[], Mapping[str, Mapping[str, Verb]]], clock: Callable[[], float],
-        emit: Emit,
+        emit: Emit, of: Callable[[], Collection[str]] | None = None,
     ) -> None:  # fmt: skip
         """Begin with nothing taken."""
+        self.of = of
         self.ledger = ledger
         self.verbs = verbs
         self.clock = clock
@@ -49,13 +53,17 @@ class Clerk:
 
     async def run(self) -> None:
         """Look for orders for ever; what an earlier process took and never answered has failed."""
-        await self._try(lambda connection: orders.give_up(connection, self.clock()))
+        if self.of is None:
+            await self._try(lambda connection: orders.give_up(connection, self.clock()))
         async with asyncio.TaskGroup() as group:
             while True:
-                taken = await self._try(lambda connection: orders.take(connection, self.clock()))
+                taken = await self._try(self._take(None if self.of is None else self.of()))
                 for order in taken if isinstance(taken, list) else ():
                     group.create_task(self._carry_out(order), name=f"order-{order.id}")
                 await asyncio.sleep(LOOK)
+
+    def _take(self, of: Collection[str] | None) -> Callable[[Connection], list[Order]]:
+        return lambda connection: orders.take(connection, self.clock(), of)
 
     async def _carry_out(self, order: Order) -> None:
         """Do one order in its turn and answer it."""

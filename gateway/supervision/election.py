@@ -11,7 +11,7 @@ from gateway.base.events import Event
 from gateway.fleet.backend import Backend
 from gateway.fleet.pool import Pool
 from gateway.ledger import epochs
-from gateway.ledger.store import Ledger, LedgerError
+from gateway.ledger.store import Ledger, LedgerError, UncertainError
 from gateway.rules.election import Candidate, elect
 from gateway.rules.lifecycle import Phase
 
@@ -50,6 +50,8 @@ class Election:
         self.promoted_at: list[float] = []
         self.replaced = ""
         """Primary that a reload took away while the ledger could not write it; its epoch is one behind the pool's."""
+        self._is_unsure = False
+        """A promotion may have been written without an answer; until that is known the pool may be an epoch behind."""
         self._started_at = loop.time()
         self._is_blind = False
         self._one_at_a_time = asyncio.Lock()
@@ -64,6 +66,8 @@ class Election:
         while True:
             if self.is_owed:
                 await self._pay_the_ledger()
+            elif self._is_unsure:
+                await self._catch_up()
             now = self.loop.time()
             chosen = elect(self._candidates(), self.promoted_at, self._started_at, now)
             if chosen is not None:
@@ -145,15 +149,49 @@ class Election:
         """Write down which primary a reload has made, if that is possible now."""
         async with self._one_at_a_time:
             new = await self._write(self.pool.primary.name, self.pool.epoch - 1)
+            if new is None:
+                # it may have been written by then, without an answer
+                new = await self._written(self.pool.primary.name, self.pool.epoch)
             if new is not None:
                 self.pool.emit(reloaded_away(self.pool.name, self.pool.primary.name, self.replaced, new))
                 self.replaced = ""
+
+    async def _catch_up(self) -> None:
+        """Carry out what was written without an answer."""
+        async with self._one_at_a_time:
+            pool, now = self.pool, self.loop.time()
+            try:
+                standing = await self.ledger.run(lambda c: epochs.current(c, pool.name))
+            except LedgerError:
+                return
+            self._is_unsure = False
+            chosen = None if standing is None else pool.by_name.get(standing.primary)
+            if standing is None or standing.epoch == pool.epoch or chosen is None:
+                return
+            self.promoted_at.append(now)
+            reason = "it was written down, and the ledger could not say so at once"
+            fields: dict[str, object] = {"before": pool.primary.name, "reason": reason, "epoch": standing.epoch}
+            pool.emit(Event("primary.promoted", pool.name, chosen.name, fields, "warning"))
+            pool.set_primary(chosen, standing.epoch)
+
+    async def _written(self, primary: str, epoch: int) -> int | None:
+        """Return an epoch that was written without an answer; None where that is not known, or is not so."""
+        try:
+            standing = await self.ledger.run(lambda c: epochs.current(c, self.pool.name))
+        except LedgerError:
+            return None
+        self._is_unsure = False
+        is_there = standing is not None and (standing.primary, standing.epoch) == (primary, epoch)
+        return epoch if is_there else None
 
     async def _write(self, primary: str, epoch: int) -> int | None:
         """Write a promotion down and return its epoch; None where that was not possible, or somebody was faster."""
         name = self.pool.name
         try:
             new = await self.ledger.run(lambda c: epochs.promote(c, name, primary, epoch, self.clock()))
+        except UncertainError:
+            self._is_unsure = True
+            return await self._written(primary, epoch + 1)
         except LedgerError as error:
             if not self._is_blind:
                 self._is_blind = True

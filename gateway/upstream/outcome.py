@@ -15,6 +15,7 @@ How an exchange ends (`Outcome.reason`):
                closed            the daemon closed between connect and write
                timeout           the whole time ran out before a byte was written
                aborted           we gave up before a byte was written
+               not_held          another gateway has the wallet by now
     UNKNOWN    empty             closed without a byte of answer
                reset             reset by the daemon's side without a byte of answer
                lost              the network gave the connection up (host vanished, no way there any more)

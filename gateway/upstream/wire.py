@@ -14,6 +14,7 @@ import errno
 import os
 import socket
 import ssl
+from collections.abc import Callable
 
 from gateway.base.heads import KnownHeads
 from gateway.upstream.connection import Connection
@@ -95,6 +96,10 @@ class Exchange:
             connection.drop()
             self.end(Fate.NOT_SENT, "aborted")
             return
+        if not self.wire.may_send():
+            connection.drop()
+            self.wire.loop.call_soon(self.end, Fate.NOT_SENT, "not_held")
+            return
         transport = connection.transport
         if transport is None or transport.is_closing():
             self.end(Fate.NOT_SENT, "closed")
@@ -157,6 +162,7 @@ class Wire:
         connect, write: seconds for these steps.
         max_head, max_body: bytes that an answer may have.
         resolve_ttl: seconds that a looked-up name counts.
+        may_send: asked just before the first byte of each call; False keeps it from being sent.
         lookup: asks for names; the system's by default.
     """
 
@@ -170,6 +176,7 @@ class Wire:
         resolve_ttl: float,
         lookup: Lookup = system_lookup,
         loop: asyncio.AbstractEventLoop | None = None,
+        may_send: Callable[[], bool] = lambda: True,
     ) -> None:
         """Begin with no connection; must be made on a running loop unless one is given."""
         self.loop = loop or asyncio.get_running_loop()
@@ -177,6 +184,7 @@ class Wire:
         self.write = write
         self.max_head = max_head
         self.max_body = max_body
+        self.may_send = may_send
         self.resolver = Resolver(resolve_ttl, lookup)
         self.heads: KnownHeads[tuple[int, bool]] = KnownHeads()
         """Status of each, and whether its connection may be kept."""
@@ -199,9 +207,10 @@ class Wire:
         keep = reuse and target.keep_alive
         now = self.loop.time()
         exchange = Exchange(self, target, target.request(body, keep=keep), whole, on_end, now)
-        if self._is_closed:
+        if self._is_closed or not self.may_send():
             # not at once: whoever tries again and again must not keep the loop from its last work
-            self.loop.call_later(SWEEP, exchange.end, Fate.NOT_SENT, "aborted")
+            reason = "aborted" if self._is_closed else "not_held"
+            self.loop.call_later(SWEEP, exchange.end, Fate.NOT_SENT, reason)
             return exchange
         self.live.add(exchange)
         if self._sweeps_at > now + SWEEP:

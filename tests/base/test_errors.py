@@ -14,6 +14,7 @@ TABLE = {
     -32008: ("read_only", "no", 503, True),
     -32009: ("result_withheld", "yes", 503, False),
     -32010: ("limit_exceeded", "no", 403, False),
+    -32011: ("not_holder", "no", 421, False),
     -32700: ("parse_error", "no", 400, False),
     -32600: ("invalid_request", "no", 400, False),
     -32601: ("method_not_found", "no", 404, False),

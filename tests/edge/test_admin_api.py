@@ -80,19 +80,22 @@ class World:
     draining: bool = False
     breaks: bool = False
     wallets: int = 2
+    elsewhere: dict[str, str] = field(default_factory=dict)
+    api: AdminApi = field(init=False)
     door: AdminDoor = field(init=False)
 
     async def open(self, token: str) -> None:
         """Open the door."""
         admin = Admin(port=0, token=SecretStr(token))
         loop = asyncio.get_running_loop()
-        api = AdminApi(
+        api = self.api = AdminApi(
             Access(admin, emit=self.events.append, now=loop.time, sleep=self._sleep),
             status=self._status,
             backends=lambda: {"main": ["ec-1", "ec-2"], "savings": ["cold"]},
             orders=lambda: dict.fromkeys(("main", "savings")[: self.wallets], self.orders),
             draining=lambda: self.draining,
             emit=self.events.append,
+            elsewhere=lambda: self.elsewhere,
         )
         metrics = Metrics(version="1", door=DoorCounters(), dropped_lines=lambda: 0)
         self.door = AdminDoor(
@@ -186,6 +189,47 @@ async def test_what_fails_inside_is_answered_and_not_shown(world: World) -> None
     status, found, _ = await world.ask("GET", "/api/v1/status")
     assert status == 500
     assert "hunter2" not in found["detail"]
+
+
+# -- several gateways ---------------------------------------------------------------------------------------------
+
+
+async def test_a_wallet_is_handed_over_by_order(world: World) -> None:
+    """Also one that has no backends here; what came of it is told and answered."""
+    asked: list[str] = []
+
+    async def hand_over(wallet: str) -> str:
+        asked.append(wallet)
+        if wallet == "savings":
+            raise OrderError("this gateway does not hold savings; gw-2 does")
+        return "main was given up"
+
+    world.api.hand_over = hand_over
+    assert await world.order("main/handover", body=b'{"reason": "upgrade"}') == (200, "main was given up")
+    assert world.told("order.given")[0]["reason"] == "upgrade"
+    assert await world.order("savings/handover") == (409, "this gateway does not hold savings; gw-2 does")
+    assert (await world.order("nothing/handover"))[0] == 404
+    assert (await world.order("main/handover", token=None))[0] == 401
+    assert (await world.ask("GET", "/api/v1/wallets/main/handover"))[0] == 405
+    assert asked == ["main", "savings"]
+    assert [one["answer"] for one in world.told("order.done")] == ["main was given up"]
+    assert len(world.told("order.failed")) == 1
+
+
+async def test_a_gateway_that_is_alone_hands_nothing_over(world: World) -> None:
+    """And says what would be needed."""
+    status, said = await world.order("main/handover")
+    assert status == 409
+    assert "`cluster:`" in said
+
+
+async def test_an_order_for_a_wallet_that_is_held_elsewhere_says_where(world: World) -> None:
+    """Nothing is done here."""
+    world.elsewhere = {"main": "this gateway does not hold main; gw-2 (http://gw-2:7777) does"}
+    status, said = await world.order()
+    assert (status, said) == (409, world.elsewhere["main"])
+    assert world.orders.heard == []
+    assert (await world.order("savings/backends/cold/drain"))[0] == 200
 
 
 # -- who may ------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from gateway.base.config import Client
 from gateway.base.effects import GRANTABLE, OPEN_BY_DEFAULT, Effect
 from gateway.base.events import Event
 from gateway.base.jsonrpc import Call, Reply
+from gateway.profiles import Profile, load
 from gateway.upstream.wire import Fate
 from tests.simulation.world import World
 from tests.virtual_time import run_virtual
@@ -371,5 +372,85 @@ def test_what_the_default_client_may_do_is_done() -> None:
         assert b"address-20" in (await ask(world, "createnewaddress", who=default)).body
         for method, params in (("payto", b'["a", "1"]'), ("broadcast", b'["00"]')):
             assert json.loads((await ask(world, method, params, who=default)).body)["error"]["code"] == -32005
+
+    scenario(play)
+
+
+# -- several gateways -----------------------------------------------------------------------------------------------
+
+
+class Elsewhere:
+    """Sends calls to another gateway, and remembers them."""
+
+    def __init__(self, world: World) -> None:
+        """Have nothing sent."""
+        self.sent: list[tuple[str, bytes]] = []
+        self.world = world
+
+    async def call(self, client: Client, call: Call, deadline: float, key: str | None) -> Reply:
+        """Ask here first, as the real one does."""
+        reply = await self.world.dispatcher.here("main", client, call, deadline, key)
+        if reply is not None:
+            return reply
+        self.sent.append((call.method, call.params))
+        return Reply(b"from the other gateway")
+
+    def profile(self) -> Profile:
+        """Of the wallet."""
+        return load("electron-cash")
+
+
+def test_a_wallet_that_is_held_elsewhere_is_answered_there() -> None:
+    """And here while it is held here; a key is bound by the same methods."""
+
+    async def play(world: World) -> None:
+        elsewhere = Elsewhere(world)
+        world.dispatcher.forwarders = {"main": elsewhere}
+        assert b"echo" in (await ask(world, "getbalance")).body
+        runners = dict(world.dispatcher.runners)
+        world.dispatcher.runners = {}
+        assert (await ask(world, "getbalance")).body == b"from the other gateway"
+        assert world.dispatcher.takes_key("main", "payto")
+        assert not world.dispatcher.takes_key("main", "getbalance")
+        world.dispatcher.runners = runners
+        assert b"echo" in (await ask(world, "getbalance")).body
+        assert len(elsewhere.sent) == 1
+
+    scenario(play)
+
+
+def test_calls_under_way_when_a_wallet_is_lost_go_after_it_where_that_is_safe() -> None:
+    """A read that a frozen daemon has, and a write that was not sent; not the write that it has."""
+
+    async def play(world: World) -> None:
+        elsewhere = Elsewhere(world)
+        world.dispatcher.forwarders = {"main": elsewhere}
+        for daemon in world.daemons:
+            daemon.freeze()
+        write, waits = (asyncio.create_task(ask(world, "setlabel", b'["a", "%d"]' % number)) for number in range(2))
+        await asyncio.sleep(0.01)
+        reads = [asyncio.create_task(ask(world, method)) for method in ("getbalance", "history")]
+        await asyncio.sleep(0.1)
+        world.dispatcher.runners = {}
+        world.plant.give_up(moved=True)
+        assert json.loads((await write).body)["error"]["code"] == -32004
+        for one in (waits, *reads):
+            assert (await one).body == b"from the other gateway"
+        assert sorted(method for method, _ in elsewhere.sent) == ["getbalance", "history", "setlabel"]
+
+    scenario(play)
+
+
+def test_an_error_of_a_wallet_that_is_held_here_is_told_as_it_is() -> None:
+    """Nobody is asked elsewhere what this gateway alone can know."""
+
+    async def play(world: World) -> None:
+        elsewhere = Elsewhere(world)
+        world.dispatcher.forwarders = {"main": elsewhere}
+        for daemon in world.daemons:
+            daemon.kill()
+        await asyncio.sleep(5.0)
+        assert json.loads((await ask(world, "getbalance", patience=0.5)).body)["error"]["code"] == -32001
+        assert elsewhere.sent == []
 
     scenario(play)

@@ -215,10 +215,10 @@ def test_a_row_that_slips_away_under_the_hand_is_not_told(ledger: InlineLedger) 
         def __init__(self, inner: Connection) -> None:
             self.inner = inner
 
-        def execute(self, statement: object) -> object:
+        def execute(self, statement: object, values: object = None) -> object:
             if getattr(statement, "is_update", False):
                 self.inner.execute(update(rows).values(state=HANDED))
-            return self.inner.execute(statement)  # type: ignore[call-overload]  # whatever take asks
+            return self.inner.execute(statement, values)  # type: ignore[call-overload]  # whatever take asks
 
     with pytest.raises(AssertionError, match="taken twice"):
         ledger.transact(lambda c: addresses.take(Thief(c), "main", "shop", "x", 1, AT))  # type: ignore[arg-type]

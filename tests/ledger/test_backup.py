@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, text
 
-from gateway.base.config import Ledger as Settings
+from gateway.base.cluster import Ledger as Settings
 from gateway.ledger import backup, seen
 from gateway.ledger.backup import back_up, restore
 from gateway.ledger.key_file import make_key

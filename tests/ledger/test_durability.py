@@ -15,7 +15,7 @@ from typing import IO
 import pytest
 from sqlalchemy import Connection, insert, select
 
-from gateway.base.config import Ledger as Settings
+from gateway.base.cluster import Ledger as Settings
 from gateway.ledger import addresses, check
 from gateway.ledger.opening import open_ledger, open_reader
 from gateway.ledger.schema import intents, keys

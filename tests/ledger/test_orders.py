@@ -74,6 +74,20 @@ def test_what_a_dead_gateway_took_is_said_to_be_undone(ledger: InlineLedger) -> 
     assert "see how things stand" in state(ledger, order)[1]
 
 
+def test_a_gateway_among_others_takes_and_gives_up_the_orders_of_its_own_wallets(ledger: InlineLedger) -> None:
+    """The rest is who holds them's."""
+    main, purse = (
+        ledger.transact(lambda c, wallet=wallet: orders.place(c, wallet, "promote", "ec-2", AT))  # type: ignore[misc]
+        for wallet in ("main", "purse")
+    )
+    assert [one.id for one in ledger.transact(lambda c: orders.take(c, AT, ["main"]))] == [main]
+    assert ledger.transact(lambda c: orders.take(c, AT, [])) == []
+    assert ledger.transact(lambda c: orders.give_up(c, AT, ["purse"])) == 0
+    assert state(ledger, main)[0] == orders.TAKEN
+    assert ledger.transact(lambda c: orders.give_up(c, AT, ["main"])) == 1
+    assert state(ledger, purse)[0] == orders.OPEN
+
+
 class Command:
     """A command that waits, with a clock of its own; `at` does something at a second of its waiting."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, func, insert, select
 
-from gateway.base.config import Ledger as Settings
+from gateway.base.cluster import Ledger as Settings
 from gateway.ledger import intents
 from gateway.ledger.opening import open_ledger
 from gateway.ledger.schema import addresses

@@ -183,6 +183,10 @@ def test_a_primary_with_other_addresses_holds_another_seed() -> None:
         ({"held_for": DAY}, "held_long"),
         ({"ledger_error": "disk I/O error"}, "read_only"),
         ({"is_unadopted": True}, "not_adopted"),
+        ({"why_no_address": "two seeds"}, "no_addresses"),
+        ({"is_unadopted": True, "why_no_address": "two seeds"}, "no_addresses"),
+        ({"is_doubted": True}, "doubted"),
+        ({"has_no_holder": True}, "no_holder"),
     ],
 )
 def test_each_fact_of_a_wallet_makes_its_condition(change: dict[str, object], kind: str) -> None:

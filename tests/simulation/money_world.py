@@ -456,7 +456,8 @@ class MoneyWorld:
             self._freeze, self._freeze, self._wedge, self._kill, self._kill, self._restart_unseen, self._wipe,
             self._slow_down, self._cut, self._drop, self._mangle, self._disconnect, self._lag, self._silence,
             self._unload, self._save_late, self._promote, self._promote, self._end_gateway, self._die_soon,
-            self._die_soon, self._die_soon, self._ledger_fails, self._ledger_hangs, self._reload, self._block,
+            self._die_soon, self._die_soon, self._ledger_fails, self._ledger_hangs,
+            self._ledger_loses_answers, self._reload, self._block,
         )  # fmt: skip
 
     def plots(self) -> tuple[Callable[[MoneyDaemon, float], None], ...]:
@@ -583,6 +584,11 @@ class MoneyWorld:
 
     def _ledger_hangs(self, _daemon: MoneyDaemon, after: float) -> None:
         self.life.ledger_hangs_until = self.loop.time() + after
+        self._wrong(after)
+
+    def _ledger_loses_answers(self, _daemon: MoneyDaemon, after: float) -> None:
+        """Let some transactions be committed without anybody being told, as a database does that is restarted."""
+        self.life.answers_lost = self.random.choice((1, 1, 2, 5))
         self._wrong(after)
 
     def _reload(self, daemon: MoneyDaemon, after: float) -> None:

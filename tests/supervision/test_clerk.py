@@ -32,6 +32,7 @@ class Office:
         verbs = {
             wallet: {verb: self.verb(wallet, verb) for verb in ("promote", "adopt", "reinit")} for wallet in wallets
         }
+        self.verbs = verbs
         self.clerk = Clerk(self.ledger, lambda: verbs, self.clock, self.events.append)
 
     def clock(self) -> float:
@@ -149,6 +150,27 @@ def test_what_cannot_be_done_is_answered(wallet: str, verb: str, why: str) -> No
         assert sorted(one.name for one in office.events) == ["order.done", "order.failed"]
 
     play(scene)
+
+
+def test_orders_of_wallets_that_another_gateway_holds_are_left_to_it() -> None:
+    """Until this one holds them; and what was taken elsewhere is not said to have failed."""
+
+    async def live() -> None:
+        office, held = Office(), ["main"]
+        taken_elsewhere = office.order("adopt", "purse")
+        office.ledger.transact(lambda c: orders.take(c, office.clock(), ["purse"]))
+        clerk = Clerk(office.ledger, lambda: office.verbs, office.clock, office.events.append, lambda: held)
+        working = asyncio.create_task(clerk.run())
+        mine, theirs = office.order("adopt", "main"), office.order("promote", "purse")
+        await asyncio.sleep(2.0)
+        assert [office.state(one)[0] for one in (mine, theirs, taken_elsewhere)] == [DONE, OPEN, TAKEN]
+        held.append("purse")
+        await asyncio.sleep(2.0)
+        assert office.state(theirs)[0] == DONE
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+    run_virtual(live())
 
 
 def test_a_gateway_that_stops_ends_what_is_under_way() -> None:

@@ -547,6 +547,35 @@ async def test_a_call_given_up_at_once_never_reaches_the_daemon(wire: Wire, list
         peer.guests.clear()
 
 
+async def test_nothing_is_sent_or_dialled_once_the_wire_may_not(wire: Wire, listen: Listen) -> None:
+    """As when another gateway has the wallet: told from the loop, with nothing on the daemon's side."""
+    peer = listen(says(answer()))
+    wire.may_send = lambda: False
+    asked = send(wire, peer.target())
+    assert asked.ends == []
+    assert ended(await asked.end()) == (Fate.NOT_SENT, "not_held")
+    assert peer.guests == []
+    wire.may_send = lambda: True
+    assert (await ask(wire, peer.target())).body == b"{}"
+
+
+async def test_a_wire_that_may_not_any_more_is_asked_just_before_the_first_byte(wire: Wire, listen: Listen) -> None:
+    """Also over a kept connection, and on one that was being made when it was still allowed."""
+    peer = listen(keeps)
+    target = peer.target(keep_alive=True)
+    await ask(wire, target, b"1", reuse=True)
+    for reuse in (True, False):
+        asks = iter([True, False])
+        wire.may_send = lambda asks=asks: next(asks)  # type: ignore[misc]  # each asked twice
+        asked = send(wire, target, b"2", reuse=reuse)
+        assert asked.ends == []
+        assert ended(await asked.end()) == (Fate.NOT_SENT, "not_held")
+        assert not asked.exchange.sent
+    wire.may_send = lambda: True
+    assert (await ask(wire, target, b"3", reuse=True)).body == b"3"
+    assert b"2" not in b"".join(piece.partition(b"\r\n\r\n")[2] for guest in peer.guests for piece in guest.pieces)
+
+
 async def test_a_call_given_up_after_the_write_may_have_been_run(wire: Wire, listen: Listen) -> None:
     """Its connection is closed at once, and aborting twice is one end."""
     gone = asyncio.Event()

@@ -1,0 +1,262 @@
+"""A gateway among others that share its ledger: a seat for each wallet, and the way to the other gateways.
+
+Rule: what is held here is answered here; everything else is sent to who holds it.  Without the database nothing can be
+gained, and what is held ends by itself.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from gateway.base.cluster import Cluster as ClusterSettings
+from gateway.base.config import Client, Settings
+from gateway.base.errors import OrderError
+from gateway.base.events import Emit
+from gateway.base.jsonrpc import Call, Reply
+from gateway.edge.peers import PeerCounters, Peers, known_clients
+from gateway.flow.dispatch import Dispatcher
+from gateway.flow.forward import ForwardCounters, Forwarder, Identity
+from gateway.ledger.store import Ledger
+from gateway.profiles import Profile
+from gateway.profiles import load as load_profile
+from gateway.rules.lease import Gateway, config_hash
+from gateway.seats import Build, Seat
+from gateway.supervision.tenancy import Tenancy
+from gateway.upstream.relay import Relay, trusting
+from gateway.upstream.wire import Wire
+
+if TYPE_CHECKING:
+    from gateway.money import Book
+    from gateway.plant import Plant
+
+KEEP = 15.0
+"""Seconds that an idle connection to another gateway is kept; a door keeps its own for longer."""
+
+LAST_WORDS = 1.0
+"""Seconds in which forwarded calls may still end while the gateway stops."""
+
+
+class Cluster:
+    """This gateway, as one of several.
+
+    Args:
+        settings: of the whole gateway, asked anew each time.
+        dispatcher: answers what is held here.
+        build, make_wire, admit, dismiss: see `Seat`.
+    """
+
+    def __init__(
+        self, settings: Callable[[], Settings], dispatcher: Dispatcher, build: Build,
+        make_wire: Callable[[Callable[[], bool]], Wire], admit: Callable[["Plant"], None],
+        dismiss: Callable[[str], None], emit: Emit, loop: asyncio.AbstractEventLoop,
+    ) -> None:  # fmt: skip
+        """Begin without a seat.  Raises OSError for certificates that cannot be read."""
+        self.settings = settings
+        self.dispatcher = dispatcher
+        self.build = build
+        self.make_wire = make_wire
+        self.admit = admit
+        self.dismiss = dismiss
+        self.emit = emit
+        self.loop = loop
+        chosen = self._chosen
+        self.instance = secrets.token_hex(8)
+        self.forwarded = ForwardCounters()
+        self.taken = PeerCounters()
+        secret = chosen.secret.get_secret_value().encode()
+        self.identity = Identity(chosen.name, secret, time.time)
+        self.relay = Relay(
+            connect=settings().timeouts.connect, max_body=settings().upstream.max_body, keep=KEEP,
+            context=trusting(chosen.ca_file),
+        )  # fmt: skip
+        self.peers = Peers(chosen.name, secret, self.term, dispatcher.here, self._clients, emit, time.time, self.taken)
+        self.seats: dict[str, Seat] = {}
+        self._tenancies: dict[str, Tenancy] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._known: tuple[Settings, dict[str, Client]] | None = None
+        self._profiles: tuple[Settings, dict[str, Profile]] = (
+            settings(), {name: load_profile(one.profile) for name, one in settings().wallets.items()}
+        )  # fmt: skip
+        self.forwarders: dict[str, Forwarder] = {}
+        for wallet in settings().wallets:
+            self._add(wallet)
+
+    @property
+    def _chosen(self) -> ClusterSettings:
+        chosen = self.settings().cluster
+        assert chosen is not None  # noqa: S101 - this room is built for such settings alone, and a reload keeps them
+        return chosen
+
+    def _add(self, wallet: str) -> None:
+        """Let calls of a wallet wait for a holder, or go to one."""
+        here: Callable[[Client, Call, float, str | None], Coroutine[Any, Any, Reply | None]]
+        here = partial(self.dispatcher.here, wallet)
+        self.forwarders[wallet] = Forwarder(
+            wallet, self.identity, self.relay, here, lambda: self._holder(wallet),
+            lambda: self._profile(wallet), self.loop, self.forwarded, self.emit, lambda: self._look_now(wallet),
+        )  # fmt: skip
+
+    def _profile(self, wallet: str) -> Profile:
+        """Return the profile of a wallet; as it was when the settings were taken, for a file may be edited badly."""
+        settings = self.settings()
+        if self._profiles[0] is not settings:
+            self._profiles = settings, {name: load_profile(one.profile) for name, one in settings.wallets.items()}
+        return self._profiles[1][wallet]
+
+    def _look_now(self, wallet: str) -> None:
+        tenancy = self._tenancies.get(wallet)
+        if tenancy is not None:
+            tenancy.look_now()
+
+    def _holder(self, wallet: str) -> Any:
+        tenancy = self._tenancies.get(wallet)
+        return None if tenancy is None else tenancy.holder
+
+    def _clients(self) -> dict[str, Client]:
+        settings = self.settings()
+        if self._known is None or self._known[0] is not settings:
+            self._known = settings, known_clients(settings)
+        return self._known[1]
+
+    def is_held(self, wallet: str) -> bool:
+        """Whether this gateway holds a wallet at this very moment."""
+        return self.term(wallet) != 0
+
+    def has_holder(self, wallet: str) -> bool:
+        """Whether any gateway is known to hold a wallet."""
+        return self._holder(wallet) is not None
+
+    def term(self, wallet: str) -> int:
+        """Return the term in which this gateway has a wallet, 0 where it has not."""
+        tenancy = self._tenancies.get(wallet)
+        return 0 if tenancy is None else tenancy.term
+
+    # -- life -------------------------------------------------------------------------------------------------
+
+    def open(self, book: "Book") -> None:
+        """Go after the lease of every wallet, now that the ledger is there."""
+        for wallet in self.forwarders:
+            if wallet not in self.seats:
+                self._sit_down(wallet, book)
+
+    def _sit_down(self, wallet: str, book: "Book") -> None:
+        seat = Seat(
+            wallet, self.forwarders[wallet], book, self.build, self.make_wire, self.admit, self.dismiss, self.emit
+        )
+        ledger: Ledger = book.ledger
+        seat.tenancy = self._tenancies[wallet] = Tenancy(
+            wallet, ledger, self._me(wallet), self._chosen.lease, self.loop, seat.gained, seat.lost, self.emit,
+            book.clock,
+        )  # fmt: skip
+        self.seats[wallet] = seat
+        self._tasks[wallet] = self.loop.create_task(seat.run(), name=f"seat-{wallet}")
+
+    def _me(self, wallet: str) -> Gateway:
+        chosen, backends = self._chosen, self.settings().wallets[wallet].backends
+        return Gateway(
+            chosen.name, self.instance, chosen.address, config_hash((one.name, one.url) for one in backends)
+        )  # fmt: skip
+
+    def update(self, book: "Book | None") -> None:
+        """Take new settings: wallets that came and went, and what the lease says of this gateway."""
+        wallets = self.settings().wallets
+        self._profiles = self.settings(), {name: load_profile(one.profile) for name, one in wallets.items()}
+        for wallet in [name for name in self.forwarders if name not in wallets]:
+            forwarder = self.forwarders.pop(wallet)
+            self.loop.create_task(self._leave(wallet, forwarder), name=f"leave-{wallet}")
+        for wallet in wallets:
+            if wallet not in self.forwarders:
+                self._add(wallet)
+        for wallet, tenancy in self._tenancies.items():
+            if wallet in wallets:
+                me = self._me(wallet)
+                tenancy.update(me.address, me.config)
+        if book is not None:
+            self.open(book)
+
+    async def _leave(self, wallet: str, forwarder: Forwarder | None = None) -> None:
+        """Give a seat up for good."""
+        seat, task = self.seats.pop(wallet, None), self._tasks.pop(wallet, None)
+        if seat is not None:
+            await self._give_up(seat)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        self._tenancies.pop(wallet, None)
+        if forwarder is not None:
+            await forwarder.end(LAST_WORDS)
+
+    async def leave(self) -> None:
+        """Give everything up to the others, before this gateway stops; its clients' calls go there from now on."""
+        await asyncio.gather(*(self._give_up(seat) for seat in self.seats.values()))
+
+    async def _give_up(self, seat: Seat) -> None:
+        with suppress(OrderError):  # somebody else has it
+            await seat.hand_over(for_good=True, patience=self.settings().drain_timeout)
+
+    async def stop(self) -> None:
+        """End everything."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        for seat in self.seats.values():
+            await seat.lost()
+        await asyncio.gather(*(one.end(LAST_WORDS) for one in self.forwarders.values()))
+        await self.relay.close()
+
+    def wires(self) -> list[Wire]:
+        """Return the wires of what is held."""
+        return [seat.wire for seat in self.seats.values() if seat.wire is not None]
+
+    # -- what it is told and tells ------------------------------------------------------------------------------
+
+    async def hand_over(self, wallet: str) -> str:
+        """Give a wallet to another gateway by an operator's order; return a sentence.  Raises OrderError."""
+        seat = self.seats.get(wallet)
+        if seat is None:
+            raise OrderError("the database was not reached yet, so that this gateway holds nothing")
+        return await seat.hand_over()
+
+    def status(self, wallet: str) -> dict[str, object]:
+        """Return how the lease of a wallet stands, as seen from here."""
+        seat = self.seats.get(wallet)
+        unknown: dict[str, object] = {"held": False, "holder": None, "address": None, "term": 0, "answered_ago": None}
+        return unknown if seat is None else seat.status()
+
+    def elsewhere(self) -> dict[str, str]:
+        """Return the wallets that are not held here, each with a sentence for whoever wants to order something."""
+        found = {}
+        for wallet in self.forwarders:
+            seat = self.seats.get(wallet)
+            if seat is None or not seat.tenancy.is_held:
+                holder = self._holder(wallet)
+                who = "no gateway is known to" if holder is None else f"{holder.name} ({holder.address}) does"
+                found[wallet] = f"this gateway does not hold {wallet}; {who}: give the order at that one's own door"
+        return found
+
+    def why_not_ready(self, wallet: str) -> list[str]:
+        """Return why calls of a wallet cannot be answered through this gateway; empty when they can."""
+        seat = self.seats.get(wallet)
+        return ["the database was not reached yet"] if seat is None else seat.why_not_ready()
+
+    def gauges(self) -> Iterator[tuple[str, dict[str, str], float]]:
+        """Yield what metrics want to know: name, labels, value."""
+        for wallet, seat in self.seats.items():
+            labels = {"wallet": wallet}
+            yield "lease_held", labels, float(seat.tenancy.is_held)
+            holder = seat.tenancy.holder
+            yield "lease_term", labels, float(0 if holder is None else holder.term)
+            yield "lease_has_holder", labels, float(holder is not None)
+            yield "lease_answer_age_seconds", labels, seat.tenancy.age
+        for (wallet, outcome), count in self.forwarded.outcomes.items():
+            yield "forwarded_calls_total", {"wallet": wallet, "outcome": outcome}, float(count)
+        for (wallet, reason), count in self.forwarded.repeated.items():
+            yield "forwarded_repeats_total", {"wallet": wallet, "reason": reason}, float(count)
+        yield "peer_calls_total", {"outcome": "taken"}, float(self.taken.taken)
+        yield "peer_calls_total", {"outcome": "not_holder"}, float(self.taken.not_holder)
+        for reason, count in self.taken.refused.items():
+            yield "peer_calls_total", {"outcome": f"refused_{reason}"}, float(count)

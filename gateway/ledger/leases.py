@@ -1,0 +1,167 @@
+"""Leases of wallets, as statements: taken when free or ended, renewed and given up by their holder alone.
+
+Rule: the clock of the database says what has ended, in the very statement that writes; a lease that runs is never
+taken from its holder.  Each statement names the term that it goes by, so that one which is carried out late, after
+whoever sent it has given up waiting, changes nothing that came after it.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Executable,
+    Float,
+    Row,
+    and_,
+    bindparam,
+    cast,
+    extract,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.ledger.schema import leases
+from gateway.rules.lease import Gateway, Lease
+
+Clock = Callable[[], float]
+"""Seconds since 1970: what SQLite goes by, which is never shared between machines."""
+
+POSTGRESQL = "postgresql"
+
+
+def acquire(
+    connection: Connection, wallet: str, me: Gateway, seen: int, term: int, ttl: float, clock: Clock = time.time
+) -> Lease | None:
+    """Take a lease that is free, has ended, or is an earlier one of this very process; None where that was not so.
+
+    Args:
+        seen: the term that the lease had when it was looked at; 0 where there was none.
+        term: the one of the new holding; higher than any that was seen.
+        ttl: seconds.
+    """
+    values = {**_names(wallet, me.instance, term), **_published(me), "_holder": me.name, "_seen": seen, "_ttl": ttl}
+    row = _execute(connection, "acquire", values, clock).one_or_none()
+    if row is None:
+        return None
+    return Lease(me.name, me.instance, me.address, me.config, term, row.until, row.since, now=row.since)
+
+
+def renew(
+    connection: Connection, wallet: str, me: Gateway, term: int, ttl: float, clock: Clock = time.time
+) -> float | None:
+    """Let a lease run for another ttl, and return its new end; None when it has ended or is another's.
+
+    Address and configuration of the holder are written anew: a reload may have changed them.
+    """
+    values = {**_names(wallet, me.instance, term), **_published(me), "_ttl": ttl}
+    row = _execute(connection, "renew", values, clock).one_or_none()
+    return None if row is None else float(row.until)
+
+
+def release(connection: Connection, wallet: str, instance: str, term: int) -> bool:
+    """Give a lease up, so that anybody may take it at once; False when it was not this holding's any more."""
+    return _execute(connection, "release", _names(wallet, instance, term)).one_or_none() is not None
+
+
+def read(connection: Connection, wallet: str, clock: Clock = time.time) -> Lease | None:
+    """Return a lease as it stands, None where nobody ever had one."""
+    row = _execute(connection, "read", {"_wallet": wallet}, clock).one_or_none()
+    return None if row is None else _lease(row)
+
+
+def read_all(connection: Connection, clock: Clock = time.time) -> dict[str, Lease]:
+    """Return every lease by wallet, for whoever asks who has what."""
+    return {row.wallet: _lease(row) for row in _execute(connection, "read_all", {}, clock)}
+
+
+def is_current(connection: Connection, wallet: str, instance: str, term: int, clock: Clock = time.time) -> bool:
+    """Whether a holding still is the wallet's, and runs: the fence."""
+    return _execute(connection, "is_current", _names(wallet, instance, term), clock).one_or_none() is not None
+
+
+# -- statements -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Statements:
+    """What is said to one kind of database; built once, for the fence stands before every transaction."""
+
+    acquire: Executable
+    renew: Executable
+    release: Executable
+    read: Executable
+    read_all: Executable
+    is_current: Executable
+
+
+@cache
+def _statements(dialect: str) -> _Statements:
+    now = database_clock(dialect)
+    mine = (
+        leases.c.wallet == bindparam("_wallet"),
+        leases.c.instance == bindparam("_instance"),
+        leases.c.term == bindparam("_term"),
+    )
+    until = now + bindparam("_ttl", type_=Float)
+    published: dict[str, Any] = {"address": bindparam("_address"), "config": bindparam("_config")}
+    taken = {
+        **published, "holder": bindparam("_holder"), "instance": bindparam("_instance"), "term": bindparam("_term"),
+        "until": until, "since": now,
+    }  # fmt: skip
+    insert = postgresql.insert if dialect == POSTGRESQL else sqlite.insert
+    is_free = or_(leases.c.until <= now, leases.c.instance == bindparam("_instance"))
+    returned = leases.c.until, leases.c.since
+    rows = select(leases, now.label("now"))
+    return _Statements(
+        acquire=insert(leases)
+        .values(wallet=bindparam("_wallet"), **taken)
+        .on_conflict_do_update(
+            index_elements=[leases.c.wallet],
+            set_=taken,
+            where=and_(leases.c.term == bindparam("_seen"), is_free),
+        )
+        .returning(*returned),
+        renew=update(leases).where(*mine, leases.c.until > now).values(until=until, **published).returning(*returned),
+        release=update(leases).where(*mine).values(until=0.0).returning(*returned),
+        read=rows.where(leases.c.wallet == bindparam("_wallet")),
+        read_all=rows.order_by(leases.c.wallet),
+        is_current=select(leases.c.term).where(*mine, leases.c.until > now),
+    )
+
+
+def database_clock(dialect: str) -> ColumnElement[float]:
+    """Return the time at which a statement is carried out, in seconds since 1970, as an expression.
+
+    PostgreSQL has a clock, the same for all gateways; SQLite is told one, as `_now`.
+    """
+    if dialect == POSTGRESQL:
+        # of the statement, not of the transaction: that may have waited for its turn
+        return cast(extract("epoch", func.clock_timestamp()), Float)
+    return bindparam("_now", type_=Float)
+
+
+def _execute(connection: Connection, name: str, values: dict[str, object], clock: Clock | None = None) -> Any:
+    dialect = connection.dialect.name
+    if clock is not None and dialect != POSTGRESQL:
+        values = {**values, "_now": clock()}
+    return connection.execute(getattr(_statements(dialect), name), values)
+
+
+def _names(wallet: str, instance: str, term: int) -> dict[str, object]:
+    return {"_wallet": wallet, "_instance": instance, "_term": term}
+
+
+def _published(me: Gateway) -> dict[str, object]:
+    return {"_address": me.address, "_config": me.config}
+
+
+def _lease(row: Row[Any]) -> Lease:
+    return Lease(row.holder, row.instance, row.address, row.config, row.term, row.until, row.since, row.now)

@@ -1,0 +1,108 @@
+"""What is told of a lease, each thing once; and how the database is asked about one.
+
+Rule: whatever goes wrong with a question is told at the first time and when it is over, and never raised: whoever
+renews a lease must not end by it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from gateway.base.errors import LedgerError
+from gateway.base.events import Emit, Event
+from gateway.ledger.store import Ledger
+from gateway.rules.lease import Gateway, Lease, Remark
+
+T = TypeVar("T")
+
+SAME_BACKENDS = "give all gateways the same backends; one with others takes over later than the rest would"
+
+WORDS = {
+    Remark.NAME_TAKEN: (
+        "lease.name_taken", "another gateway that is alive has this one's name",
+        "give each gateway a name of its own, cluster.name",
+    ),
+    Remark.OTHER_CONFIG: ("lease.config_differs", "the holder has this wallet with other backends", SAME_BACKENDS),
+    Remark.WENT_BACK: (
+        "lease.database_went_back", "the database has forgotten a lease that it had shown",
+        "see whether it failed over to a copy that lags, or its clock was set back",
+    ),
+}  # fmt: skip
+"""Event, reason and remedy of what is odd."""
+
+
+class NoAnswer:
+    """What is returned where the database could not be asked."""
+
+
+NO_ANSWER = NoAnswer()
+
+
+class News:
+    """What is told of the lease of one wallet.
+
+    Args:
+        gateway: name of this one.
+    """
+
+    def __init__(self, wallet: str, gateway: str, ledger: Ledger, emit: Emit) -> None:
+        """Begin with nothing told."""
+        self.wallet = wallet
+        self.gateway = gateway
+        self.ledger = ledger
+        self.emit = emit
+        self.trouble = ""
+        """Why the database could not be asked; "" when it could."""
+        self._told: dict[Remark, tuple[str, ...]] = {}
+
+    async def ask(self, work: Callable[[Connection], T], patience: float) -> T | NoAnswer:
+        """Do one transaction of the lease's own, and wait for it no longer than `patience` seconds.
+
+        One that was waited for in vain may be carried out all the same, at any later time.
+        """
+        try:
+            async with asyncio.timeout(patience):
+                found = await self.ledger.run(work)
+        except TimeoutError:
+            self._is_away("it does not answer")
+        except LedgerError as error:
+            self._is_away(str(error) or "it could not be asked")
+        except Exception as error:  # noqa: BLE001 - a mistake of ours must not end a lease in silence
+            self.failed("lease", error)
+            self._is_away(type(error).__name__)
+        else:
+            if self.trouble:
+                self.trouble = ""
+                self.tell("lease.database_returned")
+            return found
+        return NO_ANSWER
+
+    def _is_away(self, why: str) -> None:
+        is_new, self.trouble = not self.trouble, why
+        if is_new:
+            self.tell("lease.database_away", "warning", error=why)
+
+    def remark(self, remark: Remark, lease: Lease | None, me: Gateway) -> None:
+        """Tell what is odd; once of each process and configuration."""
+        about = () if lease is None else (lease.instance, lease.config, me.config)
+        if self._told.get(remark) == about and remark is not Remark.WENT_BACK:
+            return
+        self._told[remark] = about
+        name, reason, remedy = WORDS[remark]
+        where = {} if lease is None else {"holder": lease.holder, "address": lease.address, "term": lease.term}
+        self.tell(name, "error", **where, reason=reason, remedy=remedy)
+
+    def taken_with_other_config(self, former: Lease) -> None:
+        """Tell that this gateway took over and has the wallet in another configuration than it was held in."""
+        why = "the last holder had this wallet with other backends"
+        self.tell("lease.taken_with_other_config", "error", holder=former.holder, reason=why, remedy=SAME_BACKENDS)
+
+    def failed(self, room: str, error: BaseException) -> None:
+        """Tell a mistake of ours."""
+        self.tell("room.failed", "error", room=room, error=f"{type(error).__name__}: {error}"[:500])
+
+    def tell(self, name: str, level: str = "info", **fields: object) -> None:
+        """Tell anything."""
+        self.emit(Event(name, self.wallet, "", {"gateway": self.gateway, **fields}, level))

@@ -1,0 +1,241 @@
+"""Several gateways on one PostgreSQL before the same wallets: one holds a wallet, the others send its calls there."""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.sandbox.fleet import Fleet
+from tests.integration.gateway_process import Gateway, backends, settings_for, wait_until
+from tests.integration.postgres_server import PASSWORD, Server, running
+
+SECRET = "the gateways know it"
+LEASE = 1.0
+"""Seconds; shorter than the default, so that takeovers come soon."""
+
+
+def free_port() -> int:
+    """Return a port that nobody has now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@dataclass
+class Gateways:
+    """Gateways in front of one fleet, on one database."""
+
+    folder: Path
+    fleet: Fleet
+    server: Server
+    url: str
+    names: tuple[str, ...] = ("gw-1", "gw-2")
+    running: dict[str, Gateway] = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=dict)
+
+    def start(self, name: str, **changes: Any) -> Gateway:
+        """Start one of them; it has the same address each time."""
+        port = self.ports.setdefault(name, free_port())
+        key = self.folder / "ledger.key"
+        if not key.exists():
+            key.write_bytes(secrets.token_bytes(32))
+            key.chmod(0o600)
+        chosen = settings_for(
+            backends(self.fleet),
+            listen={"port": port},
+            ledger={"url": self.url, "password": PASSWORD, "key_file": str(key)},
+            cluster={"name": name, "address": f"http://127.0.0.1:{port}", "secret": SECRET, "lease": LEASE},
+            **changes,
+        )
+        self.running[name] = Gateway(self.folder / name, chosen)
+        return self.running[name]
+
+    def holder(self) -> str:
+        """Return who says that it holds the wallet; "" for nobody."""
+        holds = [name for name, one in self.running.items() if lease(one)["held"]]
+        assert len(holds) < 2, holds
+        return holds[0] if holds else ""
+
+    def wait_for_holder(self, other_than: str = "") -> str:
+        """Wait until one of them holds the wallet and all its daemons are well there."""
+
+        def is_well() -> bool:
+            name = self.holder()
+            if not name or name == other_than:
+                return False
+            wallet = status(self.running[name])["wallets"]["main"]
+            well = [one["phase"] == "READY" and one["aligned"] for one in wallet.get("backends", [])]
+            return len(well) == len(self.fleet) and all(well)
+
+        wait_until(is_well, "a gateway holds the wallet, and its daemons are well")
+        return self.holder()
+
+    def end(self) -> None:
+        """End all."""
+        for one in self.running.values():
+            if one.process.poll() is None:
+                one.signal(signal.SIGCONT)
+            one.kill()
+
+
+def status(gateway: Gateway) -> Any:
+    """What operators are shown."""
+    return gateway.admin("/api/v1/status").json
+
+
+def lease(gateway: Gateway) -> Any:
+    """How the lease of the wallet stands, as one gateway sees it; nothing where it does not answer."""
+    if gateway.process.poll() is not None:
+        return {"held": False}
+    return status(gateway)["wallets"]["main"]["lease"]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """The database of a module's tests."""
+    with running() as one:
+        yield one
+
+
+@pytest.fixture
+def gateways(tmp_path: Path, server: Server) -> Iterator[Gateways]:
+    """Two gateways in front of three daemons on one seed, one of which holds the wallet."""
+    with Fleet(3, tmp_path / "fleet") as fleet:
+        both = Gateways(tmp_path, fleet, server, server.database().url)
+        try:
+            for name in both.names:
+                both.start(name)
+            holder = both.running[both.wait_for_holder()]
+            wait_until(lambda: status(holder)["wallets"]["main"]["ledger"]["state"] == "adopted", "it is adopted")
+            yield both
+        finally:
+            both.end()
+
+
+class Clients:
+    """Clients that ask all the time, each through a gateway of its own; what they were told."""
+
+    def __init__(self, gateways: Gateways, method: str, through: Callable[[], Gateway]) -> None:
+        """Begin."""
+        self.gateways = gateways
+        self.method = method
+        self.through = through
+        self.answers: list[tuple[float, float, Any]] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            began = time.monotonic()
+            try:
+                found: Any = self.through().call(self.method, wait=8.0).json
+            except (OSError, json.JSONDecodeError, ValueError) as error:
+                found = {"error": {"message": f"{type(error).__name__}: {error}"}}
+            self.answers.append((began, time.monotonic() - began, found))
+            self._stop.wait(0.02)
+
+    def stop(self) -> list[tuple[float, float, Any]]:
+        """End and return what was answered."""
+        self._stop.set()
+        self._thread.join()
+        return self.answers
+
+    def failed(self) -> list[Any]:
+        """Return the answers that were errors."""
+        return [found for _, _, found in self.answers if found.get("error")]
+
+
+def test_any_gateway_answers_and_one_alone_speaks_to_the_wallets(gateways: Gateways) -> None:
+    """Reads, new addresses, status; each daemon's journal shows no call that two gateways made."""
+    told = [one.call("createnewaddress").result for _ in range(5) for one in gateways.running.values()]
+    assert len(set(told)) == 10
+    balances = {json.dumps(one.call("getbalance").result) for one in gateways.running.values()}
+    assert len(balances) == 1
+    holder = gateways.holder()
+    (other,) = set(gateways.names) - {holder}
+    assert lease(gateways.running[other])["holder"] == holder
+    assert gateways.running[other].metric("ecgw_forwarded_calls_total", outcome="answered") >= 6
+    assert gateways.running[other].metric("ecgw_wire_connections_opened_total") == 0
+    assert gateways.running[holder].metric("ecgw_lease_held", wallet="main") == 1
+
+
+@pytest.mark.parametrize("how", ["killed", "frozen"])
+def test_a_holder_that_is_lost_is_followed_and_no_address_is_told_twice(gateways: Gateways, how: str) -> None:
+    """Reads in flight through the other gateway never fail; allocations come or are told as not done or unknown."""
+    first = gateways.wait_for_holder()
+    (other,) = set(gateways.names) - {first}
+    through = gateways.running[other]
+    reads = Clients(gateways, "getbalance", lambda: through)
+    addresses = Clients(gateways, "createnewaddress", lambda: through)
+    time.sleep(0.5)
+    lost = gateways.running[first]
+    os.kill(lost.process.pid, signal.SIGKILL if how == "killed" else signal.SIGSTOP)
+    if how == "killed":
+        lost.process.wait()
+        del gateways.running[first]
+    else:
+        gateways.running.pop(first)
+    wait_until(lambda: gateways.holder() == other, "the other one takes over")
+    gateways.wait_for_holder()
+    before = len(addresses.answers)
+    wait_until(lambda: len(addresses.answers) > before + 10, "addresses are given out again")
+    if how == "frozen":
+        lost.signal(signal.SIGCONT)
+        wait_until(lambda: lease(lost)["holder"] == other, "the one that was frozen sees who holds the wallet")
+        assert not lease(lost)["held"]
+        gateways.running[first] = lost
+        late = [lost.call("createnewaddress").result for _ in range(3)]
+    else:
+        late = []
+    reads.stop()
+    told = [found["result"] for _, _, found in addresses.stop() if found.get("result")] + late
+    assert reads.failed() == []
+    assert len(told) == len(set(told))
+    assert [one for one in addresses.failed() if "outcome_unknown" not in one["error"]["message"]] == []
+    if how == "frozen":
+        assert lost.events("lease.lost")
+
+
+def test_a_gateway_that_is_told_to_stop_hands_over_first(gateways: Gateways) -> None:
+    """No call fails: neither through the other one nor through itself, as long as its door is open."""
+    first = gateways.wait_for_holder()
+    (other,) = set(gateways.names) - {first}
+    through = gateways.running[other]
+    clients = [Clients(gateways, method, lambda: through) for method in ("getbalance", "createnewaddress")]
+    time.sleep(0.3)
+    assert gateways.running.pop(first).stop() == 0
+    gateways.wait_for_holder()
+    time.sleep(0.3)
+    for one in clients:
+        one.stop()
+    assert [one.failed() for one in clients] == [[], []]
+    gateways.start(first)
+    wait_until(lambda: lease(gateways.running[first])["holder"] == other, "it follows")
+
+
+def test_a_database_that_goes_away_leaves_reads_for_a_lease_and_nothing_more(gateways: Gateways) -> None:
+    """Then no_backend for everything, and all is well again when it is back."""
+    first = gateways.wait_for_holder()
+    holder = gateways.running[first]
+    gateways.server.stop()
+    try:
+        refused = holder.call("createnewaddress", wait=2.0).error["message"]
+        assert refused.startswith(("read_only", "no_backend"))
+        wait_until(lambda: not lease(holder)["held"], "its lease has ended")
+        assert holder.call("getbalance", wait=0.5).error["message"].startswith("no_backend")
+        assert holder.admin("/readyz").status == 503
+    finally:
+        gateways.server.start()
+    gateways.wait_for_holder()
+    told = {one.call("createnewaddress").result for one in gateways.running.values()}
+    assert len(told) == 2
