@@ -265,6 +265,11 @@ def warnings(settings: Settings) -> list[str]:
         found.append(f"admin.token has fewer than {SHORT} characters and could be guessed; take 32 random letters")
     if settings.cluster is not None:
         found += _about_cluster(settings.cluster, listen)
+    elif settings.ledger is not None and settings.ledger.url:
+        found.append(
+            "ledger.url names a database, and without `cluster:` nothing keeps a second gateway from the same daemons; "
+            "each would withhold what the other one answers"
+        )
     found += [
         f"client {client.name} may do whatever {effect} does"
         for client in settings.clients

@@ -196,6 +196,12 @@ def test_an_address_speaks_as_the_door_behind_it(folder: Folder, good: str) -> N
     ]
 
 
+def test_a_database_without_a_cluster_is_worth_a_word(folder: Folder, good: str) -> None:
+    """A file is locked against a second gateway, a database is not."""
+    assert any("without `cluster:`" in told for told in warnings(folder.load(good + SHARED)))
+    assert not any("without `cluster:`" in told for told in warnings(folder.load(good + BOTH)))
+
+
 @pytest.mark.parametrize(
     ("listen", "address", "says"),
     [
