@@ -5,6 +5,8 @@ import os
 import secrets
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +21,7 @@ from tests.integration.gateway_process import Gateway, backends, settings_for, w
 from tests.integration.postgres_server import PASSWORD, Server, running
 
 SECRET = "the gateways know it"
+TOKEN = "of the operators, 32 letters long"
 LEASE = 1.0
 """Seconds; shorter than the default, so that takeovers come soon."""
 
@@ -53,6 +56,7 @@ class Gateways:
             backends(self.fleet),
             listen={"port": port},
             ledger={"url": self.url, "password": PASSWORD, "key_file": str(key)},
+            admin={"port": 0, "token": TOKEN},
             cluster={"name": name, "address": f"http://127.0.0.1:{port}", "secret": SECRET, "lease": LEASE},
             **changes,
         )
@@ -204,6 +208,39 @@ def test_a_holder_that_is_lost_is_followed_and_no_address_is_told_twice(gateways
     assert [one for one in addresses.failed() if "outcome_unknown" not in one["error"]["message"]] == []
     if how == "frozen":
         assert lost.events("lease.lost")
+
+
+def test_an_operator_hands_the_wallet_over_and_no_call_fails(gateways: Gateways, tmp_path: Path) -> None:
+    """By the command, at the gateway that holds it; the other one says where to give the order."""
+    first = gateways.wait_for_holder()
+    (other,) = set(gateways.names) - {first}
+    token = tmp_path / "token"
+    token.write_text(TOKEN, encoding="utf-8")
+
+    def handover(name: str) -> subprocess.CompletedProcess[str]:
+        url = f"http://127.0.0.1:{gateways.running[name].admin_port}"
+        command = [sys.executable, "-m", "gateway", "handover", "--url", url, "--token-file", str(token)]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    refused = handover(other)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert f"{first} does" in refused.stderr
+    clients = [
+        Clients(gateways, method, lambda name=name: gateways.running[name])  # type: ignore[misc]  # a gateway for each
+        for name in gateways.names
+        for method in ("getbalance", "createnewaddress")
+    ]
+    done = handover(first)
+    assert done.returncode == 0, done.stderr
+    assert gateways.wait_for_holder() == other
+    told = [found["result"] for one in clients for _, _, found in one.stop() if one.method == "createnewaddress"]
+    assert [one.failed() for one in clients] == [[], [], [], []]
+    assert len(told) == len(set(told))
+    shown = subprocess.run(
+        [sys.executable, "-m", "gateway", "status", "--url", f"http://127.0.0.1:{gateways.running[first].admin_port}"],
+        capture_output=True, text=True, check=True, timeout=60,
+    ).stdout  # fmt: skip
+    assert f"held by {other} at http://127.0.0.1:{gateways.ports[other]}" in shown
 
 
 def test_a_gateway_that_is_told_to_stop_hands_over_first(gateways: Gateways) -> None:
