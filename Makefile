@@ -39,8 +39,9 @@ quick: $(BIN)/.dev  ## the tests that need no processes and no histories: under 
 simulate: $(BIN)/.dev  ## ten thousand random histories of a fleet in virtual time
 	ECGW_HISTORIES=$${ECGW_HISTORIES:-10000} $(BIN)/python -m pytest tests -m "simulation" -n $(WORKERS)
 
-checker: $(BIN)/.dev  ## two hundred runs of real wallets under faults, each judged from the outside: an hour
+checker: $(BIN)/.dev  ## two hundred runs of real wallets under faults and a hundred of three gateways, judged from outside: ninety minutes
 	$(BIN)/python -m tests.checker run --seconds 20 --seed $${ECGW_SEED:-1} --runs $${ECGW_RUNS:-200} --jobs $(WORKERS)
+	$(BIN)/python -m tests.checker run --gateways 3 --seconds 20 --seed $${ECGW_SEED:-1} --runs $${ECGW_RUNS_CLUSTER:-100} --jobs $(WORKERS)
 
 bench: $(BIN)/.dev  ## speed and reaction times, beside HAProxy and nginx where they are installed
 	$(BIN)/python bench/run.py

@@ -692,6 +692,27 @@ def test_a_signature_of_a_gateway_that_lost_the_wallet_is_told_to_nobody() -> No
     scenario(play)
 
 
+def test_a_label_that_was_not_sent_and_stays_open_in_the_ledger_is_told_as_unknown() -> None:
+    """The next start takes it for granted and brings it to every daemon; it may be asked for again."""
+
+    async def play(shop: Shop) -> None:
+        shop.slow_methods["ec-1"] = {"setlabel": 3.0}
+        shop.ask("setlabel", params=["first", "first"])
+        await asyncio.sleep(0.1)
+        second = shop.ask("setlabel", 1.0, params=["second", "second"])
+        assert second is not None
+        await asyncio.sleep(0.2)
+        shop.set_ledger("disk is full")
+        await asyncio.sleep(1.5)
+        error = second.reply["error"]
+        assert error["message"].startswith("outcome_unknown: ")
+        assert error["data"]["safe_to_repeat"]
+        shop.set_ledger("")
+        await asyncio.sleep(4.0)
+
+    scenario(play)
+
+
 def test_a_pool_of_another_size_counts_from_the_next_refill_on() -> None:
     """A larger one is filled, a smaller one is sold off first."""
 

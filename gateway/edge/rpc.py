@@ -350,7 +350,11 @@ class RpcDoor:
             return request.content.read_nowait(-1)
         if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= HttpVersion11:
             # some clients wait for seconds before they send without it
-            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            try:
+                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            except ConnectionError:
+                # whoever wanted it has gone, and nobody will read this
+                return self._refuse("the connection is gone", 400)
             request.writer.output_size = 0
         try:
             async with asyncio.timeout(self.listen.body_timeout):

@@ -12,7 +12,16 @@ import msgspec
 from sqlalchemy import Connection
 
 from gateway.base.config import Client
-from gateway.base.errors import INVALID_PARAMS, METHOD_REFUSED, READ_ONLY, RESULT_WITHHELD, Executed, Failure, Kind
+from gateway.base.errors import (
+    INVALID_PARAMS,
+    METHOD_REFUSED,
+    OUTCOME_UNKNOWN,
+    READ_ONLY,
+    RESULT_WITHHELD,
+    Executed,
+    Failure,
+    Kind,
+)
 from gateway.base.jsonrpc import Answer
 from gateway.fleet.pool import Pool
 from gateway.flow.carry import Carried, Carry
@@ -111,7 +120,7 @@ class Writes:
             counts, change = await self.ledger.run(work)
         except LedgerError as error:
             if isinstance(result, Failure):
-                return result
+                return self._left_open(result, carried, wish, error)
             return self._withheld(carried, f"the daemon answered, and the ledger could not take it ({error})")
         if change is not None:
             is_there = counts and isinstance(result, Answer)
@@ -119,6 +128,20 @@ class Writes:
         if not counts and isinstance(result, Answer):
             return self._withheld(carried, "the daemon that answered is not the primary any more")
         return result
+
+    def _left_open(self, result: Failure, carried: Carried, wish: Wish | None, error: LedgerError) -> Failure:
+        """Return what is told of a call that failed and is still open in the ledger.
+
+        Whoever starts next on this ledger takes an open wish for granted and brings it to every daemon: so nobody may
+        be told that nothing comes of it.
+        """
+        if wish is None or result.kind.executed is not Executed.NO:
+            return result
+        text = f"{OUTCOME_UNKNOWN.name}: it was not sent, and may be brought about later, for {error}"
+        return Failure(
+            OUTCOME_UNKNOWN, text, safe_to_repeat=True, wallet=self.pool.name, backend=carried.backend,
+            request=carried.request, next_step="send the same call again; made twice it comes to the same",
+        )  # fmt: skip
 
     def _write(
         self, connection: Connection, intent: int, carried: Carried, wish: Wish | None

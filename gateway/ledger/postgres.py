@@ -30,7 +30,7 @@ from gateway.ledger.complaints import is_certain, told
 from gateway.ledger.connections import TROUBLE, Connections, driver, within
 from gateway.ledger.database import GATEWAY, Database
 from gateway.ledger.seal import FIND, MARK, OWN, BehindError, Memory, seal
-from gateway.ledger.store import LedgerError, UncertainError
+from gateway.ledger.store import LedgerError, UncertainError, heard
 
 T = TypeVar("T")
 
@@ -79,7 +79,7 @@ class PostgresLedger:
 
         A caller that is cancelled leaves; the transaction is done all the same.  Raises LedgerError.
         """
-        return await asyncio.shield(asyncio.wrap_future(self._ask(self._do(work, None))))
+        return await asyncio.shield(heard(asyncio.wrap_future(self._ask(self._do(work, None)))))
 
     def transact(self, work: Callable[[Connection], T], limit: float | None = None) -> T:
         """Do one transaction and wait for it.

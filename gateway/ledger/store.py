@@ -205,13 +205,19 @@ class SqliteLedger(InlineLedger):
         except RuntimeError as error:
             raise LedgerError("the ledger is closed, for the gateway is stopping") from error
         # unshielded, one that still waits for the thread would be taken back when its caller leaves
-        return await asyncio.shield(done)
+        return await asyncio.shield(heard(done))
 
     def close(self) -> None:
         """Wait for the transaction under way, then let go of file and lock."""
         self._thread.shutdown(wait=True)
         super().close()
         os.close(self._lock)
+
+
+def heard(done: "asyncio.Future[T]") -> "asyncio.Future[T]":
+    """Return a future whose error is no news for the log when whoever waited for it has left."""
+    done.add_done_callback(lambda one: None if one.cancelled() else one.exception())
+    return done
 
 
 def sqlite_engine(path: Path | None) -> Engine:

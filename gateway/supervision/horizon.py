@@ -131,7 +131,8 @@ class Horizon:
             self._tell_derived(backend, len(listed) - before, began)
 
     def _is_short(self, backend: Backend) -> bool:
-        return self._counts[backend] < self._most or not self._stock[backend]
+        # it may have been lost from sight while this waited
+        return backend in self._counts and (self._counts[backend] < self._most or not self._stock[backend])
 
     async def _pay_nobody(self, backend: Backend, address: str) -> None:
         method = self._payment()

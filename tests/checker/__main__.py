@@ -34,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument(
         "--restarts", choices=("on", "off"), help="let the gateway restart the daemons; else where the seed is even"
     )
+    command.add_argument("--gateways", type=int, default=1, help="several share a PostgreSQL and one wallet")
     command.add_argument("--no-ledger", action="store_true", help="a gateway without a ledger: red is expected")
     command.add_argument("--planted", choices=sorted(BUGS), help="take a rule away: red is expected")
     chosen = parser.parse_args(arguments)
@@ -45,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
             launcher=launcher_of(chosen.planted) if chosen.planted else GATEWAY,
             keeps=chosen.keep,
             restarts=None if chosen.restarts is None else chosen.restarts == "on",
+            gateways=chosen.gateways,
             folder=chosen.folder,
         )
         for seed in range(chosen.seed, chosen.seed + chosen.runs)

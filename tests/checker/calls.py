@@ -7,13 +7,11 @@ import asyncio
 import base64
 import json
 import time
+import zlib
 from typing import Any
 
 from tests.checker.history import BROKEN, ERROR, LEFT, REFUSED, RESULT, Diary, Op
 from tests.checker.world import World
-
-SILENCE = 8.0
-"""Seconds past the deadline after which a client stops listening."""
 
 CONNECT = 3.0
 """Seconds in which the door has to let a client in."""
@@ -37,6 +35,8 @@ class Caller:
         self.diary = diary
         self.client = client
         self.task = task
+        self.door = zlib.crc32(task.encode()) % world.doors
+        """The gateway that it asks; another one, when that one does not answer."""
         credentials = base64.b64encode(f"{client}:{client}".encode()).decode()
         self._head = f"POST / HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\nAuthorization: Basic {credentials}\r\n"
 
@@ -65,8 +65,10 @@ class Caller:
         usual = self.world.bounds.deadline
         deadline = min(usual, wait or usual)
         answer: dict[str, Any] = {}
+        door = self.door
         try:
-            answer = await self._exchange(head.encode() + b"\r\n" + body, leave_after or deadline + SILENCE)
+            patience = leave_after or deadline + self.world.silence
+            answer = await self._exchange(head.encode() + b"\r\n" + body, patience)
             how = RESULT if answer.get("error") is None else ERROR
         except NobodyHomeError as error:
             how, note = REFUSED, str(error)
@@ -88,17 +90,20 @@ class Caller:
             key,
             deadline,
             note,
+            door,
         )
+        if how in {REFUSED, BROKEN}:
+            self.door = (door + 1) % self.world.doors
         self.diary.write(op)
         return op
 
     async def _exchange(self, request: bytes, patience: float) -> dict[str, Any]:
-        port = self.world.gateway.port
+        host, port = self.world.door(self.door)
         try:
             if not port:
                 raise NobodyHomeError("the gateway is away")
             async with asyncio.timeout(CONNECT):
-                reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**24)
+                reader, writer = await asyncio.open_connection(host, port, limit=2**24)
         except (OSError, TimeoutError) as error:
             raise NobodyHomeError(repr(error)) from None
         try:

@@ -13,7 +13,7 @@ HELD = frozenset({"01", CLOSE_WAIT})
 def connections_at(port: int) -> dict[str, str]:
     """Return the far end and the state of each connection that a local port has taken, as the kernel lists them."""
     found = {}
-    for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+    for line in Path("/proc/thread-self/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
         _, local, remote, state, *_ = line.split()
         if int(local.rpartition(":")[2], 16) == port and state in HELD:
             found[remote] = state

@@ -14,7 +14,7 @@ from typing import Any
 from gateway.sandbox.ledger import Event
 from gateway.sandbox.storage import read_journal
 from gateway.sandbox.transactions import SerializationError, Transaction
-from tests.checker.history import Block, Crowd, Deed, Life, Op, Paid, argument, read
+from tests.checker.history import Block, Crowd, Deed, Holding, Life, Op, Paid, argument, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,15 @@ class Row:
     params: Any
     result: Any = None
     error: Any = None
+    by: str = ""
+    """Who called, where there are several gateways: `NAME.LIFE` of a gateway."""
+    came: float = 0.0
+    """When the call came to the daemon, which may have stood still then; 0.0 where nobody wrote it down."""
+
+    @property
+    def gateway(self) -> str:
+        """The gateway that called; "" where it was the checker, or there is but one."""
+        return self.by.partition(".")[0] if "." in self.by else ""
 
     @property
     def destination(self) -> str | None:
@@ -72,6 +81,8 @@ class Evidence:
     crowds: list[Crowd] = field(default_factory=list)
     lives: list[Life] = field(default_factory=list)
     """Of daemons that the gateway starts; none where the checker does."""
+    holdings: list[Holding] = field(default_factory=list)
+    """Who of several gateways had the wallet; none where there is but one."""
     rows: list[Row] = field(default_factory=list)
     chain: dict[str, Mined] = field(default_factory=dict)
     finals: Finals = Finals()
@@ -93,11 +104,23 @@ def gather(folder: Path, *, has_ledger: bool, day_limit: int | None) -> Evidence
     """Read a run's folder."""
     records = [record for path in sorted(folder.glob("*.jsonl")) for record in read(path)]
     rows = [
-        Row(n, row["time"], str(row["id"]), row["method"], row["params"], row.get("result"), row.get("error"))
+        Row(
+            n,
+            row["time"],
+            str(row["id"]),
+            row["method"],
+            row["params"],
+            row.get("result"),
+            row.get("error"),
+            row.get("by", ""),
+            row.get("came", 0.0),
+        )
         for n, path in enumerate(sorted((folder / "fleet").glob("journal-*.jsonl")))
         for row in read_journal(path)
     ]
     events = [Event.from_json(line) for line in json.loads((folder / "chain.json").read_text())]
+    held = folder / "holdings.json"
+    holdings = json.loads(held.read_text()) if held.exists() else []
     finals = json.loads((folder / "finals.json").read_text())
     return Evidence(
         ops=sorted((one for one in records if isinstance(one, Op)), key=lambda one: one.begin),
@@ -106,6 +129,7 @@ def gather(folder: Path, *, has_ledger: bool, day_limit: int | None) -> Evidence
         paid=[one for one in records if isinstance(one, Paid)],
         crowds=[one for one in records if isinstance(one, Crowd)],
         lives=sorted((one for one in records if isinstance(one, Life)), key=lambda one: one.begin),
+        holdings=[Holding(**one) for one in holdings],
         rows=sorted(rows, key=lambda row: row.at),
         chain=_mined(events),
         finals=Finals(

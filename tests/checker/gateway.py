@@ -5,10 +5,11 @@ Rule: times are short, so that much happens in a run; the process is ended here,
 
 import json
 import resource
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,11 +100,22 @@ class Gateway:
     Its log goes through a pipe, so that a full disk (a limit of its process) does not stop it.
     """
 
-    def __init__(self, folder: Path, configuration: dict[str, Any], launcher: Sequence[str]) -> None:
-        """Write the configuration; `start` starts it."""
+    def __init__(
+        self, folder: Path, configure: Callable[[int], dict[str, Any]], launcher: Sequence[str], *,
+        inside: Sequence[str] = (), host: str = "127.0.0.1",
+    ) -> None:  # fmt: skip
+        """Take what `start` starts.
+
+        Args:
+            configure: returns the configuration of its first life, its second, ...
+            inside: what comes before its command, so that it runs elsewhere.
+            host: where its door is.
+        """
         self.file = folder / "gateway.yaml"
-        self.file.write_text(yaml.safe_dump(configuration, sort_keys=False), encoding="utf-8")
+        self.configure = configure
         self.launcher = launcher
+        self.inside = tuple(inside)
+        self.host = host
         self.port = 0
         self.admin = 0
         self.lives = 0
@@ -116,15 +128,16 @@ class Gateway:
     def start(self) -> None:
         """Start it and wait until it says that it has; raises RuntimeError when it ends instead."""
         self._is_up.clear()
+        self.lives += 1
+        self.file.write_text(yaml.safe_dump(self.configure(self.lives), sort_keys=False), encoding="utf-8")
         with self._errors.open("ab") as errors:
             self.process = process = subprocess.Popen(
-                [sys.executable, "-m", *self.launcher, "run", "-c", str(self.file)],
+                [*self.inside, sys.executable, "-m", *self.launcher, "run", "-c", str(self.file)],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
             )
-        self.lives += 1
         self._reader = threading.Thread(target=self._read, args=(process,), daemon=True)
         self._reader.start()
         # its pipe is closed a moment before it has ended
@@ -140,6 +153,19 @@ class Gateway:
             self.process.wait()
         if self._reader is not None:
             self._reader.join()
+
+    def end(self, patience: float) -> bool:
+        """Tell it to stop, and end it the hard way where it does not; return whether it did."""
+        self.port = 0
+        if self.process is None:
+            return True
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(patience) == 0
+        except subprocess.TimeoutExpired:
+            return False
+        finally:
+            self.kill()
 
     def limit_disk(self, *, is_full: bool) -> None:
         """Let no write of its process grow or change a file, or lift that."""

@@ -33,6 +33,8 @@ class Op:
     deadline: float = 0.0
     """Seconds that the gateway had for it."""
     note: str = ""
+    door: int = 0
+    """The gateway that was asked, where there are several."""
 
     @property
     def is_answered(self) -> bool:
@@ -82,7 +84,7 @@ class Deed:
 
     kind: str
     target: int | None
-    """The daemon; None for the gateway."""
+    """The daemon, or the gateway where there are several; None where there is but one."""
     begin: float
     end: float
     is_done: bool = True
@@ -101,6 +103,17 @@ class Life:
     end: float
     by_checker: bool = False
     """Ended by a fault of the run, or by its end; else by the gateway, or by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """One holding of the wallet by one of several gateways, as the database had it.  Times are seconds since 1970."""
+
+    gateway: str
+    term: int
+    begin: float
+    end: float
+    """When it was given up, or when its last renewal would have ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,10 @@ excused.
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
+from gateway.base.errors import INTERNAL
 from tests.checker.evidence import Evidence
 from tests.checker.history import ALLOCATIONS, ERROR, Op, address_of, bare
+from tests.checker.judge_cluster import one_gateway, one_holding, reads
 from tests.checker.judge_money import executions, keys, limits, payments
 from tests.checker.judge_restarts import busy, cured, one_at_a_time, one_process, reasons
 from tests.checker.judge_time import answered_in_time, crowds, epochs, liveness, primaries, unknowns
@@ -57,6 +59,13 @@ def handed_is_seen(evidence: Evidence) -> Iterator[Violation]:
         if lacks:
             text = f"{op.method} did not know {len(lacks)} addresses that clients had been given before"
             yield Violation("3", text, (op, *lacks))
+
+
+def nothing_crashes(evidence: Evidence) -> Iterator[Violation]:
+    """Whatever fails, the gateway knows what to say: it never answers that it has failed itself."""
+    for op in evidence.ops:
+        if op.kind == INTERNAL.name:
+            yield Violation("error", f"the gateway failed over {op.method}", (op,))
 
 
 def invoices_are_kept(evidence: Evidence) -> Iterator[Violation]:
@@ -142,15 +151,19 @@ INVARIANTS: tuple[Callable[[Evidence], Iterator[Violation]], ...] = (
     broadcasts_are_there,
     labels_are_kept,
     crowds,
+    one_gateway,
+    one_holding,
     primaries,
     epochs,
     answered_in_time,
     unknowns,
     liveness,
+    reads,
     cured,
     reasons,
     one_at_a_time,
     one_process,
     busy,
     limits,
+    nothing_crashes,
 )

@@ -112,7 +112,9 @@ def _is_sent_again(evidence: Evidence, ran: list[Row]) -> bool:
     """
     starts = [deed.end for deed in evidence.deeds if deed.kind == "gateway_kill"]
     return any(
-        _number(one) > _number(next_) and not any(one.at <= start <= next_.at for start in starts)
+        _number(one) > _number(next_)
+        and one.by == next_.by
+        and not any(one.at <= start <= next_.at for start in starts)
         for one, next_ in pairwise(ran)
     )
 

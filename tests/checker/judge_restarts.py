@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from tests.checker.evidence import Evidence
+from tests.checker.excuses import AWAY, BACK, GATEWAY_FAULTS, PATIENCE
 from tests.checker.gateway import name_of
 from tests.checker.history import ERROR, Deed, Life
-from tests.checker.judge_time import AWAY, BACK, GATEWAY_FAULTS, PATIENCE
 from tests.checker.plan import DAEMONS, OUT_OF_REACH
 from tests.checker.verdict import Violation
 

@@ -8,15 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from tests.checker.evidence import Evidence, Row
-from tests.checker.history import ALLOCATIONS, BROKEN, ERROR, LEFT, RESULT, Deed, Op, address_of, bare
-from tests.checker.plan import DAEMONS, OUT_OF_REACH, SWITCHES
+from tests.checker.excuses import AWAY, BACK, PATIENCE, TAKEOVERS, countable, faults, is_door_lost
+from tests.checker.history import BROKEN, ERROR, RESULT, Deed, Op, address_of, bare
 from tests.checker.verdict import Violation
-
-PATIENCE = 3
-"""How much longer than the design says a real run may take."""
-
-BACK = 3.0 * PATIENCE
-"""Seconds after which allocations are back when the primary is lost."""
 
 LATE = 1.0 * PATIENCE
 """Seconds past its deadline that a call may take."""
@@ -28,23 +22,27 @@ ANSWERED = 0.99
 """The share of allocations that are answered outside faults."""
 
 READS = frozenset({"ismine", "getbalance", "getrequest", "listrequests", "listaddresses", "gateway.status"})
-GATEWAY_FAULTS = frozenset({"gateway_kill", "disk_full"})
-DAEMON_FAULTS = OUT_OF_REACH | SWITCHES
-AWAY = DAEMON_FAULTS | {"restart"}
-"""What takes a daemon away; an order to restart is no fault, and excuses only what another daemon could not do."""
 
 
 def crowds(evidence: Evidence) -> Iterator[Violation]:
     """5: no daemon holds two unsettled calls of ours; beside the one there may be a probe."""
     for crowd in evidence.crowds:
+        stood_still = _at(evidence, crowd.at, "freeze", crowd.daemon)
+        since = min((deed.begin for deed in stood_still), default=crowd.at)
+        # each further holding may leave as much: who lost the wallet has closed its own, and the daemon does not know
+        allowed = crowd.allowed + 2 * sum(since <= one.begin <= crowd.at for one in evidence.holdings)
+        if crowd.connections <= allowed:
+            continue
         held = f"{crowd.connections} connections ({crowd.note})"
-        text = f"daemon {crowd.daemon} stood still and held {held}; {crowd.allowed} may be"
-        yield Violation("5", text, tuple(_at(evidence, crowd.at, "freeze", crowd.daemon)))
+        text = f"daemon {crowd.daemon} stood still and held {held}; {allowed} may be"
+        yield Violation("5", text, tuple(stood_still))
     by_id: dict[tuple[int, str], list[Row]] = defaultdict(list)
     for row in evidence.rows:
         by_id[row.daemon, row.id].append(row)
     for deed in evidence.deeds:
         if deed.kind != "freeze" or deed.target is None or any(_during(evidence, deed, "gateway_kill")):
+            continue
+        if any(deed.begin <= one.begin <= deed.end for one in evidence.holdings):
             continue
         caught = [
             op
@@ -69,7 +67,7 @@ def primaries(evidence: Evidence) -> Iterator[Violation]:
                 deed.begin <= row.at
                 and deed.end + BACK >= before.at
                 and (
-                    deed.kind == "gateway_kill"
+                    deed.kind in TAKEOVERS
                     or (deed.kind == "promote" and deed.is_done)
                     or (deed.kind in AWAY and deed.target == before.daemon)
                 )
@@ -119,6 +117,8 @@ def answered_in_time(evidence: Evidence) -> Iterator[Violation]:
     """7: every call is answered by its deadline plus one second."""
     for op in evidence.ops:
         took = op.end - op.begin
+        if is_door_lost(evidence, op):
+            continue  # the gateway that was asked stands still, or nothing comes through to it or from it
         if op.how == BROKEN and op.note == "silence":
             yield Violation("7", f"{op.method} was not answered at all", (op,))
         elif op.how in {RESULT, ERROR} and took > op.deadline + LATE:
@@ -129,13 +129,13 @@ def unknowns(evidence: Evidence) -> Iterator[Violation]:
     """9: an unknown outcome has a fault behind it, and there are no more than calls in flight at faults."""
     found = [op for op in evidence.ops if op.how == ERROR and op.executed == "unknown" and op.method not in READS]
     for op in found:
-        if not any(deed.begin <= op.end and deed.end + BACK >= op.begin for deed in _faults(evidence)):
+        if not any(deed.begin <= op.end and deed.end + BACK >= op.begin for deed in faults(evidence)):
             yield Violation("9", f"the outcome of {op.method} is unknown, and nothing had happened", (op,))
     in_flight = sum(
-        op.begin <= deed.begin <= op.end for op in evidence.ops if op.method not in READS for deed in _faults(evidence)
+        op.begin <= deed.begin <= op.end for op in evidence.ops if op.method not in READS for deed in faults(evidence)
     )
     # and one call for each fault that was sent before anybody could notice
-    most = in_flight + len(_faults(evidence))
+    most = in_flight + len(faults(evidence))
     if len(found) > most:
         text = f"{len(found)} outcomes are unknown; {most} calls at most were in flight at faults"
         yield Violation("9", text, tuple(found))
@@ -144,8 +144,9 @@ def unknowns(evidence: Evidence) -> Iterator[Violation]:
 def liveness(evidence: Evidence) -> Iterator[Violation]:
     """9: outside faults 99 % of allocations are answered; and the wallet comes back whole."""
     for deed in evidence.deeds:
-        if deed.kind == "gateway_kill" and not deed.is_done:
-            yield Violation("9", "the gateway did not start again after it was killed", (deed,))
+        if deed.kind in {"gateway_kill", "gateway_stop"} and not deed.is_done:
+            what = "did not start again after it was killed" if deed.kind == "gateway_kill" else "did not end or start"
+            yield Violation("9", f"the gateway {what}: {deed.note[-300:]}", (deed,))
     if not evidence.finals.is_settled:
         yield Violation("9", f"not all backends came back after the faults: {evidence.finals.note}")
     counted = countable(evidence)
@@ -153,39 +154,6 @@ def liveness(evidence: Evidence) -> Iterator[Violation]:
     if len(failed) > (1 - ANSWERED) * len(counted):
         text = f"{len(failed)} of {len(counted)} allocations outside faults were not answered"
         yield Violation("9", text, tuple(failed))
-
-
-def countable(evidence: Evidence) -> list[Op]:
-    """Return the allocations that should have been answered: nobody left, and no fault excuses them."""
-    orders = [deed for deed in evidence.deeds if deed.kind == "restart"]
-    windows = [window for deed in [*_faults(evidence), *orders] if (window := _window(evidence, deed)) is not None]
-    return [
-        op
-        for op in evidence.of(*ALLOCATIONS)
-        if op.how != LEFT and not any(begin <= op.end and op.begin <= end for begin, end in windows)
-    ]
-
-
-def _window(evidence: Evidence, deed: Deed) -> tuple[float, float] | None:
-    """Return the time in which a fault excuses allocations.
-
-    A daemon that is lost excuses them for as long as a promotion may take, if another one is well all the time, and
-    one that was ordered to restart does not excuse any then; else, and for what befalls the gateway, until its end
-    and as long again as a promotion may take.
-    """
-    if deed.kind in AWAY:
-        others = [
-            n
-            for n in range(DAEMONS)
-            if n != deed.target
-            and not any(
-                one.target == n and one.kind in AWAY and one.begin <= deed.end + BACK and one.end + BACK >= deed.begin
-                for one in evidence.deeds
-            )
-        ]
-        if others:
-            return None if deed.kind == "restart" else (deed.begin, deed.begin + BACK)
-    return deed.begin, deed.end + BACK
 
 
 def _acts(evidence: Evidence) -> list[Row]:
@@ -226,13 +194,9 @@ def _may_have_moved_on(evidence: Evidence, promotion: Deed, until: float) -> boo
         one is not promotion
         and one.begin <= until
         and one.end >= promotion.begin
-        and (one.kind in {"promote", "gateway_kill"} or (one.kind in AWAY and one.target == promotion.target))
+        and (one.kind in TAKEOVERS | {"promote"} or (one.kind in AWAY and one.target == promotion.target))
         for one in evidence.deeds
     )
-
-
-def _faults(evidence: Evidence) -> list[Deed]:
-    return [deed for deed in evidence.deeds if deed.kind in DAEMON_FAULTS | GATEWAY_FAULTS | {"promote"}]
 
 
 def _at(evidence: Evidence, moment: float, kind: str, target: int) -> list[Deed]:

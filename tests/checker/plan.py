@@ -3,7 +3,8 @@
 Rule: nothing here looks at a clock or a process; times are seconds since the clients began.  One target has one fault
 at a time, so that the end of each is the end of what it did.
 
-With restarts, faults of the gateway's own cure are among them: nobody but the gateway ends what `stays`.
+With restarts, faults of the gateway's own cure are among them: nobody but the gateway ends what `stays`.  With several
+gateways, faults of each of them are, of the ways between them, and of the database that they share.
 """
 
 import random
@@ -20,11 +21,13 @@ class Kind:
     """A kind of fault: what it is done to, how often compared with others, how long it lasts."""
 
     lane: str
-    """`daemon`, `gateway` or `operator`; each daemon is a lane of its own."""
+    """`daemon`, `gateway`, `database` or `operator`; each daemon and each gateway is a lane of its own."""
     weight: int
     shortest: float
     longest: float
     values: tuple[float, ...] = (0.0,)
+    among: int = 0
+    """How often where there are several gateways; 0: as often as with one."""
 
 
 KINDS = {
@@ -38,10 +41,27 @@ KINDS = {
     "lose_chain": Kind("daemon", 1, 0.5, 3.0),
     "silent_chain": Kind("daemon", 1, 0.5, 3.0),
     "promote": Kind("operator", 4, 0.0, 0.0),
-    "gateway_kill": Kind("gateway", 3, 0.0, 0.8),
+    "gateway_kill": Kind("gateway", 3, 0.0, 0.8, among=5),
     "disk_full": Kind("gateway", 2, 0.3, 1.5),
     "restart": Kind("operator", 0, 0.0, 0.0),
+    # what there is with several gateways alone
+    "gateway_freeze": Kind("gateway", 0, 0.3, 7.0, among=6),
+    "gateway_stop": Kind("gateway", 0, 0.0, 2.0, among=2),
+    "handover": Kind("operator", 0, 0.0, 0.0, among=4),
+    "cut_database": Kind("gateway", 0, 0.3, 7.0, among=3),
+    "cut_wallets": Kind("gateway", 0, 0.3, 5.0, among=2),
+    "cut_gateways": Kind("gateway", 0, 0.3, 5.0, among=2),
+    "cut_off": Kind("gateway", 0, 0.3, 7.0, among=4),
+    "database_stop": Kind("database", 0, 0.0, 2.5, among=1),
+    "database_kill": Kind("database", 0, 0.0, 2.5, among=1),
+    "database_freeze": Kind("database", 0, 0.3, 5.0, among=2),
 }
+
+ALONE = frozenset({"disk_full", "restart"})
+"""Kinds that there are with one gateway alone: its file on its disk, and the processes that it starts."""
+
+CUTS = frozenset({"cut_database", "cut_wallets", "cut_gateways", "cut_off"})
+"""Faults of ways: between one gateway and the database, the wallets, the other gateways, or all and its clients."""
 
 ORDERS = 4
 """How often a restart is ordered, compared with the other faults, where there is somebody to carry it out."""
@@ -72,7 +92,7 @@ class Fault:
     at: float
     kind: str
     target: int
-    """The daemon; for `promote` the one that shall be primary; 0 for the gateway."""
+    """The daemon or the gateway; for `promote` the daemon that shall be primary; for the rest 0."""
     lasts: float
     value: float = 0.0
     stays: bool = False
@@ -82,14 +102,21 @@ class Fault:
     def lane(self) -> str:
         """What can have only one fault at a time."""
         lane = KINDS[self.kind].lane
-        return f"daemon {self.target}" if lane == "daemon" else lane
+        return f"{lane} {self.target}" if lane in {"daemon", "gateway"} else lane
 
 
-def plan(seed: int, seconds: float, *, restarts: bool = False) -> list[Fault]:
-    """Return the faults of a run in the order of their beginnings; `restarts`: the gateway restarts daemons."""
+def plan(
+    seed: int, seconds: float, *, restarts: bool = False, gateways: int = 1, without: frozenset[str] = frozenset()
+) -> list[Fault]:
+    """Return the faults of a run in the order of their beginnings.
+
+    Args:
+        restarts: the gateway restarts daemons.
+        without: kinds that cannot be had here; what else happens stays the same.
+    """
     chance = random.Random(f"faults {seed}")
     names = list(KINDS)
-    weights = [ORDERS if restarts and name == "restart" else kind.weight for name, kind in KINDS.items()]
+    weights = [_weight(name, restarts=restarts, gateways=gateways) for name in names]
     free_from: dict[str, float] = {}
     faults: list[Fault] = []
     at = QUIET_START
@@ -105,12 +132,21 @@ def plan(seed: int, seconds: float, *, restarts: bool = False) -> list[Fault]:
             lasts = round(chance.uniform(LONGEST, max(LONGEST, seconds - at)), 2)
         # the first is primary until it fails, and there is most to lose there
         target = {"daemon": chance.choice((0, 0, 1, 2)), "operator": chance.randrange(DAEMONS)}.get(kind.lane, 0)
+        if kind.lane == "gateway" and gateways > 1:
+            target = chance.randrange(gateways)
         fault = Fault(round(at, 2), name, target, lasts, chance.choice(kind.values))
         if restarts and (name == "restart" or chance.random() < STAYS.get(name, 0.0)):
             fault = replace(fault, lasts=HEALS, stays=True)
         if at > seconds - 0.5:
             return faults
-        if fault.at >= free_from.get(fault.lane, 0.0):
+        if fault.at >= free_from.get(fault.lane, 0.0) and name not in without:
             faults.append(fault)
             slow = SLOW_TO_LEARN if name == "wipe" and fault.value else 0.0
             free_from[fault.lane] = fault.at + fault.lasts + 0.3 + slow
+
+
+def _weight(name: str, *, restarts: bool, gateways: int) -> int:
+    kind = KINDS[name]
+    if gateways > 1:
+        return 0 if name in ALONE else kind.among or kind.weight
+    return ORDERS if restarts and name == "restart" else kind.weight

@@ -78,6 +78,27 @@ def ends_unsaved() -> None:
     Asking.stop = stop  # type: ignore[assignment,method-assign]  # that is the bug
 
 
+def stale_holder_fenced() -> None:
+    """A gateway that has had a wallet goes on to take itself for its holder; what it writes is still fenced."""
+    from gateway.rules import lease  # noqa: PLC0415 - only the planted gateway needs it
+
+    def does_count(*_args: Any) -> bool:
+        return True
+
+    setattr(lease, "does_count", does_count)  # noqa: B010 - the room asks it by its module
+
+
+def stale_holder() -> None:
+    """The same, and nothing is fenced."""
+    from gateway.ledger.held import HeldLedger  # noqa: PLC0415 - only the planted gateway needs it
+
+    def fenced(_self: HeldLedger, work: Any) -> Any:
+        return work
+
+    HeldLedger._fenced = fenced  # type: ignore[assignment,method-assign]  # that is the bug
+    stale_holder_fenced()
+
+
 BUGS: dict[str, Callable[[], None]] = {
     "no-unique-address": no_unique_address,
     "no-epoch-check": no_epoch_check,
@@ -85,10 +106,13 @@ BUGS: dict[str, Callable[[], None]] = {
     "past-the-horizon": past_the_horizon,
     "restarts-the-busy": restarts_the_busy,
     "ends-unsaved": ends_unsaved,
+    "stale-holder": stale_holder,
+    "stale-holder-fenced": stale_holder_fenced,
 }
 
-HARMLESS = frozenset({"ends-unsaved"})
-"""An address that a daemon has lost so is derived again by the mirror, before anybody asks for it."""
+HARMLESS = frozenset({"ends-unsaved", "stale-holder-fenced"})
+"""An address that a daemon has lost is derived again by the mirror, before anybody asks for it; and what a gateway
+that is no holder any more learns from its calls, it can neither write down nor tell."""
 
 
 def launcher(bug: str) -> Sequence[str]:

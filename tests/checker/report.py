@@ -8,10 +8,13 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from tests.checker.evidence import Evidence
+from tests.checker.excuses import countable
 from tests.checker.history import ALLOCATIONS, LEFT, address_of
-from tests.checker.judge_time import countable
+from tests.checker.judge_cluster import may_come
+from tests.checker.judge_time import READS
 from tests.checker.plan import KINDS
 from tests.checker.verdict import Violation
 
@@ -82,6 +85,15 @@ def summarize(seed: int, seconds: float, evidence: Evidence, violations: list[Vi
             "cures": len(cures),
             "cure, median ms": round(1000 * statistics.median(cures)) if cures else 0,
             "cure, longest ms": round(1000 * max(cures, default=0.0)),
+        }
+    if evidence.holdings:
+        counts |= {
+            "holdings": len(evidence.holdings),
+            "changes of the holder": sum(one.gateway != then.gateway for one, then in pairwise(evidence.holdings)),
+            "handovers done": sum(deed.kind == "handover" and deed.is_done for deed in evidence.deeds),
+            "reads outside faults": len(countable(evidence, READS)),
+            "calls of gateways": sum(bool(row.gateway) for row in evidence.rows),
+            "calls without the wallet": sum(bool(row.gateway) and not may_come(evidence, row) for row in evidence.rows),
         }
     faults = Counter(deed.kind for deed in evidence.deeds if deed.kind in KINDS)
     return Summary(seed, seconds, counts, dict(faults), _ends(evidence), violations, folder)

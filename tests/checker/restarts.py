@@ -95,7 +95,7 @@ class RestartingWorld(World):
         if is_done and (is_daemon or fault.stays):
             # whatever was done, the gateway may have restarted the daemon for it, and is given the time
             is_back = note != STILL_WEDGED and await self._until_back(fault, begin)
-        target = None if fault.lane == "gateway" else fault.target
+        target = None if KINDS[fault.kind].lane == "gateway" else fault.target
         end, stays = time.time(), fault.stays and is_done
         deed = Deed(fault.kind, target, begin, end, is_done, note, stays=stays, is_back=is_back)
         if is_back and fault.kind == "wipe" and fault.value:

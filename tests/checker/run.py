@@ -21,6 +21,7 @@ from gateway.sandbox.fleet import RpcError
 from gateway.sandbox.node import SYNC_DELAY
 from tests.checker.calls import Caller
 from tests.checker.clients import Common, cast, coins
+from tests.checker.cluster import ClusterWorld
 from tests.checker.evidence import chain_events, gather
 from tests.checker.gateway import DAY_LIMIT, GATEWAY, USUAL, Bounds
 from tests.checker.history import ALLOCATIONS, Deed, Diary, address_of, bare
@@ -63,6 +64,7 @@ class Options:
     quiet: seconds before the first client begins, in which the gateway's own work comes to an end.
     restarts: whether the gateway starts and restarts the daemons; None: where the seed is even.
     sync_delay: seconds until a daemon has saved a new address.
+    gateways: how many; several share a database, and start no daemons.
     """
 
     seed: int
@@ -78,12 +80,15 @@ class Options:
     quiet: float = 0.0
     restarts: bool | None = None
     sync_delay: float = SYNC_DELAY
+    gateways: int = 1
     folder: Path | None = None
     """Where the run's own folder is made; the system's place for such things when None."""
 
     @property
     def has_restarts(self) -> bool:
         """Whether the gateway starts and restarts the daemons."""
+        if self.gateways > 1:
+            return False
         return self.seed % 2 == 0 if self.restarts is None else self.restarts
 
 
@@ -92,15 +97,10 @@ def run(options: Options) -> Summary:
     if options.folder is not None:
         options.folder.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"checker-{options.seed}-", dir=options.folder))
-    with (RestartingWorld if options.has_restarts else World)(
-        folder,
-        options.seed,
-        has_ledger=options.has_ledger,
-        launcher=options.launcher,
-        bounds=options.bounds,
-        sync_delay=options.sync_delay,
-    ) as world:
+    with _world(options, folder) as world:
         asyncio.run(_live(world, options))
+        if isinstance(world, ClusterWorld):
+            world.write_holdings()
         (folder / "chain.json").write_text(json.dumps(chain_events(world.fleet.chain_port)), encoding="utf-8")
     limit = DAY_LIMIT if options.has_ledger else None
     evidence = gather(folder, has_ledger=options.has_ledger, day_limit=limit)
@@ -111,6 +111,18 @@ def run(options: Options) -> Summary:
         shutil.rmtree(folder)
         summary = summarize(options.seed, options.seconds, evidence, violations, "")
     return summary
+
+
+def _world(options: Options, folder: Path) -> World:
+    more: dict[str, Any] = {
+        "has_ledger": options.has_ledger,
+        "launcher": options.launcher,
+        "bounds": options.bounds,
+        "sync_delay": options.sync_delay,
+    }
+    if options.gateways > 1:
+        return ClusterWorld(folder, options.seed, gateways=options.gateways, **more)
+    return (RestartingWorld if options.has_restarts else World)(folder, options.seed, **more)
 
 
 async def _live(world: World, options: Options) -> None:
@@ -137,7 +149,10 @@ async def _live(world: World, options: Options) -> None:
         )
         faults = options.faults
         if faults is None:
-            faults = plan(options.seed, options.seconds, restarts=options.has_restarts)
+            faults = plan(
+                options.seed, options.seconds, restarts=options.has_restarts, gateways=options.gateways,
+                without=world.without,
+            )  # fmt: skip
         async with asyncio.TaskGroup() as group:
             for work, task in cast(common, options.only):
                 group.create_task(work(task))  # type: ignore[arg-type]  # an Awaitable that is a coroutine

@@ -24,6 +24,8 @@ class Scenario:
         restarts: whether the gateway starts and restarts the daemons.
         sync_delay: seconds until a daemon has saved a new address.
         counts: what the summary must count of, "" for nothing.
+        gateways: how many.
+        bears: what a harmless bug violates all the same, for the bug itself is that.
     """
 
     bug: str
@@ -40,6 +42,8 @@ class Scenario:
     restarts: bool = False
     sync_delay: float = SYNC_DELAY
     counts: str = ""
+    gateways: int = 1
+    bears: frozenset[str] = frozenset()
 
     def options(self, launcher: Sequence[str], folder: Path) -> Options:
         """Return how to make the run."""
@@ -56,11 +60,16 @@ class Scenario:
             pause=self.pause,
             restarts=self.restarts,
             sync_delay=self.sync_delay,
+            gateways=self.gateways,
         )
 
 
 PAYERS = frozenset({"payer-1"})
 CUSTOMERS = frozenset({"desk-1", "desk-2", "eye-1", "eye-2"})
+
+EVERYBODY = CUSTOMERS | PAYERS | {"desk-3", "eye-2", "payer-2", "payer-3", "customer", "namer"}
+
+STANDS_STILL = (Fault(0.5, "gateway_freeze", 0, 3.0),)
 
 SCENARIOS = (
     Scenario("no-unique-address", "1", "was answered to", 1.0, (), frozenset({"desk-1"})),
@@ -119,5 +128,31 @@ SCENARIOS = (
         restarts=True,
         sync_delay=60.0,
         counts="addresses derived again",
+    ),
+    # the first gateway has the wallet, stands still until another one has taken over, and goes on
+    Scenario(
+        "stale-holder",
+        "5",
+        "calls came to daemon",
+        8.0,
+        STANDS_STILL,
+        EVERYBODY,
+        seed=3,
+        keyed=0.6,
+        gateways=3,
+    ),
+    # its clients get no addresses, and its calls are in the journals; but nothing is told twice or wrongly
+    Scenario(
+        "stale-holder-fenced",
+        "",
+        "",
+        8.0,
+        STANDS_STILL,
+        EVERYBODY,
+        seed=3,
+        keyed=0.6,
+        gateways=3,
+        counts="calls without the wallet",
+        bears=frozenset({"5", "7", "9"}),
     ),
 )

@@ -6,6 +6,7 @@ from tests.checker.evidence import Evidence
 from tests.checker.histories import (
     CALM,
     INVOICE,
+    failed,
     found,
     mined,
     op,
@@ -104,3 +105,12 @@ def test_a_label_that_a_daemon_lacks_is_seen() -> None:
     some = replace(CALM, labels={0: {"A": "mine"}, 1: {"A": "mine"}})
     assert found(Evidence(ops=told, finals=some)) == {"3"}
     assert found(Evidence(ops=told, finals=replace(some, aligned=frozenset({0, 1})))) == set()
+
+
+# -- errors -------------------------------------------------------------------------------------------------------
+
+
+def test_an_error_inside_the_gateway_is_seen() -> None:
+    """Any other one is an answer."""
+    assert found(Evidence(ops=[failed("getbalance", name="internal_error", executed="unknown")])) == {"error"}
+    assert found(Evidence(ops=[failed("getbalance", name="no_backend", executed="no")])) == set()

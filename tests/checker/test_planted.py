@@ -9,6 +9,7 @@ from tests.checker.planted import BUGS, HARMLESS, launcher
 from tests.checker.report import page
 from tests.checker.run import run
 from tests.checker.scenarios import SCENARIOS, Scenario
+from tests.checker.test_runs import needs_postgresql
 
 TIMES = 3
 
@@ -25,6 +26,8 @@ def test_every_bug_has_a_scenario() -> None:
 @pytest.mark.parametrize("scenario", HARMFUL, ids=lambda one: one.bug)
 def test_a_planted_bug_is_caught(scenario: Scenario, tmp_path: Path) -> None:
     """By the invariant that it breaks; at the third time at the latest, for a fault must meet the right call."""
+    if scenario.gateways > 1:
+        needs_postgresql()
     for _ in range(TIMES):
         summary = run(scenario.options(launcher(scenario.bug), tmp_path))
         if any(one.invariant == scenario.invariant and scenario.says in one.text for one in summary.violations):
@@ -34,14 +37,18 @@ def test_a_planted_bug_is_caught(scenario: Scenario, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scenario", [one for one in SCENARIOS if one.bug in HARMLESS], ids=lambda one: one.bug)
 def test_what_a_harmless_bug_breaks_is_mended(scenario: Scenario, tmp_path: Path) -> None:
-    """It did its damage, and no client noticed."""
+    """It did its damage, and no client was told anything wrong."""
+    if scenario.gateways > 1:
+        needs_postgresql()
     summary = run(scenario.options(launcher(scenario.bug), tmp_path))
-    assert not summary.is_red, page(summary)
+    assert {one.invariant for one in summary.violations} <= scenario.bears, page(summary)
     assert summary.counts[scenario.counts] > 0
 
 
 @pytest.mark.parametrize("scenario", HARMFUL, ids=lambda one: one.bug)
 def test_the_same_run_without_the_bug_is_green(scenario: Scenario, tmp_path: Path) -> None:
     """So it was the bug that was caught."""
+    if scenario.gateways > 1:
+        needs_postgresql()
     summary = run(scenario.options(GATEWAY, tmp_path))
     assert not summary.is_red, page(summary)

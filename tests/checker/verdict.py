@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tests.checker.evidence import Row
-from tests.checker.history import Deed, Life, Op
+from tests.checker.history import Deed, Holding, Life, Op
 
 MOST_SHOWN = 6
 """Pieces of evidence that a violation shows."""
@@ -22,7 +22,7 @@ class Violation:
 
     invariant: str
     text: str
-    seen: tuple[Op | Row | Deed | Life, ...] = ()
+    seen: tuple[Op | Row | Deed | Life | Holding, ...] = ()
 
     def evidence(self) -> list[dict[str, Any]]:
         """Return what it was seen by, for a page."""

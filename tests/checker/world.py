@@ -19,7 +19,7 @@ from gateway.sandbox.node import SYNC_DELAY
 from tests.checker.connections import CLOSE_WAIT, connections_at
 from tests.checker.gateway import GATEWAY, PATIENCE, ROOT, USUAL, Bounds, Gateway, name_of, settings, wallet_file
 from tests.checker.history import Block, Crowd, Deed, Diary, Paid
-from tests.checker.plan import DAEMONS, SLOW_TO_LEARN, SWITCHES, Fault
+from tests.checker.plan import DAEMONS, KINDS, SLOW_TO_LEARN, SWITCHES, Fault
 
 SERVER_TIMEOUT = 1.0
 """Seconds that a daemon waits for a silent chain: below the gateway's own bound, as the real 30 s are below 35 s."""
@@ -34,6 +34,13 @@ class World:
         launcher: the gateway's module, or one that takes a rule away.
         sync_delay: seconds until a daemon has saved a new address.
     """
+
+    doors = 1
+    """How many gateways there are."""
+    without: frozenset[str] = frozenset()
+    """Kinds of faults that cannot be had here."""
+    silence = 8.0
+    """Seconds past its deadline after which a client stops to wait for an answer."""
 
     def __init__(
         self,
@@ -55,7 +62,7 @@ class World:
         )
         self.frozen: dict[int, float] = {}
         """Daemons that stand still, since when (monotonic)."""
-        self._hands = [ThreadPoolExecutor(1, thread_name_prefix=f"hand-{n}") for n in range(DAEMONS + 1)]
+        self._hands = [ThreadPoolExecutor(1, thread_name_prefix=f"hand-{n}") for n in range(self._many_hands)]
         self._kills: list[float] = []
         self._busy: set[str] = set()
         try:
@@ -64,8 +71,7 @@ class World:
                 # what a wipe brings back: the wallet as it was before anybody came
                 shutil.copy(wallet_file(self.fleet, n), folder / f"old-wallet-{n}")
             (folder / "ledger").mkdir()
-            self.gateway = Gateway(folder, self._settings(has_ledger=has_ledger), launcher)
-            self.gateway.start()
+            self._start_gateways(launcher, has_ledger=has_ledger)
         except BaseException:
             self.stop()
             raise
@@ -80,11 +86,28 @@ class World:
 
     def stop(self) -> None:
         """End everything; may be called twice."""
-        if hasattr(self, "gateway"):
-            self.gateway.kill()
+        self._stop_gateways()
         self.fleet.stop()
         for hand in self._hands:
             hand.shutdown(wait=True, cancel_futures=True)
+
+    @property
+    def _many_hands(self) -> int:
+        """How many things may be done at once that take a thread."""
+        return DAEMONS + 1
+
+    def door(self, number: int) -> tuple[str, int]:  # noqa: ARG002 - there is but one
+        """Return host and port of a door; port 0 while its gateway is away."""
+        return self.gateway.host, self.gateway.port
+
+    def _start_gateways(self, launcher: Sequence[str], *, has_ledger: bool) -> None:
+        found = self._settings(has_ledger=has_ledger)
+        self.gateway = Gateway(self.folder, lambda _: found, launcher)
+        self.gateway.start()
+
+    def _stop_gateways(self) -> None:
+        if hasattr(self, "gateway"):
+            self.gateway.kill()
 
     def _start_fleet(self, folder: Path, **more: Any) -> Fleet:
         """Start a chain and daemons."""
@@ -125,7 +148,7 @@ class World:
     async def _do(self, fault: Fault) -> None:
         begin = time.time()
         is_done, note = await self._carry_out(fault)
-        target = None if fault.lane == "gateway" else fault.target
+        target = None if KINDS[fault.kind].lane == "gateway" else fault.target
         self.diary.write(Deed(fault.kind, target, begin, time.time(), is_done, note))
 
     async def _carry_out(self, fault: Fault) -> tuple[bool, str]:
@@ -210,9 +233,10 @@ class World:
         """Order a promotion by the command, as an operator does."""
         return await self._command("promote", "-c", str(self.gateway.file), "--wallet", "main", name_of(daemon))
 
-    async def _command(self, *command: str) -> tuple[bool, str]:
+    async def _command(self, *command: str, inside: Sequence[str] = ()) -> tuple[bool, str]:
         """Run a command of the gateway; return whether it said that it was done, and what it said."""
         process = await asyncio.create_subprocess_exec(
+            *inside,
             sys.executable,
             "-m",
             "gateway",

@@ -48,18 +48,19 @@ def context(base: str) -> bytes:
     files |= {"gateway/__init__.py": (here / "__init__.py").read_bytes()}
     files |= _sources("gateway/sandbox", sorted((here / "sandbox").glob("*.py")))
     files |= _sources("jsonrpclib", sorted(library.glob("*.py")))
-    return _tar(files)
+    return tar(files)
 
 
 def _sources(folder: str, paths: Sequence[Path]) -> dict[str, bytes]:
     return {f"{folder}/{path.name}": path.read_bytes() for path in paths}
 
 
-def _tar(files: dict[str, bytes]) -> bytes:
+def tar(files: dict[str, bytes], *, mode: int = 0o644) -> bytes:
+    """Return files, by their paths, as a tar archive: what `docker build -` takes."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
         for name, content in files.items():
             entry = tarfile.TarInfo(name)
-            entry.size = len(content)
+            entry.size, entry.mode = len(content), mode
             archive.addfile(entry, io.BytesIO(content))
     return out.getvalue()

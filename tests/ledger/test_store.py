@@ -1,6 +1,7 @@
 """The store: a transaction is whole or nothing, they follow each other, and trouble of the engine is a LedgerError."""
 
 import asyncio
+import gc
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -273,3 +274,27 @@ def trouble(text: str) -> OperationalError:
 def test_a_reason_is_one_line_without_the_statement_and_its_values(error: SQLAlchemyError, says: str) -> None:
     """It goes into the log and to clients."""
     assert reason(error) == says
+
+
+async def test_an_error_that_nobody_waits_for_any_more_is_no_news_for_the_log(tmp_path: Path) -> None:
+    """Whoever left has been told something else, and a traceback for each would hide what matters."""
+    told: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context))
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    began, go_on = threading.Event(), threading.Event()
+
+    def work(_connection: Connection) -> None:
+        began.set()
+        go_on.wait(5.0)
+        raise ValueError("too late")
+
+    waiting = asyncio.ensure_future(ledger.run(work))
+    await asyncio.to_thread(began.wait, 5.0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    go_on.set()
+    ledger.close()
+    for _ in range(3):
+        await asyncio.sleep(0)
+        gc.collect()
+    assert told == []
