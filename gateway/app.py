@@ -97,14 +97,7 @@ class App:
         self.metrics = Metrics(version=__version__, door=self.counters, dropped_lines=logs.dropped_lines)
         self.metrics.set_source(self._gauges)
         self.metrics.on_attempt = attempt_line if logs.is_debug() else None
-        limits, timeouts = settings.upstream, settings.timeouts
-        self.wire = Wire(
-            connect=timeouts.connect,
-            write=timeouts.write,
-            max_head=limits.max_head,
-            max_body=limits.max_body,
-            resolve_ttl=limits.resolve_ttl,
-        )
+        self.wire = self._wire()
         self.book, self._why_closed = (None, "") if settings.ledger is None else _open_book(settings.ledger)
         # where gateways share wallets, rooms are built as soon as a wallet is held
         held = {} if settings.cluster is not None else settings.wallets
@@ -169,8 +162,8 @@ class App:
             return {}
         return {name: self.cluster.has_holder(name) for name in self._names() if name not in self.plants}
 
-    def _wire(self, may_send: Callable[[], bool]) -> Wire:
-        """Build a wire for one holding of a wallet."""
+    def _wire(self, may_send: Callable[[], bool] = lambda: True) -> Wire:
+        """Build a wire; each holding of a shared wallet has its own."""
         limits, timeouts = self.settings.upstream, self.settings.timeouts
         return Wire(
             connect=timeouts.connect, write=timeouts.write, max_head=limits.max_head, max_body=limits.max_body,

@@ -73,14 +73,13 @@ class Cluster:
             connect=settings().timeouts.connect, max_body=settings().upstream.max_body, keep=KEEP,
             context=trusting(chosen.ca_file),
         )  # fmt: skip
-        self.peers = Peers(chosen.name, secret, self.term, dispatcher.here, self._clients, emit, time.time, self.taken)
+        self.peers = Peers(
+            chosen.name, secret, self.term, dispatcher.here, lambda: self._clients, emit, time.time, self.taken
+        )
         self.seats: dict[str, Seat] = {}
         self._tenancies: dict[str, Tenancy] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._known: tuple[Settings, dict[str, Client]] | None = None
-        self._profiles: tuple[Settings, dict[str, Profile]] = (
-            settings(), {name: load_profile(one.profile) for name, one in settings().wallets.items()}
-        )  # fmt: skip
+        self._take_over()
         self.forwarders: dict[str, Forwarder] = {}
         for wallet in settings().wallets:
             self._add(wallet)
@@ -97,15 +96,16 @@ class Cluster:
         here = partial(self.dispatcher.here, wallet)
         self.forwarders[wallet] = Forwarder(
             wallet, self.identity, self.relay, here, lambda: self._holder(wallet),
-            lambda: self._profile(wallet), self.loop, self.forwarded, self.emit, lambda: self._look_now(wallet),
+            lambda: self._profiles[wallet], self.loop, self.forwarded, self.emit, lambda: self._look_now(wallet),
         )  # fmt: skip
 
-    def _profile(self, wallet: str) -> Profile:
-        """Return the profile of a wallet; as it was when the settings were taken, for a file may be edited badly."""
+    def _take_over(self) -> None:
+        """Take clients and profiles from the settings: no call reads a file, which may be edited badly by then."""
         settings = self.settings()
-        if self._profiles[0] is not settings:
-            self._profiles = settings, {name: load_profile(one.profile) for name, one in settings.wallets.items()}
-        return self._profiles[1][wallet]
+        self._clients: dict[str, Client] = known_clients(settings)
+        self._profiles: dict[str, Profile] = {
+            name: load_profile(one.profile) for name, one in settings.wallets.items()
+        }  # fmt: skip
 
     def _look_now(self, wallet: str) -> None:
         tenancy = self._tenancies.get(wallet)
@@ -115,12 +115,6 @@ class Cluster:
     def _holder(self, wallet: str) -> Any:
         tenancy = self._tenancies.get(wallet)
         return None if tenancy is None else tenancy.holder
-
-    def _clients(self) -> dict[str, Client]:
-        settings = self.settings()
-        if self._known is None or self._known[0] is not settings:
-            self._known = settings, known_clients(settings)
-        return self._known[1]
 
     def is_held(self, wallet: str) -> bool:
         """Whether this gateway holds a wallet at this very moment."""
@@ -164,7 +158,7 @@ class Cluster:
     def update(self, book: "Book | None") -> None:
         """Take new settings: wallets that came and went, and what the lease says of this gateway."""
         wallets = self.settings().wallets
-        self._profiles = self.settings(), {name: load_profile(one.profile) for name, one in wallets.items()}
+        self._take_over()
         for wallet in [name for name in self.forwarders if name not in wallets]:
             forwarder = self.forwarders.pop(wallet)
             self.loop.create_task(self._leave(wallet, forwarder), name=f"leave-{wallet}")

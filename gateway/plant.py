@@ -35,6 +35,8 @@ from gateway.upstream.launchers import Launcher
 from gateway.upstream.wire import Target, Wire
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from gateway.closed import Closed
     from gateway.flow.desk import Desk
     from gateway.money import Book, Money
@@ -161,7 +163,7 @@ class Plant:
         pool, runner, loop = self.pool, self.runner, self.runner.loop
         wallet = self.settings.wallets[self.name]
         money = await open_money_later(pool, self.profile, runner, wallet, book, loop)
-        found = await _standing_orders(money)
+        found = await book.ledger.run(_standing_orders(self.name))
         if self.is_over:
             return False
         wallet = self.settings.wallets[self.name]
@@ -397,7 +399,8 @@ def build_wallet(
 
         closed = close(pool, runner, why_closed)
     make = make_launcher or _make_launcher
-    links, standing = _links(runner, money, clock, () if money is None else _read_standing_orders(money))
+    found = () if money is None else money.book.ledger.transact(_standing_orders(name))
+    links, standing = _links(runner, money, clock, found)
     supervisor = Supervisor(pool, profile, settings, links, _launchers(wallet, make, loop), loop, standing)
     emit(Event("wallet.configured", name, "", {"backends": len(pool.backends), "primary": pool.primary.name}))
     return Plant(name, settings, profile, pool, runner, prober, mirror, shared, supervisor, make, money, closed)
@@ -407,20 +410,11 @@ StandingOrders = tuple[tuple[str, str], ...]
 """Backend and verb of what an operator ordered for good."""
 
 
-async def _standing_orders(money: "Money") -> StandingOrders:
-    """Read what stands from before.  Raises LedgerError."""
+def _standing_orders(wallet: str) -> "Callable[[Connection], StandingOrders]":
+    """Return what reads the orders that stand from before."""
     from gateway.ledger import standing  # noqa: PLC0415 - as above
 
-    wallet = money.pool.name
-    return tuple((one.backend, one.verb) for one in await money.book.ledger.run(lambda c: standing.read(c, wallet)))
-
-
-def _read_standing_orders(money: "Money") -> StandingOrders:
-    """Do the same at a start, before there is anybody to keep waiting.  Raises LedgerError."""
-    from gateway.ledger import standing  # noqa: PLC0415 - as above
-
-    wallet = money.pool.name
-    return tuple((one.backend, one.verb) for one in money.book.ledger.transact(lambda c: standing.read(c, wallet)))
+    return lambda connection: tuple((one.backend, one.verb) for one in standing.read(connection, wallet))
 
 
 def _links(

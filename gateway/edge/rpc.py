@@ -51,7 +51,6 @@ MAX_LINE = 8190
 """Bytes of one line of a request's head."""
 
 AUTHORIZATION, TIMEOUT, KEY = istr("Authorization"), istr("X-Request-Timeout"), istr("Idempotency-Key")
-
 """Headers that are asked for in each request; such names are looked up without being folded anew."""
 
 
