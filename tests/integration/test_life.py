@@ -45,6 +45,23 @@ def own(fleet: Fleet, tmp_path: Path) -> Iterator[Gateway]:
         fleet.control(index, "heal")
 
 
+@pytest.fixture
+def unprobed(fleet: Fleet, tmp_path: Path) -> Iterator[Gateway]:
+    """A gateway that hardly ever probes: no probe is in a daemon that a test freezes, and a call goes straight in."""
+    settings = settings_for(backends(fleet))
+    settings["health"] = settings["health"] | {"probe_interval": 60.0}
+    with Gateway(tmp_path, settings) as one:
+        one.wait_all_well()
+        yield one
+    for index in range(len(fleet)):
+        fleet.thaw(index)
+
+
+def wait_for_attempt(gateway: Gateway) -> None:
+    """Wait until a client's call is in a daemon."""
+    wait_until(lambda: gateway.status()["in_flight"], "the call is under way")
+
+
 # -- its end --------------------------------------------------------------------------------------------------
 
 
@@ -71,41 +88,39 @@ def test_sigterm_drains(own: Gateway, fleet: Fleet) -> None:
     assert own.stderr == ""
 
 
-def test_a_second_signal_hurries(own: Gateway, fleet: Fleet) -> None:
+def test_a_second_signal_hurries(unprobed: Gateway, fleet: Fleet) -> None:
     """A call to a frozen daemon would hold it for long; it is given up, and its caller is told so."""
     fleet.freeze(0)
     address = fleet.rpc(1, "listaddresses")[0]
-    with own.knock() as line:
-        before = own.metric("ecgw_door_requests_total")
+    with unprobed.knock() as line:
         line.request(json.dumps({"id": 1, "method": "setlabel", "params": [address, "never mind"]}).encode())
-        wait_until(lambda: own.metric("ecgw_door_requests_total") > before, "the call is under way")
-        own.signal(signal.SIGTERM)
-        wait_until(lambda: own.events("gateway.draining"), "it drains")
-        own.signal(signal.SIGTERM)
+        wait_for_attempt(unprobed)
+        unprobed.signal(signal.SIGTERM)
+        wait_until(lambda: unprobed.events("gateway.draining"), "it drains")
+        unprobed.signal(signal.SIGTERM)
         found = line.answer().error
         assert (found["code"], found["data"]["executed"]) == (-32004, "unknown")
         assert line.is_closed()
-        assert own.wait() == 0
-    assert own.events("gateway.draining")[0]["in_flight"] == 1
-    assert own.events("gateway.stopped")[0]["given_up"] == 1
-    assert own.stderr == ""
+        assert unprobed.wait() == 0
+    assert unprobed.events("gateway.draining")[0]["in_flight"] == 1
+    assert unprobed.events("gateway.stopped")[0]["given_up"] == 1
+    assert unprobed.stderr == ""
 
 
-def test_a_batch_that_is_given_up_has_all_its_answers(own: Gateway, fleet: Fleet) -> None:
+def test_a_batch_that_is_given_up_has_all_its_answers(unprobed: Gateway, fleet: Fleet) -> None:
     """What is known of the entry that was sent, and that nothing after it was."""
     fleet.freeze(0)
     address = fleet.rpc(1, "listaddresses")[0]
     entries = [{"id": number, "method": "setlabel", "params": [address, f"no {number}"]} for number in range(3)]
-    before = own.metric("ecgw_door_requests_total")
-    with own.knock() as line:
+    with unprobed.knock() as line:
         line.request(json.dumps(entries).encode())
-        wait_until(lambda: own.metric("ecgw_door_requests_total") > before, "the batch is under way")
-        own.signal(signal.SIGTERM)
-        wait_until(lambda: own.events("gateway.draining"), "it drains")
-        own.signal(signal.SIGTERM)
+        wait_for_attempt(unprobed)
+        unprobed.signal(signal.SIGTERM)
+        wait_until(lambda: unprobed.events("gateway.draining"), "it drains")
+        unprobed.signal(signal.SIGTERM)
         found = line.answer().json
     assert [(one["id"], one["error"]["data"]["executed"]) for one in found] == [(0, "unknown"), (1, "no"), (2, "no")]
-    assert own.wait() == 0
+    assert unprobed.wait() == 0
     fleet.thaw(0)
     labels = [row["params"][1] for row in fleet.journal(0) if row["method"] == "setlabel"]
     assert "no 1" not in labels
