@@ -27,10 +27,11 @@ sandbox: $(BIN)/.runtime  ## the gateway and three sandbox wallets with invented
 test: $(BIN)/.dev  ## every test; real components are used where they are installed
 	@scripts/real_components.sh
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest tests/rules tests/base
+	$(BIN)/coverage run -m pytest tests/rules tests/base -n $(WORKERS)
+	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include "gateway/rules/*,gateway/base/*" --fail-under 100 --show-missing
 	$(BIN)/python -m pytest tests -m "not simulation and not integration" -n $(WORKERS) --ignore tests/rules --ignore tests/base
-	$(BIN)/python -m pytest tests -m "integration"
+	$(BIN)/python -m pytest tests -m "integration" -n $(WORKERS) --dist loadgroup
 	$(BIN)/python -m pytest tests -m "simulation" -n $(WORKERS)
 
 quick: $(BIN)/.dev  ## the tests that need no processes and no histories: under a minute

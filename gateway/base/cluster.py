@@ -21,6 +21,15 @@ SHORTEST = 16
 """Characters of a secret that nobody guesses."""
 
 
+class DatabaseTls(Section):
+    """TLS to the database and nothing else; without this section it is spoken where the server offers it."""
+
+    verify: bool = True
+    """Be sure that it is the host of the URL; without, only listeners are kept out."""
+    ca_file: str | None = None
+    """Certificates that the server's is checked by; those of the system when absent."""
+
+
 class Ledger(Section):
     """Where is written down what must not happen twice: a file of this gateway, or a database that several share."""
 
@@ -30,6 +39,8 @@ class Ledger(Section):
     """The PostgreSQL database that several gateways share, without a password; "" with a path."""
     password: SecretStr = SecretStr("")
     """Of the user in `url`."""
+    tls: DatabaseTls | None = None
+    """How the database proves itself; required once it is here."""
     key_file: str | None = None
     """32 random bytes that parameters are compared by; PATH.key, made at first start, when absent."""
     may_be_lost: bool = False
@@ -53,7 +64,7 @@ class Ledger(Section):
         if not parts.hostname or not parts.username or not parts.path.strip("/"):
             raise ValueError(f"must name a user, a host and a database; {DATABASE}")
         if parts.query or parts.fragment:
-            raise ValueError(f"a query or fragment means nothing here; {DATABASE}")
+            raise ValueError(f"a query or fragment means nothing here, for TLS see ledger.tls; {DATABASE}")
         return value
 
 

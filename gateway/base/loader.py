@@ -31,7 +31,9 @@ SHORT = 16
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-PEM_FILES = frozenset({("listen", "tls", "certificate"), ("listen", "tls", "key"), ("cluster", "ca_file")})
+PEM_FILES = frozenset(
+    {("listen", "tls", "certificate"), ("listen", "tls", "key"), ("cluster", "ca_file"), ("ledger", "tls", "ca_file")}
+)
 """Places that name files; the `tls.ca_file` of each backend is another."""
 
 LASTING_FILES = frozenset({("ledger", "path"), ("ledger", "key_file")})

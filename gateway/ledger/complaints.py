@@ -4,6 +4,7 @@ Rule: only what the server itself said of a transaction, by a code that is about
 """
 
 import asyncio
+import ssl
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -30,6 +31,11 @@ REMEDIES = {
 """What helps, by the code (SQLSTATE) of the server."""
 
 AWAY = "see whether the database runs and can be reached from here"
+
+TLS = "see ledger.tls, and whether the certificate of the server names the host of ledger.url"
+
+NO_TLS = "rejected SSL upgrade"
+"""The words of asyncpg for a server without TLS, where ledger.tls wants it."""
 
 LATE = "the database did not answer in time"
 
@@ -66,8 +72,15 @@ def told(error: BaseException, where: str) -> str:
     Args:
         where: the database, in words.
     """
-    remedy = REMEDIES.get(code_of(error), "" if code_of(error) else AWAY)
+    remedy = REMEDIES.get(code_of(error), "" if code_of(error) else _silent(error))
     return f"the database {where}: {_words(error)}" + (f"; {remedy}" if remedy else "")
+
+
+def _silent(error: BaseException) -> str:
+    """What helps where the server said nothing."""
+    causes = (error, getattr(error, "orig", None), error.__cause__)
+    is_tls = any(isinstance(one, ssl.SSLError) or NO_TLS in str(one) for one in causes)
+    return TLS if is_tls else AWAY
 
 
 def _words(error: BaseException) -> str:

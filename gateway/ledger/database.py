@@ -5,6 +5,7 @@ process that is not there any more to keep it.
 """
 
 import re
+import ssl
 from dataclasses import dataclass, field
 
 from sqlalchemy import make_url
@@ -12,6 +13,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from gateway.base.cluster import DatabaseTls
 from gateway.ledger.store import MisplacedError
 
 GATEWAY, COMMAND = "ec-gateway", "ec-gateway command"
@@ -31,11 +33,11 @@ class Database:
     """A database of PostgreSQL.
 
     Args:
-        url: postgresql://USER@HOST:5432/NAME, without a password; `?ssl=verify-full` where it is to be sure of whom it
-            talks to (or `sslmode`, as other programs call it).
+        url: postgresql://USER@HOST:5432/NAME, without a password.
         pool: connections at the most; one of them writes, the others are for commands and looks.
         statement_timeout: seconds that one statement may take.
         connect_timeout: seconds until a connection is there.
+        tls: how the server proves itself; None speaks TLS where it is offered, and checks nothing.
     """
 
     url: str
@@ -43,6 +45,7 @@ class Database:
     pool: int = 4
     statement_timeout: float = 2.0
     connect_timeout: float = 2.0
+    tls: DatabaseTls | None = None
 
     @property
     def where(self) -> str:
@@ -80,7 +83,6 @@ def engine_of(database: Database, name: str) -> AsyncEngine:
         name: of the connections, as the server lists them.
     """
     url = parse(database.url)
-    query = {key.replace("sslmode", "ssl"): value for key, value in url.query.items()}
     limits = {
         "statement_timeout": database.statement_timeout,
         # the server would never come to one that is as long as that of the statement
@@ -89,7 +91,7 @@ def engine_of(database: Database, name: str) -> AsyncEngine:
     }
     settings = {key: str(int(1000 * seconds)) for key, seconds in limits.items()}
     return create_async_engine(
-        url.set(drivername="postgresql+asyncpg", password=database.password or None, query=query),
+        url.set(drivername="postgresql+asyncpg", password=database.password or None),
         isolation_level="AUTOCOMMIT",
         pool_size=database.pool,
         max_overflow=0,
@@ -98,6 +100,21 @@ def engine_of(database: Database, name: str) -> AsyncEngine:
         hide_parameters=True,  # signed bytes and keys do not belong into a traceback
         connect_args={
             "timeout": database.connect_timeout,
+            "ssl": "prefer" if database.tls is None else _context(database.tls),
             "server_settings": settings | {"application_name": name, "synchronous_commit": "on"},
         },
     )
+
+
+def _context(tls: DatabaseTls) -> ssl.SSLContext:
+    """Raises MisplacedError where the certificates cannot be read."""
+    try:
+        context = ssl.create_default_context(cafile=tls.ca_file)
+    except OSError as error:  # the errors of ssl are among them
+        raise MisplacedError(
+            f"ledger.tls.ca_file cannot be read ({error.strerror or error}); name a file of PEM certificates"
+        ) from error
+    if not tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

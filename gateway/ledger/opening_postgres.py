@@ -65,6 +65,7 @@ def database_of(settings: Settings) -> Database:
         settings.pool,
         settings.statement_timeout,
         settings.connect_timeout,
+        settings.tls,
     )
 
 

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
@@ -54,7 +54,7 @@ class Server:
         """Make its files."""
         secret = self.folder / "password"
         secret.write_text(PASSWORD, encoding="utf-8")
-        _give(secret)
+        give(secret)
         self._run("initdb", "-D", self.data, "-U", OWNER, "-A", "scram-sha-256", f"--pwfile={secret}",
                   "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")  # fmt: skip
         self.configure(**SETTINGS)
@@ -64,7 +64,7 @@ class Server:
         secret = self.folder / "pgpass"
         secret.write_text(f"*:*:*:*:{PASSWORD}", encoding="utf-8")
         secret.chmod(0o600)
-        _give(secret)
+        give(secret)
         place = f"host=127.0.0.1 port={primary.port} user={OWNER} passfile={secret} application_name=standby"
         self._run("pg_basebackup", "-D", self.data, "-R", "-c", "fast", "--no-sync", "-d", place)
 
@@ -155,7 +155,7 @@ def running(primary: Server | None = None) -> Iterator[Server]:
     if not (binaries() / "initdb").exists():
         _give_up()
     folder = Path(tempfile.mkdtemp(prefix="ecgw-postgres-"))
-    _give(folder)
+    give(folder)
     server = Server(folder)
     try:
         if primary is None:
@@ -167,6 +167,26 @@ def running(primary: Server | None = None) -> Iterator[Server]:
     finally:
         server.end()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def small_disk(server: Server, megabytes: int) -> Iterator[Callable[[int], None]]:
+    """Give the server a tablespace `small` on a disk of its own, and the way to make that larger; needs root."""
+    place = server.folder / "small"
+    place.mkdir()
+
+    def mount(megabytes: int, *options: str) -> None:
+        command = ["mount", "-t", "tmpfs", "-o", ",".join([f"size={megabytes}m", *options]), "ecgw-small", str(place)]
+        subprocess.run(command, check=True, timeout=PATIENCE)
+
+    mount(megabytes)
+    try:
+        give(place)
+        server.sql(f"CREATE TABLESPACE small LOCATION '{place}'")
+        yield lambda megabytes: mount(megabytes, "remount")
+    finally:
+        # lazily: a server that still has files open there is ended later
+        subprocess.run(["umount", "--lazy", str(place)], check=True, timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +212,7 @@ def _give_up() -> NoReturn:
     pytest.skip(told)
 
 
-def _give(path: Path) -> None:
+def give(path: Path) -> None:
     """Let the server's user have a file."""
     if os.geteuid() == 0:
         shutil.chown(path, "postgres", "postgres")

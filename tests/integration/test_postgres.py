@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -25,7 +26,7 @@ from gateway.ledger.postgres import PostgresLedger
 from gateway.ledger.schema import meta, wallets
 from gateway.ledger.seal import LOST, OWN, SEQUENCE
 from gateway.ledger.store import LedgerError, MisplacedError, UncertainError
-from tests.integration.postgres_server import OWNER, PASSWORD, Server, running, server, wait
+from tests.integration.postgres_server import OWNER, PASSWORD, Server, give, running, server, small_disk, wait
 
 __all__ = ("server",)
 
@@ -590,6 +591,56 @@ def test_a_read_only_server_is_told_and_never_written_past(
     server.sql(f"ALTER DATABASE {name_of(settings)} SET default_transaction_read_only = off")
     # the connection to the one that was read-only is not used again
     assert ledger.transact(facts) == ["t-a"]
+
+
+def test_a_database_proves_itself_by_its_certificate(key: Path) -> None:
+    """TLS or nothing once it is asked for, checked against our authority; and what to look at where that fails."""
+    with running() as server:
+        database = server.database()
+        strict = settings_for(database, key, tls={})
+        assert re.search("rejected SSL upgrade; see ledger.tls", refusal(strict))
+        certificate, secret = server.folder / "own.pem", server.folder / "own.key"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+             "-keyout", secret, "-out", certificate, "-days", "2", "-subj", "/CN=tests",
+             "-addext", "subjectAltName=IP:127.0.0.1"],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        for path in (certificate, secret):
+            give(path)
+        server.stop()
+        server.configure(ssl="on", ssl_cert_file=f"'{certificate}'", ssl_key_file=f"'{secret}'")
+        server.start()
+        assert re.search("certificate verify failed.*; see ledger.tls", refusal(strict))
+        for tls in ({"ca_file": str(certificate)}, {"verify": False}):
+            with closing(open_database(settings_for(database, key, tls=tls), AT).ledger) as ledger:
+                mine = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+                assert ledger.transact(lambda connection, mine=mine: connection.scalar(text(mine))) is True
+        # by another name its certificate is worth nothing
+        elsewhere = Database(database.url.replace("127.0.0.1", "localhost"))
+        named = settings_for(elsewhere, key, tls={"ca_file": str(certificate)})
+        assert re.search("certificate.*localhost.*; see ledger.tls", refusal(named))
+
+
+def test_a_full_disk_is_told_undoes_what_it_met_and_ends_when_there_is_room(key: Path) -> None:
+    """Nothing is half written, what was told before stays readable, and no restart is needed."""
+    if os.geteuid() != 0:
+        pytest.skip("a disk of its own can be made by root alone")
+    with running() as server, small_disk(server, 32) as enlarge:
+        name = "on_a_small_disk"
+        server.sql(f"CREATE DATABASE {name} TEMPLATE template0 TABLESPACE small")
+        with closing(open_database(settings_for(server.database(name), key), AT).ledger) as ledger:
+            told: list[str] = []
+            with pytest.raises(LedgerError, match="make room on the disk of the database") as caught:
+                while len(told) < 200:
+                    # what cannot be pressed into less
+                    told += [ledger.transact(put(f"t-{len(told):03}", os.urandom(256 * 1024).hex()))]
+            assert not isinstance(caught.value, UncertainError)
+            assert told
+            assert ledger.transact(facts) == told
+            enlarge(64)
+            assert ledger.transact(put("t-more")) == "t-more"
+            assert ledger.transact(facts) == [*told, "t-more"]
 
 
 def test_a_ledger_from_the_future_and_a_strange_database_are_refused(

@@ -1,7 +1,10 @@
 """A database is named by a url without a password, and what is wrong with it is told without one."""
 
+from pathlib import Path
+
 import pytest
 
+from gateway.base.cluster import DatabaseTls
 from gateway.ledger.database import LOCK, Database, engine_of, parse
 from gateway.ledger.server import unsafe_standbys
 from gateway.ledger.store import MisplacedError
@@ -36,10 +39,17 @@ def test_a_url_that_is_none_is_refused(url: str, words: str) -> None:
 
 
 def test_an_engine_is_bounded_and_limits_are_the_servers() -> None:
-    """The pool has an end; libpq's word for TLS is understood."""
-    engine = engine_of(Database("postgresql://gw@db/ledger?sslmode=require", "p", pool=3), "me")
+    """The pool has an end."""
+    engine = engine_of(Database("postgresql://gw@db/ledger", "p", pool=3), "me")
     assert engine.pool.size() == 3  # type: ignore[attr-defined]  # a queue
-    assert dict(engine.url.query) == {"ssl": "require"}
+
+
+def test_certificates_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    """One that is no certificate; one that is away was found when the settings were read."""
+    path = tmp_path / "ca.pem"
+    path.write_text("nothing", encoding="utf-8")
+    with pytest.raises(MisplacedError, match=r"ledger\.tls\.ca_file cannot be read"):
+        engine_of(Database("postgresql://gw@db/ledger", tls=DatabaseTls(ca_file=str(path))), "me")
 
 
 @pytest.mark.parametrize(

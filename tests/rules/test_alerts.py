@@ -231,7 +231,7 @@ def test_a_gateway_that_stops_closes_what_it_has_opened() -> None:
 # -- whatever comes -------------------------------------------------------------------------------------------
 
 ANY = st.sampled_from([FAILURES, DOWN, HALF, condition(Kind.MEMORY), condition(backend="ec-2"), news(1), news(2)])
-HISTORIES = st.lists(st.tuples(st.integers(1, 400), st.lists(ANY, unique_by=lambda one: one.key)), max_size=30)
+HISTORIES = st.lists(st.tuples(st.integers(1, 400), st.lists(ANY, unique_by=lambda one: one.key)), max_size=12)
 
 
 @given(HISTORIES)
