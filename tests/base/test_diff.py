@@ -72,12 +72,12 @@ def test_a_list_that_became_empty_is_told(folder: Folder, good: str) -> None:
         ("admin: {port: 1}\nsandbox: true\n", ["admin.port", "sandbox"]),
         ("ledger: {path: a.db}\n",
          ["ledger", "ledger.connect_timeout", "ledger.key_file", "ledger.may_be_asynchronous", "ledger.may_be_lost",
-          "ledger.password", "ledger.path", "ledger.pool", "ledger.statement_timeout", "ledger.url"]),
+          "ledger.password", "ledger.path", "ledger.pool", "ledger.statement_timeout", "ledger.tls", "ledger.url"]),
         (("ledger: {url: postgresql://u@h/d, key_file: k}\n"
           "cluster: {name: gw-1, address: 'http://h', secret: thirty two random letters}\n"),
          ["cluster", "cluster.address", "cluster.ca_file", "cluster.lease", "cluster.name", "cluster.secret",
           "ledger", "ledger.connect_timeout", "ledger.key_file", "ledger.may_be_asynchronous", "ledger.may_be_lost",
-          "ledger.password", "ledger.path", "ledger.pool", "ledger.statement_timeout", "ledger.url"]),
+          "ledger.password", "ledger.path", "ledger.pool", "ledger.statement_timeout", "ledger.tls", "ledger.url"]),
         ("timeouts: {fast: 2}\ndrain_timeout: 5\n", []),
     ],
 )  # fmt: skip

@@ -81,6 +81,17 @@ def put(name: str, value: str = "x") -> Callable[[Connection], str]:
     return work
 
 
+def fill(ledger: PostgresLedger, told: list[str]) -> None:
+    """Write 50 MB that cannot be pressed into less; takes down what was told as written."""
+    while len(told) < 200:
+        told += [ledger.transact(put(f"t-{len(told):03}", os.urandom(128 * 1024).hex()))]
+
+
+def is_secret(connection: Connection) -> bool:
+    """Whether this connection speaks TLS."""
+    return bool(connection.scalar(text("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")))
+
+
 def facts(connection: Connection) -> list[str]:
     """What facts of the tests there are."""
     return [one for one in connection.scalars(select(meta.c.key).order_by(meta.c.key)) if one.startswith("t-")]
@@ -614,8 +625,7 @@ def test_a_database_proves_itself_by_its_certificate(key: Path) -> None:
         assert re.search("certificate verify failed.*; see ledger.tls", refusal(strict))
         for tls in ({"ca_file": str(certificate)}, {"verify": False}):
             with closing(open_database(settings_for(database, key, tls=tls), AT).ledger) as ledger:
-                mine = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
-                assert ledger.transact(lambda connection, mine=mine: connection.scalar(text(mine))) is True
+                assert ledger.transact(is_secret)
         # by another name its certificate is worth nothing
         elsewhere = Database(database.url.replace("127.0.0.1", "localhost"))
         named = settings_for(elsewhere, key, tls={"ca_file": str(certificate)})
@@ -632,9 +642,7 @@ def test_a_full_disk_is_told_undoes_what_it_met_and_ends_when_there_is_room(key:
         with closing(open_database(settings_for(server.database(name), key), AT).ledger) as ledger:
             told: list[str] = []
             with pytest.raises(LedgerError, match="make room on the disk of the database") as caught:
-                while len(told) < 200:
-                    # what cannot be pressed into less
-                    told += [ledger.transact(put(f"t-{len(told):03}", os.urandom(256 * 1024).hex()))]
+                fill(ledger, told)
             assert not isinstance(caught.value, UncertainError)
             assert told
             assert ledger.transact(facts) == told
