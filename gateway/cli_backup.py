@@ -1,4 +1,4 @@
-"""The commands that make a copy of the ledger and put one back.
+"""The commands that make a copy of the ledger, put one back, and move the ledger into a database.
 
 Rule: they end in a sentence on what was done and what has to be done next; that is part of the work.
 """
@@ -53,6 +53,31 @@ def restore(file: Path, files: tuple[Path, ...]) -> None:
     names = " ".join(f"-c {one}" for one in files)
     for wallet in settings.wallets:
         click.echo(f"  ec-gateway ledger adopt {names} --wallet {wallet}")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@CONFIG
+def move(file: Path, files: tuple[Path, ...]) -> None:
+    """Move the ledger in FILE into the database of ledger.url, for several gateways; all of them are stopped meanwhile.
+
+    No gateway opens FILE after that.
+    """
+    _, ledger = configured(files)
+    with told():
+        if not ledger.url:
+            raise LedgerError("ledger.url is not set: name the database that the ledger is to move into, and key_file")
+        from gateway.ledger import moving  # noqa: PLC0415 - its driver is not for a gateway with a file
+
+        done = moving.move(ledger, file, time.time())
+    if done.rows:
+        click.echo(f"{done.rows:,} rows of {file} are in the database {done.where} now")
+    else:
+        click.echo(f"what {file} held is in the database {done.where} already")
+    click.echo(
+        f"{file} stays as it was, and no gateway opens it any more. Start the gateways with ledger.url; keep the key "
+        "file with them, and copy the database by its own means from now on"
+    )
 
 
 def _see_file(ledger: Ledger, instead: str) -> None:

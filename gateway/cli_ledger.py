@@ -182,6 +182,7 @@ def outcome(files: tuple[Path, ...], key: str | None, wallet: str | None, client
 
 ledger.add_command(cli_backup.backup)
 ledger.add_command(cli_backup.restore)
+ledger.add_command(cli_backup.move)
 
 COMMANDS: tuple[click.Command, ...] = (ledger, promote, reinit, outcome)
 

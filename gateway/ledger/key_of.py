@@ -13,8 +13,8 @@ from gateway.ledger.remedies import explained, lost_key
 from gateway.ledger.schema import keys, meta
 from gateway.ledger.store import LedgerError, SqliteLedger
 
-ID, CREATED_AT, KEY_MARK = "id", "created_at", "key_mark"
-"""Rows of `meta`; `seen.MARK` is another one."""
+ID, CREATED_AT, KEY_MARK, MOVED = "id", "created_at", "key_mark", "moved_to"
+"""Rows of `meta`; `seen.MARK` is another one.  MOVED: the database that the ledger was moved into."""
 
 
 def key_of(ledger: SqliteLedger, secret: Path, check_place: Callable[[], None]) -> bytes:

@@ -29,7 +29,7 @@ from gateway.ledger import lasting, seen
 from gateway.ledger.addresses import BURNT, POOL
 from gateway.ledger.epochs import ADOPTED, DOUBTED
 from gateway.ledger.key_file import read_key, sync_folder
-from gateway.ledger.key_of import CREATED_AT, ID, fact, judge_key, key_facts, key_of, note
+from gateway.ledger.key_of import CREATED_AT, ID, MOVED, fact, judge_key, key_facts, key_of, note
 from gateway.ledger.migrations import UnknownVersionError, bring_up, version, versions
 from gateway.ledger.place import check_lasting, check_place, check_there, key_path, make_file
 from gateway.ledger.remedies import PUT_BACK, empty_copy, explained, lone_log, stale_wal
@@ -123,7 +123,7 @@ def open_beside(path: Path) -> InlineLedger:
     ledger = InlineLedger(path)
     try:
         with explained(path):
-            ledger.transact(lambda connection: _check_version(connection, path))
+            ledger.transact(lambda connection: check_version(connection, path))
     except LedgerError:
         ledger.close()
         raise
@@ -154,7 +154,7 @@ def open_reader(path: Path) -> Engine:
 
     try:
         with explained(path), engine.begin() as connection:
-            _check_version(connection, path)
+            check_version(connection, path)
     except LedgerError:
         engine.dispose()
         raise
@@ -177,6 +177,7 @@ def look(settings: Settings) -> None:
     try:
         with explained(path), engine.begin() as connection:
             _check_pages(connection, path)
+            _check_moved(connection, path)
             judge_key(read_key(secret), *key_facts(connection), path, secret)
     finally:
         engine.dispose()
@@ -212,9 +213,21 @@ def _look_through(ledger: SqliteLedger, found: seen.Found, secret: Path, *, is_h
             raise LedgerError(empty_copy(path, secret))
         if before is not None and before not in versions():
             raise UnknownVersionError(before, versions()[-1])
+        if before is not None:
+            _check_moved(connection, path)
 
     with explained(path):
         ledger.transact(work)
+
+
+def _check_moved(connection: Connection, path: Path) -> None:
+    """Refuse a ledger that is in a database now: what was done there is not in it.  Raises LedgerError."""
+    place = fact(connection, MOVED)
+    if place is not None:
+        raise LedgerError(
+            f"{path} was moved into the database {place}, and what was done since is there alone; name that in "
+            "ledger.url. If the move was broken off, give `ec-gateway ledger move` again"
+        )
 
 
 def _check_pages(connection: Connection, path: Path) -> None:
@@ -256,7 +269,7 @@ def _mark(ledger: SqliteLedger, path: Path, at: float, *, is_copy: bool) -> None
         seen.keep(path, mark if ledger.checkpoint() else "")
 
 
-def _check_version(connection: Connection, path: Path) -> None:
+def check_version(connection: Connection, path: Path) -> None:
     """Refuse a ledger that the gateway of this version has not opened yet.  Raises LedgerError."""
     found = version(connection)
     if found in versions()[:-1] or found is None:

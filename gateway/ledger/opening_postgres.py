@@ -69,18 +69,19 @@ def database_of(settings: Settings) -> Database:
     )
 
 
-def open_database(settings: Settings, at: float) -> OpenedDatabase:
+def open_database(settings: Settings, at: float, name: str = GATEWAY) -> OpenedDatabase:
     """Open the ledger of a gateway, and make it where there is none.
 
     Args:
         at: seconds since 1970.
+        name: what the server calls its connections.
 
     Raises:
         MisplacedError: the configuration names what cannot be a ledger.
         LedgerError: it cannot be relied on now; the text ends in what would be right.
     """
     database = database_of(settings)
-    ledger = PostgresLedger(database, GATEWAY)
+    ledger = PostgresLedger(database, name)
     try:
         with _explained(database):
             unsafe = ledger.look(lambda c: judge_server(c, database, is_lax=settings.may_be_asynchronous))
