@@ -140,6 +140,10 @@ class Runner:
         if self.is_closing:
             self._finish(errand, errand.failure(NO_BACKEND, "the gateway is stopping; nothing was sent"))
             return
+        if errand.own is not None and errand.own.name not in self.targets:
+            # whoever looks after it may hold it from before a reload
+            self._finish(errand, errand.failure(NO_BACKEND, f"{errand.own.name} is no backend any more"))
+            return
         self.budget.earn()
         if self._sweep_handle is None:
             self._sweep_handle = self.loop.call_later(SWEEP, self._sweep)
@@ -325,6 +329,7 @@ class Runner:
 
     def _send(self, errand: Errand, backend: Backend, now: float, *, is_hedge: bool = False) -> bool:
         """Take permit and slot and hand the call to the wire."""
+        target = self.targets[backend.name]
         permit = backend.breaker.acquire()
         if permit is None:
             self.pool.refresh()
@@ -337,7 +342,7 @@ class Runner:
         if not errand.effect.is_read and errand.own is None:
             self.pool.generation += 1
         self.attempts.add(attempt)
-        attempt.send(self.wire, self.targets[backend.name], self.settings.timeouts.server)
+        attempt.send(self.wire, target, self.settings.timeouts.server)
         return True
 
     def _hedge_delay(self, errand: Errand) -> float:
@@ -483,18 +488,25 @@ class Runner:
         self._sweep_handle = None
         now = self.loop.time()
         for errand in list(self.errands):
-            if errand.soonest <= now:
-                self._expire(errand, now)
-            if errand.is_done:
-                continue
-            if errand.is_waiting:
-                if errand.lane is Lane.WALLET and not errand.overflow and now - errand.arrived_at >= self._patience():
-                    errand.overflow = True
-                    self.wake()
-            elif now >= errand.hedge_at:
-                self._hedge(errand, now)
+            try:
+                self._look_after(errand, now)
+            except Exception as error:  # noqa: BLE001 - what is wrong with one call must not cost the others their deadlines
+                self.loop.call_exception_handler({"message": f"the sweep over {errand!r} failed", "exception": error})
         if self.errands:
             self._sweep_handle = self.loop.call_later(SWEEP, self._sweep)
+
+    def _look_after(self, errand: Errand, now: float) -> None:
+        """Do what has become due for one errand."""
+        if errand.soonest <= now:
+            self._expire(errand, now)
+        if errand.is_done:
+            return
+        if errand.is_waiting:
+            if errand.lane is Lane.WALLET and not errand.overflow and now - errand.arrived_at >= self._patience():
+                errand.overflow = True
+                self.wake()
+        elif now >= errand.hedge_at:
+            self._hedge(errand, now)
 
     def _patience(self) -> float:
         """How long a wallet read waits for a busy primary before another aligned backend may answer it."""

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from gateway.base.errors import Failure
 from gateway.base.events import Event
+from gateway.flow.errand import Errand
 from tests.simulation.world import Told, World
 from tests.virtual_time import run_virtual
 
@@ -466,6 +468,54 @@ def test_a_primary_by_reload_gives_no_address_that_the_one_before_gave() -> None
     addresses = [told.reply["result"] for told in world.told]
     assert len(set(map(str, addresses))) == 2
     assert ran(world, "ec-2", "createnewaddress") == 2
+
+
+def test_whoever_looks_after_a_backend_that_a_reload_took_away_is_told_so() -> None:
+    """At once, whatever is on its way there; no other call loses its deadline for it."""
+    told: list[object] = []
+
+    async def play(world: World) -> None:
+        gone, row = world.plant.pool.backends[2], world.plant.profile.methods["getinfo"]
+        wallet = world.settings.wallets["main"]
+        wallet = wallet.model_copy(update={"backends": wallet.backends[:2]})
+        targets = {daemon.name: daemon.target for daemon in world.daemons[:2]}
+        world.plant.update(world.settings.model_copy(update={"wallets": {"main": wallet}}), targets)  # type: ignore[arg-type]  # fakes
+        for call in (world.plant.runner.call_on, world.plant.runner.call_anyway):
+            before = world.loop.time()
+            answer = await call(gone, row, b"[]", before + 5.0)
+            assert isinstance(answer, Failure)
+            told.append((answer.kind.code, answer.message, world.loop.time() - before))
+        for daemon in world.daemons:
+            daemon.freeze()
+        await world.ask("getbalance", 1.0)
+
+    world = scenario(play)
+    assert told == [(-32001, "no_backend: ec-3 is no backend any more", 0.0)] * 2
+    assert took(world.told[0]) == pytest.approx(1.0, abs=0.1)
+    assert world.violations() == []
+
+
+def test_a_fault_with_one_call_costs_no_other_its_deadline() -> None:
+    """It is told, and what the sweep had to do after it is done."""
+
+    async def play(world: World) -> None:
+        runner = world.plant.runner
+        look_after = runner._look_after
+
+        def fails(errand: Errand, now: float) -> None:
+            if errand.method.name == "getbalance":
+                raise ZeroDivisionError
+            look_after(errand, now)
+
+        runner._look_after = fails  # type: ignore[method-assign]  # the fault
+        for daemon in world.daemons:
+            daemon.freeze()
+        world.ask("getbalance", 1.0)
+        await world.ask("validateaddress", 1.0)
+
+    world = scenario(play)
+    assert took(next(one for one in world.told if one.method == "validateaddress")) == pytest.approx(1.0, abs=0.1)
+    assert any("ZeroDivisionError" in one for one in world.violations())
 
 
 def test_money_goes_on_when_a_primary_lists_no_addresses_at_all() -> None:
