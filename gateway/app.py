@@ -23,6 +23,7 @@ from gateway.base.diff import difference, needs_restart
 from gateway.base.errors import ConfigError, LedgerError, Problem
 from gateway.base.events import Event
 from gateway.base.loader import load, secret_files, warnings
+from gateway.edge import lowest
 from gateway.edge.admin import AdminDoor
 from gateway.edge.admin_access import Access
 from gateway.edge.admin_api import AdminApi
@@ -35,6 +36,7 @@ from gateway.observe import logs
 from gateway.observe.attempts import attempt_line
 from gateway.observe.metrics import Metrics
 from gateway.plant import Plant, build_wallet, fenced
+from gateway.profiles import Profile
 from gateway.profiles import load as load_profile
 from gateway.profiles import path_of
 from gateway.supervision.reload import watch
@@ -194,10 +196,11 @@ class App:
         if plant.desk is not None:
             self.desks[plant.name] = plant.desk
 
-    def _dismiss(self, name: str) -> None:
-        """Let no call come to the rooms of a wallet any more."""
-        for rooms in (self.plants, self.runners, self.desks):
-            rooms.pop(name, None)
+    def _dismiss(self, plant: Plant) -> None:
+        """Let no call come to rooms any more; the wallet may have others by now."""
+        if self.plants.get(plant.name) is plant:
+            for rooms in (self.plants, self.runners, self.desks):
+                rooms.pop(plant.name, None)
 
     # -- life -----------------------------------------------------------------------------------------------
 
@@ -207,6 +210,7 @@ class App:
         Raises:
             StartError: a door cannot be opened.
         """
+        lowest.keep()
         with _opening("admin", self.settings.admin):
             await self.admin.start()
         for plant in self.plants.values():
@@ -389,11 +393,7 @@ class App:
             # the log goes where it went before, well or not; that is no reason to refuse the rest
             self.emit(Event("config.risky", fields={"warning": str(problem)}, level="warning"))
         changes = difference(self.settings, settings)
-        edited = [
-            name
-            for name, plant in self.plants.items()
-            if name in settings.wallets and load_profile(settings.wallets[name].profile) != plant.profile
-        ]
+        edited = self._edited({name: load_profile(one.profile) for name, one in settings.wallets.items()})
         if not changes and not edited:
             return
         self._take_over_wallets(settings, targets)
@@ -417,6 +417,13 @@ class App:
         if self.book is not None:
             self._spawn(self._tell_strays(self.book))
 
+    def _edited(self, profiles: Mapping[str, Profile]) -> list[str]:
+        """Return the wallets whose profile says something else now, though no setting of them may have changed."""
+        if self.cluster is not None:
+            return self.cluster.edited(profiles)
+        known = {name: plant.profile for name, plant in self.plants.items()}
+        return [name for name, one in profiles.items() if known.get(name, one) != one]
+
     def _take_over_wallets(self, settings: Settings, targets: dict[str, dict[str, Target]]) -> None:
         """Give the wallets that stay their new settings; where none is shared, build and end those that come and go."""
         is_alone = self.cluster is None
@@ -426,7 +433,8 @@ class App:
             self.runners.pop(name)
             self.desks.pop(name, None)
             self._spawn(self._retire(self.plants.pop(name)))
-        for name, plant in self.plants.items():
+        # where gateways share wallets, also those whose ledger is still being read
+        for name, plant in (self.plants if self.cluster is None else self.cluster.plants()).items():
             if name in targets:
                 plant.update(settings, targets[name])
         for plant in fresh.values():

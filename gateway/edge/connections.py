@@ -8,6 +8,8 @@ request needs none of that: it is answered in the task that its connection has a
 """
 
 import asyncio
+import ipaddress
+import socket
 import ssl
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, cast
@@ -312,9 +314,10 @@ class Site(web.TCPSite):
         runner, host, port, context: as aiohttp takes them.
         at_one_go: connections that are accepted before anything is done with the first of them.
         handshake_timeout: seconds.
+        just_before: called just before the socket is made, where the host is an address; see `lowest`.
     """
 
-    __slots__ = ("_handshake_timeout",)
+    __slots__ = ("_handshake_timeout", "_just_before")
 
     def __init__(
         self,
@@ -324,20 +327,38 @@ class Site(web.TCPSite):
         context: ssl.SSLContext | None,
         at_one_go: int,
         handshake_timeout: float | None = None,
+        just_before: Callable[[], None] | None = None,
     ) -> None:
         """Begin closed."""
         super().__init__(runner, host, port, ssl_context=context, backlog=at_one_go)
         self._handshake_timeout = handshake_timeout
+        self._just_before = just_before
 
     async def start(self) -> None:
         """Listen."""
         await web.BaseSite.start(self)
         loop, runner, context = asyncio.get_running_loop(), self._runner, self._ssl_context
         assert runner.server is not None  # noqa: S101 - set up before its sites
+        where: dict[str, Any] = {"host": self._host, "port": self._port}
+        if self._just_before is not None and (family := family_of(self._host)) is not None:
+            # asyncio would look the host up first, and let others make sockets meanwhile
+            self._just_before()
+            where = {"sock": socket.create_server((self._host, self._port), family=family, backlog=self._backlog)}
         self._server = server = await loop.create_server(
-            runner.server, self._host, self._port, ssl=context, backlog=self._backlog,
+            runner.server, **where, ssl=context, backlog=self._backlog,
             ssl_handshake_timeout=self._handshake_timeout if context is not None else None,
         )  # fmt: skip
         for sock in server.sockets:
             with sock.dup() as same:
                 same.listen(BACKLOG)
+
+
+def family_of(host: str | None) -> socket.AddressFamily | None:
+    """Return the family of an address; None for a name, and for an address with a zone."""
+    try:
+        version = ipaddress.ip_address(host or "").version
+    except ValueError:
+        return None
+    if host is None or "%" in host:
+        return None
+    return socket.AF_INET6 if version == 6 else socket.AF_INET

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from multidict import CIMultiDictProxy
 
 from gateway.base.config import Client, Settings
-from gateway.base.errors import INVALID_REQUEST, METHOD_REFUSED, NOT_HOLDER, Failure
+from gateway.base.effects import Effect
+from gateway.base.errors import INVALID_REQUEST, METHOD_REFUSED, NO_BACKEND, NOT_HOLDER, Failure
 from gateway.base.events import Emit, Event
 from gateway.base.jsonrpc import Call, Malformed, Reply, error_reply, failure_error, parse
 from gateway.edge.answer import Answer
@@ -33,12 +34,17 @@ WAYS_OUT = {
     "age": f"set the clocks of both gateways right; they may differ by {rules.BORNE:g} s",
     "replay": "somebody repeats what gateways send each other; look who can listen there",
     "body": "somebody changes what gateways send each other, or a proxy between them does",
+    "profile": "give all gateways the same profile of each wallet, and reload those that have not read it yet",
 }
 """Why a call is not let in, and what to do about it."""
 
 Run = Callable[[str, Client, Call, float, str | None], Awaitable[Reply | None]]
 """Answers a call here: wallet, client, call, deadline in loop time, key; None, and nothing done, where the wallet is
 not held here."""
+
+
+Judge = Callable[[str, Client, Call], Effect | Failure]
+"""Says what a call may do here, or the error for one that its client may not make: wallet, client, call."""
 
 
 @dataclass(slots=True)
@@ -58,12 +64,13 @@ class Peers:
         name, secret: of `cluster`.
         term: number of this gateway's lease of a wallet, 0 without one.
         run: answers here.
+        effect: what a call may do, by the profile that it would be run by here.
         clients: by name, as there are now.
         now: the clock, seconds.
     """
 
     def __init__(
-        self, name: str, secret: bytes, term: Callable[[str], int], run: Run,
+        self, name: str, secret: bytes, term: Callable[[str], int], run: Run, effect: Judge,
         clients: Callable[[], Mapping[str, Client]], emit: Emit, now: Callable[[], float], counters: PeerCounters,
     ) -> None:  # fmt: skip
         """Begin with no call taken."""
@@ -71,6 +78,7 @@ class Peers:
         self.secret = secret
         self.term = term
         self.run = run
+        self.effect = effect
         self.clients = clients
         self.emit = emit
         self.now = now
@@ -109,13 +117,14 @@ class Peers:
         if rules.digest(body) != passage.body:
             self._refuse("body", passage.sender)
             return None
-        self.counters.taken += 1
-        parsed = parse(body, max_depth=max_depth, max_batch=1)
-        if isinstance(parsed, Call):
-            reply = await self._reply(passage, parsed)
+        if not passage.client:
+            # a greeting of the gateway itself: it is answered, and that says all
+            reply = Reply(b'{"result":true,"id":0,"jsonrpc":"2.0"}')
         else:
-            reply = _malformed(parsed)
-        head = rules.answer_head(self.secret, passage, reply.status, reply.retry_after, len(reply.body))
+            self.counters.taken += 1
+            parsed = parse(body, max_depth=max_depth, max_batch=1)
+            reply = await self._reply(passage, parsed) if isinstance(parsed, Call) else _malformed(parsed)
+        head = rules.answer_head(self.secret, passage, reply.status, reply.retry_after, reply.body)
         return Answer(reply.body, f"{rules.ANSWER}: {head}\r\n".encode() + extra)
 
     async def _reply(self, passage: Passage, call: Call) -> Reply:
@@ -128,6 +137,14 @@ class Peers:
             return _failed(call, Failure(METHOD_REFUSED, message, safe_to_repeat=False, wallet=passage.wallet))
         reply = None
         if self.term(passage.wallet) == passage.term:
+            mine = self.effect(passage.wallet, client, call)
+            if isinstance(mine, Effect) and rules.is_bolder(passage.effect, mine):
+                self._refuse("profile", passage.sender)
+                message = (
+                    f"no_backend: by the profile of the gateway {self.name} {call.method} is {mine}, and by that of "
+                    f"{passage.sender} {passage.effect}; nothing was sent. The operator gives all gateways one profile"
+                )
+                return _failed(call, Failure(NO_BACKEND, message, safe_to_repeat=True, wallet=passage.wallet))
             deadline = self._loop.time() + min(float(passage.left), client.deadline)
             reply = await self.run(passage.wallet, client, call, deadline, passage.key)
         if reply is None:

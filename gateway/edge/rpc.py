@@ -29,6 +29,7 @@ from gateway.base.errors import (
     Kind,
 )
 from gateway.base.jsonrpc import Call, Malformed, Reply, error_reply, failure_error, parse
+from gateway.edge import lowest
 from gateway.edge.answer import Answer
 from gateway.edge.auth import CHALLENGE, Authenticator, Caller, TokenBucket
 from gateway.edge.connections import FORWARDED, Guard, Site, Usual
@@ -146,7 +147,10 @@ class RpcDoor:
         self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=0.05)
         await self._runner.setup()
         context = None if listen.tls is None else server_context(listen.tls)
-        site = Site(self._runner, listen.host, listen.port, context, self.descriptors.at_one_go, listen.head_timeout)
+        site = Site(
+            self._runner, listen.host, listen.port, context, self.descriptors.at_one_go, listen.head_timeout,
+            just_before=lowest.free,
+        )  # fmt: skip
         await site.start()
         self.port = self._runner.addresses[0][1]
 

@@ -6,6 +6,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -343,6 +344,33 @@ def test_a_key_on_a_batch_opens_no_way_to_pay_twice(door: Gateway, fleet: Fleet)
     # without a ledger nobody could keep it
     assert [reply["error"]["code"] if "error" in reply else "ok" for reply in found] == [-32008, "ok"]
     assert not [row for row in fleet.journal(0) if row["method"] == "payto"]
+
+
+# -- when it is killed ------------------------------------------------------------------------------------------
+
+
+def test_the_door_is_closed_before_its_connections_when_the_process_is_killed(gateway: Gateway) -> None:
+    """The kernel goes by their numbers: a client that comes back at once is refused, and not taken in once more."""
+    with gateway.knock() as first, gateway.knock() as second:
+        for line in (first, second):
+            line.request(b'{"id":1,"method":"getbalance"}')
+            assert line.answer().result
+        door, others = sockets_of(gateway.process.pid, gateway.port)
+        assert len(others) > 2
+        assert door < min(others)
+
+
+def sockets_of(pid: int, port: int) -> tuple[int, list[int]]:
+    """The number of the socket that listens on a port, and those of all other sockets of a process."""
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
+    (listening,) = [row[9] for row in rows if row[3] == "0A" and row[1].endswith(f":{port:04X}")]
+    found = {}
+    for one in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):
+            found[int(one.name)] = str(one.readlink())
+    numbers = {place: number for number, place in found.items() if place.startswith("socket:")}
+    door = numbers.pop(f"socket:[{listening}]")
+    return door, list(numbers.values())
 
 
 # -- TLS and the cap ------------------------------------------------------------------------------------------
