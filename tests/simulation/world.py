@@ -632,7 +632,10 @@ async def history(seed: int, *, seconds: float = 30.0) -> World:
             next_call += chance.expovariate(rate)
     while world.tasks:
         await asyncio.wait(set(world.tasks))
-    await asyncio.sleep(15.0 + (HANG if any(daemon.current for daemon in world.daemons) else 0.0))
+    # a fault may last longer than the calls do
+    healed = max(world.loop.time(), *world.hurt_until.values())
+    await asyncio.sleep(healed - world.loop.time() + 15.0)
+    await asyncio.sleep(HANG if any(daemon.current for daemon in world.daemons) else 0.0)
     # every fault is healed by now: whatever is asked is answered, by daemons that nothing of ours wedged
     after = len(world.told)
     for method in (*READS, *MONEY):
