@@ -31,7 +31,7 @@ test: $(BIN)/.dev  ## every test; real components are used where they are instal
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include "gateway/rules/*,gateway/base/*" --fail-under 100 --show-missing
 	$(BIN)/python -m pytest tests -m "not simulation and not integration" -n $(WORKERS) --ignore tests/rules --ignore tests/base
-	$(BIN)/python -m pytest tests -m "integration" -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest tests -m "integration" -n $(WORKERS) --dist loadfile
 	$(BIN)/python -m pytest tests -m "simulation" -n $(WORKERS)
 
 quick: $(BIN)/.dev  ## the tests that need no processes and no histories: under a minute

@@ -1,23 +1,39 @@
-"""How the tests are shared out where several run at once."""
+"""How the tests are shared out where several run at once (`--dist loadfile`)."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
-ENGINE = "docker"
+ROOT = Path(__file__).parent.parent
+
+ENGINE = "docker_engine"
 """One Docker engine serves all who want one: two would fight for the same networks."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests together that share processes: those of a file, and all that use the engine.
+class ByProcesses(LoadFileScheduling):  # type: ignore[misc]  # xdist ships no types
+    """Keeps tests together that share processes: those of a file, and all that use the engine.
 
-    Runs after the same hook of the folders below, which say what is an integration test.
-
-    Seeded runs and histories share nothing, so that whoever is free takes the next.
+    Seeded runs share nothing, so that whoever is free takes the next.
     """
-    integration = Path(__file__).parent / "integration"
-    for item in items:
-        if item.get_closest_marker("integration") is None or item.get_closest_marker("checker") is not None:
-            continue
-        wants_engine = integration in item.path.parents and "engine" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group(ENGINE if wants_engine else str(item.path)))
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        if path.startswith("tests/checker/"):
+            return nodeid
+        return ENGINE if _wants_engine(path) else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByProcesses | None:
+    """Share files out in their order: what takes long comes early."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    config.option.loadscopereorder = False
+    return ByProcesses(config, log)
+
+
+@cache
+def _wants_engine(path: str) -> bool:
+    return f"tests.integration.{ENGINE}" in (ROOT / path).read_text(encoding="utf-8")
