@@ -23,7 +23,6 @@ from gateway.base.diff import difference, needs_restart
 from gateway.base.errors import ConfigError, LedgerError, Problem
 from gateway.base.events import Event
 from gateway.base.loader import load, secret_files, warnings
-from gateway.edge import lowest
 from gateway.edge.admin import AdminDoor
 from gateway.edge.admin_access import Access
 from gateway.edge.admin_api import AdminApi
@@ -36,9 +35,8 @@ from gateway.observe import logs
 from gateway.observe.attempts import attempt_line
 from gateway.observe.metrics import Metrics
 from gateway.plant import Plant, build_wallet, fenced
-from gateway.profiles import Profile
+from gateway.profiles import Profile, path_of
 from gateway.profiles import load as load_profile
-from gateway.profiles import path_of
 from gateway.supervision.reload import watch
 from gateway.supervision.schedule import mistakes
 from gateway.upstream.target import Target
@@ -210,7 +208,6 @@ class App:
         Raises:
             StartError: a door cannot be opened.
         """
-        lowest.keep()
         with _opening("admin", self.settings.admin):
             await self.admin.start()
         for plant in self.plants.values():

@@ -14,7 +14,6 @@ import click
 
 from gateway import __version__
 from gateway.base.errors import ConfigError
-from gateway.edge import lowest
 
 FILES = click.Path(path_type=Path)
 
@@ -55,7 +54,6 @@ def main() -> None:
 )
 def run(files: tuple[Path, ...]) -> None:
     """Run the gateway until it is told to stop."""
-    lowest.keep()
     from gateway import app  # noqa: PLC0415 - only this command needs all rooms
 
     try:

@@ -21,6 +21,7 @@ from multidict import istr
 
 from gateway.base.heads import KnownHeads
 from gateway.edge.answer import Answer
+from gateway.edge.descriptors import on_top
 from gateway.rules import forward
 
 SWEEP = 0.5
@@ -314,10 +315,10 @@ class Site(web.TCPSite):
         runner, host, port, context: as aiohttp takes them.
         at_one_go: connections that are accepted before anything is done with the first of them.
         handshake_timeout: seconds.
-        just_before: called just before the socket is made, where the host is an address; see `lowest`.
+        is_closed_first: see `on_top`; where the host is an address.
     """
 
-    __slots__ = ("_handshake_timeout", "_just_before")
+    __slots__ = ("_handshake_timeout", "_is_closed_first")
 
     def __init__(
         self,
@@ -327,12 +328,13 @@ class Site(web.TCPSite):
         context: ssl.SSLContext | None,
         at_one_go: int,
         handshake_timeout: float | None = None,
-        just_before: Callable[[], None] | None = None,
+        *,
+        is_closed_first: bool = False,
     ) -> None:
         """Begin closed."""
         super().__init__(runner, host, port, ssl_context=context, backlog=at_one_go)
         self._handshake_timeout = handshake_timeout
-        self._just_before = just_before
+        self._is_closed_first = is_closed_first
 
     async def start(self) -> None:
         """Listen."""
@@ -340,10 +342,9 @@ class Site(web.TCPSite):
         loop, runner, context = asyncio.get_running_loop(), self._runner, self._ssl_context
         assert runner.server is not None  # noqa: S101 - set up before its sites
         where: dict[str, Any] = {"host": self._host, "port": self._port}
-        if self._just_before is not None and (family := family_of(self._host)) is not None:
-            # asyncio would look the host up first, and let others make sockets meanwhile
-            self._just_before()
-            where = {"sock": socket.create_server((self._host, self._port), family=family, backlog=self._backlog)}
+        if self._is_closed_first and (family := family_of(self._host)) is not None:
+            sock = socket.create_server((self._host, self._port), family=family, backlog=self._backlog)
+            where = {"sock": on_top(sock)}
         self._server = server = await loop.create_server(
             runner.server, **where, ssl=context, backlog=self._backlog,
             ssl_handshake_timeout=self._handshake_timeout if context is not None else None,

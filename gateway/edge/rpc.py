@@ -29,7 +29,6 @@ from gateway.base.errors import (
     Kind,
 )
 from gateway.base.jsonrpc import Call, Malformed, Reply, error_reply, failure_error, parse
-from gateway.edge import lowest
 from gateway.edge.answer import Answer
 from gateway.edge.auth import CHALLENGE, Authenticator, Caller, TokenBucket
 from gateway.edge.connections import FORWARDED, Guard, Site, Usual
@@ -149,7 +148,7 @@ class RpcDoor:
         context = None if listen.tls is None else server_context(listen.tls)
         site = Site(
             self._runner, listen.host, listen.port, context, self.descriptors.at_one_go, listen.head_timeout,
-            just_before=lowest.free,
+            is_closed_first=True,
         )  # fmt: skip
         await site.start()
         self.port = self._runner.addresses[0][1]

@@ -1,12 +1,16 @@
 """How many connections fit into a process."""
 
+import os
 import resource
+import socket
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.edge.descriptors import Descriptors, raise_limit
+from gateway.edge import descriptors
+from gateway.edge.connections import family_of
+from gateway.edge.descriptors import TOP, Descriptors, on_top, raise_limit
 
 
 @given(limit=st.integers(16, 2**20), wanted=st.integers(1, 2**20))
@@ -45,3 +49,38 @@ def test_the_soft_limit_is_raised_to_the_hard_one(monkeypatch: pytest.MonkeyPatc
     assert raise_limit() == Descriptors(256)
     limits.append((resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert raise_limit() == Descriptors(None)
+
+
+def test_a_socket_is_moved_above_all_others_and_is_the_same() -> None:
+    """Under the limit; what was connected to it stays."""
+    with on_top(socket.create_server(("127.0.0.1", 0))) as door, socket.socket() as other:
+        assert door.fileno() == min(TOP, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 1)
+        assert not os.get_inheritable(door.fileno())
+        with socket.create_connection(door.getsockname()) as line, door.accept()[0] as taken:
+            taken.sendall(b"x")
+            assert line.recv(1) == b"x"
+        assert other.fileno() < door.fileno()
+
+
+def test_where_its_number_cannot_be_had_a_socket_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The door is no worse for it."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _what: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    monkeypatch.setattr(descriptors, "TOP", 2**30)
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        assert on_top(door) is door
+        assert door.fileno() >= 0
+
+
+@pytest.mark.parametrize(
+    ("host", "family"),
+    [
+        ("127.0.0.1", socket.AF_INET),
+        ("::", socket.AF_INET6),
+        ("localhost", None),
+        ("", None),
+        ("fe80::1%eth0", None),
+    ],
+)
+def test_only_an_address_needs_no_look_up(host: str, family: socket.AddressFamily | None) -> None:
+    """A name is left to asyncio, which may find several addresses."""
+    assert family_of(host) == family

@@ -1,12 +1,14 @@
 """The door for clients on a real gateway: all that knocks gets an answer, and nothing reaches a daemon unasked."""
 
 import json
+import select
+import signal
 import socket
 import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 from gateway.sandbox.fleet import Fleet, RpcError
 from tests.integration.gateway_process import (
     ALL_EFFECTS,
+    PATIENCE,
     Answer,
     Gateway,
     Line,
@@ -349,28 +352,20 @@ def test_a_key_on_a_batch_opens_no_way_to_pay_twice(door: Gateway, fleet: Fleet)
 # -- when it is killed ------------------------------------------------------------------------------------------
 
 
-def test_the_door_is_closed_before_its_connections_when_the_process_is_killed(gateway: Gateway) -> None:
-    """The kernel goes by their numbers: a client that comes back at once is refused, and not taken in once more."""
-    with gateway.knock() as first, gateway.knock() as second:
-        for line in (first, second):
-            line.request(b'{"id":1,"method":"getbalance"}')
-            assert line.answer().result
-        door, others = sockets_of(gateway.process.pid, gateway.port)
-        assert len(others) > 2
-        assert door < min(others)
-
-
-def sockets_of(pid: int, port: int) -> tuple[int, list[int]]:
-    """The number of the socket that listens on a port, and those of all other sockets of a process."""
-    rows = [row.split() for row in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
-    (listening,) = [row[9] for row in rows if row[3] == "0A" and row[1].endswith(f":{port:04X}")]
-    found = {}
-    for one in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(OSError):
-            found[int(one.name)] = str(one.readlink())
-    numbers = {place: number for number, place in found.items() if place.startswith("socket:")}
-    door = numbers.pop(f"socket:[{listening}]")
-    return door, list(numbers.values())
+def test_a_client_that_comes_back_to_a_killed_gateway_is_refused(fleet: Fleet, folder: Path) -> None:
+    """And not taken in once more: at the first sign of the death its door is closed, however many are connected."""
+    with Gateway(folder / "killed", settings_for(backends(fleet))) as gateway, ExitStack() as clients:
+        where = ("127.0.0.1", gateway.port)
+        lines = [clients.enter_context(socket.create_connection(where)) for _ in range(300)]
+        wait_until(lambda: gateway.metric("ecgw_door_connections") >= len(lines), "all are taken in")
+        poll = select.poll()
+        for line in lines:
+            poll.register(line, select.POLLIN)
+        gateway.signal(signal.SIGKILL)
+        assert poll.poll(1000 * PATIENCE)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(where)
+        gateway.wait()
 
 
 # -- TLS and the cap ------------------------------------------------------------------------------------------
