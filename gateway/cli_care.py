@@ -175,7 +175,8 @@ def follow(
         timeout: seconds.
 
     Raises:
-        RefusedError: it has failed, is gone from the settings, or is not READY in time.
+        RefusedError: it has failed, also before anything was stopped, is gone from the settings, or is not READY in
+            time.
     """
     last = ""
     while True:
@@ -192,6 +193,8 @@ def follow(
             if phase == "READY" and is_new and not found.get("ordered"):
                 yield f"{backend} is READY again after {cli_status.duration(now() - began)}"
                 return
+            if phase in ("READY", "WARMING") and not is_new and (why := _why_called_off(found, now() - began)):
+                raise RefusedError(f"{backend} could not be restarted, and serves on: {why}")
         if phase == "FAILED":
             raise RefusedError(f"{backend} has FAILED: {line}; docs/operating.md says what to do")
         if line != last:
@@ -200,6 +203,14 @@ def follow(
         if now() - began >= timeout:
             raise RefusedError(f"{backend} is not READY after {timeout:g} s: {line}; the gateway goes on with it")
         sleep(POLL)
+
+
+def _why_called_off(found: dict[str, Any], seconds: float) -> str:
+    """Return why a restart failed within so many seconds that nobody tries again: of a daemon that serves on."""
+    failure = found.get("failure")
+    if not failure or found.get("ordered") or found.get("step") or float(failure["seconds_ago"]) >= seconds:
+        return ""
+    return cli_status.clean(failure["reason"])
 
 
 def _watch(shown: Callable[[], object], interval: float) -> None:

@@ -7,23 +7,26 @@ gained, and what is held ends by itself.
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gateway.base.cluster import Cluster as ClusterSettings
 from gateway.base.config import Client, Settings
-from gateway.base.errors import OrderError
+from gateway.base.effects import Effect
+from gateway.base.errors import Failure, OrderError
 from gateway.base.events import Emit
-from gateway.base.jsonrpc import Call, Reply
+from gateway.base.jsonrpc import Call
 from gateway.edge.peers import PeerCounters, Peers, known_clients
 from gateway.flow.dispatch import Dispatcher
-from gateway.flow.forward import ForwardCounters, Forwarder, Identity
+from gateway.flow.forward import ForwardCounters, Forwarder, Here, effect_of
+from gateway.flow.identity import Identity
 from gateway.ledger.store import Ledger
 from gateway.profiles import Profile
 from gateway.profiles import load as load_profile
-from gateway.rules.lease import Gateway, config_hash
+from gateway.rules.config_hash import config_hash
+from gateway.rules.lease import Gateway
 from gateway.seats import Build, Seat
 from gateway.supervision.tenancy import Tenancy
 from gateway.upstream.relay import Relay, trusting
@@ -52,7 +55,7 @@ class Cluster:
     def __init__(
         self, settings: Callable[[], Settings], dispatcher: Dispatcher, build: Build,
         make_wire: Callable[[Callable[[], bool]], Wire], admit: Callable[["Plant"], None],
-        dismiss: Callable[[str], None], emit: Emit, loop: asyncio.AbstractEventLoop,
+        dismiss: Callable[["Plant"], None], emit: Emit, loop: asyncio.AbstractEventLoop,
     ) -> None:  # fmt: skip
         """Begin without a seat.  Raises OSError for certificates that cannot be read."""
         self.settings = settings
@@ -74,11 +77,16 @@ class Cluster:
             context=trusting(chosen.ca_file),
         )  # fmt: skip
         self.peers = Peers(
-            chosen.name, secret, self.term, dispatcher.here, lambda: self._clients, emit, time.time, self.taken
-        )
+            chosen.name, secret, self.term, dispatcher.here, self._effect, lambda: self._clients, emit, time.time,
+            self.taken,
+        )  # fmt: skip
         self.seats: dict[str, Seat] = {}
         self._tenancies: dict[str, Tenancy] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._leaving: dict[str, tuple[Seat, asyncio.Task[None]]] = {}
+        """Wallets that a reload took out and that are not given up yet; one that is put back waits for that."""
+        self._book: Book | None = None
+        self._ending: set[asyncio.Task[None]] = set()
         self._take_over()
         self.forwarders: dict[str, Forwarder] = {}
         for wallet in settings().wallets:
@@ -92,20 +100,31 @@ class Cluster:
 
     def _add(self, wallet: str) -> None:
         """Let calls of a wallet wait for a holder, or go to one."""
-        here: Callable[[Client, Call, float, str | None], Coroutine[Any, Any, Reply | None]]
-        here = partial(self.dispatcher.here, wallet)
+        here: Here = partial(self.dispatcher.here, wallet)
         self.forwarders[wallet] = Forwarder(
             wallet, self.identity, self.relay, here, lambda: self._holder(wallet),
-            lambda: self._profiles[wallet], self.loop, self.forwarded, self.emit, lambda: self._look_now(wallet),
+            lambda: self._profile(wallet), self.loop, self.forwarded, self.emit, lambda: self._look_now(wallet),
         )  # fmt: skip
 
     def _take_over(self) -> None:
         """Take clients and profiles from the settings: no call reads a file, which may be edited badly by then."""
         settings = self.settings()
         self._clients: dict[str, Client] = known_clients(settings)
-        self._profiles: dict[str, Profile] = {
-            name: load_profile(one.profile) for name, one in settings.wallets.items()
-        }  # fmt: skip
+        self._profiles = {name: load_profile(one.profile) for name, one in settings.wallets.items()}
+
+    def _profile(self, wallet: str) -> Profile:
+        """Return the profile that a call is run by, or would be: that of the rooms, where there are any."""
+        runner = self.dispatcher.runners.get(wallet)
+        return self._profiles[wallet] if runner is None else runner.profile
+
+    def _effect(self, wallet: str, client: Client, call: Call) -> Effect | Failure:
+        runner = self.dispatcher.runners.get(wallet)
+        # without rooms it will not be run
+        return Effect.READ if runner is None else effect_of(runner.profile, wallet, client, call)
+
+    def edited(self, profiles: Mapping[str, Profile]) -> list[str]:
+        """Return the wallets whose calls are judged by another profile than these say."""
+        return [name for name, one in profiles.items() if self._profiles.get(name, one) != one]
 
     def _look_now(self, wallet: str) -> None:
         tenancy = self._tenancies.get(wallet)
@@ -133,8 +152,9 @@ class Cluster:
 
     def open(self, book: "Book") -> None:
         """Go after the lease of every wallet, now that the ledger is there."""
+        self._book = book
         for wallet in self.forwarders:
-            if wallet not in self.seats:
+            if wallet not in self.seats and wallet not in self._leaving:
                 self._sit_down(wallet, book)
 
     def _sit_down(self, wallet: str, book: "Book") -> None:
@@ -151,17 +171,15 @@ class Cluster:
 
     def _me(self, wallet: str) -> Gateway:
         chosen, backends = self._chosen, self.settings().wallets[wallet].backends
-        return Gateway(
-            chosen.name, self.instance, chosen.address, config_hash((one.name, one.url) for one in backends)
-        )  # fmt: skip
+        config = config_hash(((one.name, one.url) for one in backends), self._profiles[wallet].methods.values())
+        return Gateway(chosen.name, self.instance, chosen.address, config)
 
     def update(self, book: "Book | None") -> None:
         """Take new settings: wallets that came and went, and what the lease says of this gateway."""
         wallets = self.settings().wallets
         self._take_over()
         for wallet in [name for name in self.forwarders if name not in wallets]:
-            forwarder = self.forwarders.pop(wallet)
-            self.loop.create_task(self._leave(wallet, forwarder), name=f"leave-{wallet}")
+            self._stand_up(wallet, self.forwarders.pop(wallet))
         for wallet in wallets:
             if wallet not in self.forwarders:
                 self._add(wallet)
@@ -172,35 +190,58 @@ class Cluster:
         if book is not None:
             self.open(book)
 
-    async def _leave(self, wallet: str, forwarder: Forwarder | None = None) -> None:
-        """Give a seat up for good."""
-        seat, task = self.seats.pop(wallet, None), self._tasks.pop(wallet, None)
-        if seat is not None:
+    def _stand_up(self, wallet: str, forwarder: Forwarder) -> None:
+        """Begin to give a wallet up that was taken out; it may have no seat, or only one that is given up already."""
+        seat, running = self.seats.pop(wallet, None), self._tasks.pop(wallet, None)
+        if seat is not None and running is not None:
+            task = self.loop.create_task(self._leave(seat, running, forwarder), name=f"leave-{wallet}")
+            self._leaving[wallet] = seat, task
+        else:
+            ending = self.loop.create_task(forwarder.end(LAST_WORDS), name=f"leave-{wallet}")
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+
+    async def _leave(self, seat: Seat, running: "asyncio.Task[None]", forwarder: Forwarder) -> None:
+        """Give a seat up for good; where the wallet was put back meanwhile, sit down anew after that."""
+        wallet = seat.wallet
+        try:
             await self._give_up(seat)
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        self._tenancies.pop(wallet, None)
-        if forwarder is not None:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
             await forwarder.end(LAST_WORDS)
+        finally:
+            running.cancel()
+            if self._tenancies.get(wallet) is seat.tenancy:
+                del self._tenancies[wallet]
+            del self._leaving[wallet]
+        if wallet in self.forwarders and self._book is not None:
+            self._sit_down(wallet, self._book)
 
     async def leave(self) -> None:
         """Give everything up to the others, before this gateway stops; its clients' calls go there from now on."""
-        await asyncio.gather(*(self._give_up(seat) for seat in self.seats.values()))
+        self._book = None
+        leaving = [task for _, task in self._leaving.values()]
+        await asyncio.gather(*(self._give_up(seat) for seat in self.seats.values()), *leaving, return_exceptions=True)
 
     async def _give_up(self, seat: Seat) -> None:
         with suppress(OrderError):  # somebody else has it
-            await seat.hand_over(for_good=True, patience=self.settings().drain_timeout)
+            await seat.hand_over(for_good=True)
 
     async def stop(self) -> None:
         """End everything."""
-        for task in self._tasks.values():
+        leaving = list(self._leaving.values())
+        tasks = [*self._tasks.values(), *self._ending, *(task for _, task in leaving)]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        for seat in self.seats.values():
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for seat in [*self.seats.values(), *(seat for seat, _ in leaving)]:
             await seat.lost()
         await asyncio.gather(*(one.end(LAST_WORDS) for one in self.forwarders.values()))
         await self.relay.close()
+
+    def plants(self) -> dict[str, "Plant"]:
+        """Return the rooms of every wallet held here, also of those that no call comes to yet."""
+        return {wallet: seat.plant for wallet, seat in self.seats.items() if seat.plant is not None}
 
     def wires(self) -> list[Wire]:
         """Return the wires of what is held."""
@@ -235,6 +276,8 @@ class Cluster:
     def why_not_ready(self, wallet: str) -> list[str]:
         """Return why calls of a wallet cannot be answered through this gateway; empty when they can."""
         seat = self.seats.get(wallet)
+        if seat is None and wallet in self._leaving:
+            return ["it was taken out and put back, and waits until it was given up"]
         return ["the database was not reached yet"] if seat is None else seat.why_not_ready()
 
     def gauges(self) -> Iterator[tuple[str, dict[str, str], float]]:

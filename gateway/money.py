@@ -23,7 +23,8 @@ from gateway.flow.marks import Writes
 from gateway.flow.outcome import Outcomes
 from gateway.flow.pay import Payments
 from gateway.flow.runner import Runner
-from gateway.ledger import epochs, intents
+from gateway.ledger import epochs, intents, listing
+from gateway.ledger.held import HeldLedger
 from gateway.ledger.opening import open_ledger
 from gateway.ledger.store import LedgerError, Transacting
 from gateway.profiles import Profile
@@ -141,7 +142,7 @@ class Money:
         self.files.update({one.name: one.wallet_file for one in wallet.backends})
         self.passwords = _passwords(wallet)
 
-    def replace_primary(self, primary: str, names: Collection[str]) -> str:
+    def replace_primary(self, primary: str, names: Collection[str], *, at_once: bool = True) -> str:
         """Begin a new epoch because a reload took the primary away; return who is primary then.
 
         A promotion that is written and not yet heard of counts, where it chose one that stays.  Where the ledger
@@ -151,6 +152,8 @@ class Money:
         Args:
             primary: who is meant.
             names: the backends that stay.
+            at_once: write it before this returns; a database may take seconds, in which nothing else is done and the
+                lease is not renewed, so that where gateways share the wallet the election writes it.
         """
         name, epoch, at, before = self.pool.name, self.pool.epoch, self.book.clock(), self.pool.primary.name
 
@@ -161,6 +164,11 @@ class Money:
             written = epoch if standing is None else standing.epoch
             return primary, epochs.promote(connection, name, primary, written, at) or written
 
+        if not at_once:
+            # a promotion that is being written has the next epoch, and in each there is one primary
+            self.rooms.election.replaced = before
+            self.pool.epoch = epoch + 2
+            return primary
         try:
             primary, self.pool.epoch = self.book.ledger.transact(work)
         except LedgerError as error:
@@ -223,7 +231,8 @@ def open_money(
 ) -> Money:
     """Begin a new epoch of a wallet and read what the ledger has of it.  Raises LedgerError."""
     keeper = Keeper(pool, profile, book.ledger, runner.call_on, wallet.address_pool, book.clock, loop)
-    return _begun(pool, wallet, book, keeper, book.ledger.transact(_beginning(pool, wallet, book, keeper)))
+    before = listing.read_now(book.ledger, pool.name)
+    return _begun(pool, wallet, book, keeper, book.ledger.transact(_beginning(pool, wallet, book, keeper, before)))
 
 
 async def open_money_later(
@@ -231,20 +240,23 @@ async def open_money_later(
 ) -> Money:
     """Do the same while the wallet is in use, without keeping anybody waiting.  Raises LedgerError."""
     keeper = Keeper(pool, profile, book.ledger, runner.call_on, wallet.address_pool, book.clock, loop)
-    return _begun(pool, wallet, book, keeper, await book.ledger.run(_beginning(pool, wallet, book, keeper)))
+    before = await listing.read(book.ledger, pool.name)
+    return _begun(pool, wallet, book, keeper, await book.ledger.run(_beginning(pool, wallet, book, keeper, before)))
 
 
 Beginning = tuple[epochs.Standing, list[tuple[int, str, str]], list[str]]
 """How a wallet stands, what an earlier process left open, and the addresses that are known."""
 
 
-def _beginning(pool: Pool, wallet: Wallet, book: Book, keeper: Keeper) -> Callable[[Connection], Beginning]:
+def _beginning(
+    pool: Pool, wallet: Wallet, book: Book, keeper: Keeper, before: list[str]
+) -> Callable[[Connection], Beginning]:
     names = [backend.name for backend in pool.backends]
     at = book.clock()
     return lambda c: (
         epochs.begin(c, pool.name, wallet.primary_name, names, at),
         intents.orphans(c, pool.name, at),
-        keeper.load(c),
+        keeper.load(c, before),
     )
 
 
@@ -300,7 +312,7 @@ def furnish(money: Money, mirror: Mirror, runner: Runner, wallet: Wallet, loop: 
     payments = Payments(
         pool, questions, ledger, money.book.secret, carry, clock, loop,
         may_sign=reconciler.may_sign, on_marked=reconciler.marked, on_sent=reconciler.stirred, level=reconciler.level,
-        unbound=lambda: keeper.why_no_key,
+        unbound=lambda: keeper.why_no_key, is_shared=isinstance(ledger, HeldLedger),
     )  # fmt: skip
     writes = Writes(pool, ledger, carry, clock, on_marked=reconciler.marked)
     settler = Settler(

@@ -77,6 +77,7 @@ class Plant:
     own_book: "Book | None" = None
     """Where gateways share wallets: the ledger as this holding of the wallet has it."""
     is_over: bool = False
+    _is_opening: bool = False
     _mirror_task: "asyncio.Task[None] | None" = None
     _care_task: "asyncio.Task[None] | None" = None
     _closing: "list[asyncio.Task[None]]" = field(default_factory=list)
@@ -125,6 +126,17 @@ class Plant:
         await asyncio.gather(*self._closing, return_exceptions=True)
         await self.supervisor.let_go()
 
+    def move_on(self) -> None:
+        """Let calls of clients of which nothing was sent go where the wallet is held next; the others may end here."""
+        runner = self.runner
+        for errand in [one for one in runner.errands if one.own is None and not one.may_have_run]:
+            runner.queue.remove(errand)
+            runner.flights.drop(errand)
+            runner.errands.discard(errand)
+            for attempt in errand.live:
+                attempt.exchange.abort()
+            errand.end(errand.failure(NOT_HOLDER, "the wallet goes to another gateway; nothing was sent"))
+
     def give_up(self, *, moved: bool = False) -> None:
         """Answer everybody who still waits with what is known of his call; what was not sent never will be.
 
@@ -153,10 +165,19 @@ class Plant:
         return None if self.money is None else self.money.rooms.desk
 
     async def open_ledger(self, book: "Book") -> bool:
-        """Give a wallet its ledger, which could not be opened so far; False where it is too late for that.
+        """Give a wallet its ledger, which could not be opened so far; False where it is too late, or somebody is at it.
 
         Raises LedgerError.
         """
+        if self.closed is None or self._is_opening:
+            return False
+        self._is_opening = True
+        try:
+            return await self._open_ledger(book)
+        finally:
+            self._is_opening = False
+
+    async def _open_ledger(self, book: "Book") -> bool:
         from gateway.money import furnish, open_money_later  # noqa: PLC0415 - as above
 
         book = self.own_book or book
@@ -185,6 +206,13 @@ class Plant:
         """Calls of clients under way or waiting; the gateway's own upkeep is nobody's loss and is not waited for."""
         begun = 0 if self.desk is None else len(self.desk.under_way)
         return begun + sum(errand.own is None for errand in self.runner.errands)
+
+    @property
+    def immovable(self) -> int:
+        """Calls of clients under way that cannot be made again elsewhere: they may have changed something."""
+        begun = 0 if self.desk is None else len(self.desk.under_way)
+        sent = [one for one in self.runner.errands if one.own is None and one.may_have_run]
+        return max(begun, sum(not is_repeatable(errand.effect) for errand in sent))
 
     def status(self, now: float) -> dict[str, object]:
         """Return what a person asks first about a wallet; no secret, no address."""
@@ -323,7 +351,9 @@ class Plant:
             return wallet.primary_name
         if any(one.name == now for one in wallet.backends):
             return now
-        return self.money.replace_primary(wallet.primary_name, [one.name for one in wallet.backends])
+        return self.money.replace_primary(
+            wallet.primary_name, [one.name for one in wallet.backends], at_once=self.own_book is None
+        )  # fmt: skip
 
     def _mirror_or_not(self) -> None:
         """Begin or end the mirror as the settings want it: `mirror: false` derives no more addresses."""

@@ -25,6 +25,7 @@ class CareWallet(FakeWallet):
     wants_password: str = ""
     """What it must be loaded with; "" for none."""
     on_stop: Callable[[], None] = lambda: None
+    on_load: Callable[[], None] = lambda: None
     loads: int = 0
 
     def answer(self, method: str, params: object) -> object:
@@ -53,6 +54,7 @@ class CareWallet(FakeWallet):
         if password != self.wants_password:
             return {"error": "Incorrect password"}
         self.is_loaded = True
+        self.on_load()
         return True
 
 
@@ -71,6 +73,8 @@ class CareDaemon(FakeDaemon):
         """Seconds between the answer to the RPC `stop` and the end of the process, or of its port."""
         self.refusal = "refused"
         """How a connection ends when it does not listen."""
+        self.is_cut = False
+        """Nobody finds the way to it, and it is well."""
         self.goes_on = 0.0
         """Seconds for which the process saves on once its port is closed."""
         self.is_lingering = False
@@ -100,8 +104,8 @@ class CareDaemon(FakeDaemon):
 
     def connects(self, exchange: FakeExchange) -> None:
         """Take in a connection, or have none."""
-        if not exchange.ended and not self.is_alive:
-            exchange.end(Fate.NOT_SENT, self.refusal)
+        if not exchange.ended and (self.is_cut or not self.is_alive):
+            exchange.end(Fate.NOT_SENT, "resolve" if self.is_cut else self.refusal)
             return
         super().connects(exchange)
 
@@ -179,6 +183,10 @@ class FakeLauncher:
     """Every order raises."""
     may_pass: bool = True
     """Whether what it fails by may pass by itself."""
+    complains: str = "no such container: make one of that name"
+    """With what it fails."""
+    start_ends: bool = False
+    """Its order to start ends what runs."""
     is_lost: bool = False
     """It knows of another process than the daemon's, which is not there."""
     hangs: bool = False
@@ -188,6 +196,11 @@ class FakeLauncher:
     restarts_by_itself: bool = False
     """As an engine's own restart policy."""
     usage: Memory | None = None
+    weigh: Callable[[], Memory | None] | None = None
+    """Says what it takes, where that changes."""
+    epoch: float = 0.0
+    """Seconds between the loop's time and the clock's."""
+    on_deed: "Callable[[Deed], None]" = lambda _deed: None
     takes: float = 0.05
     """Seconds that an order takes."""
     started_at: float = 0.0
@@ -203,7 +216,7 @@ class FakeLauncher:
         if self.hangs:
             await asyncio.sleep(FOR_EVER)
         if self.fails:
-            raise LauncherError("no such container: make one of that name", may_pass=self.may_pass)
+            raise LauncherError(self.complains, may_pass=self.may_pass)
         await asyncio.sleep(self.takes)
         if verb != "status":
             self.done.append(self.loop.time())
@@ -226,8 +239,7 @@ class FakeLauncher:
             self.is_paused = False
             self.daemon.thaw()
         elif not self.daemon.has_process:
-            self.started_at = self.loop.time()
-            self.daemon.start()
+            self._begin()
 
     async def stop(self, grace: float) -> None:
         """End softly."""
@@ -247,7 +259,7 @@ class FakeLauncher:
 
     async def memory(self) -> Memory | None:
         """What it takes."""
-        return self.usage
+        return self.usage if self.weigh is None else self.weigh()
 
     async def read_wallet(self, path: str) -> bytes:
         """Nothing to read."""
@@ -279,14 +291,21 @@ class FakeLauncher:
         if self.on_death is not None:
             self.loop.call_soon(self.on_death, Death(f"life-{life}", exit_code=0))
         if self.restarts_by_itself:
-            self.loop.call_later(0.2, self.daemon.start)
+            self.loop.call_later(0.2, self._begin)
+
+    def _begin(self) -> None:
+        if not self.daemon.has_process:
+            self.started_at = self.epoch + self.loop.time()
+            self.daemon.start()
 
     def _note(self, verb: str) -> None:
         current = self.daemon.current
         work = None
         if current is not None and self.daemon.finish is not None:
             work = (str(json.loads(current.body)["method"]), self.loop.time() - current.connected_at)
-        self.deeds.append(Deed(self.loop.time(), verb, work, self.daemon.is_saving))
+        deed = Deed(self.loop.time(), verb, work, self.daemon.is_saving)
+        self.deeds.append(deed)
+        self.on_deed(deed)
 
     def did(self, verb: str) -> int:
         """How often it was ordered so."""

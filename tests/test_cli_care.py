@@ -481,6 +481,20 @@ def test_a_restart_that_does_not_end_well_is_told() -> None:
     assert "not READY after 20 s: being restarted" in failure
 
 
+def test_a_restart_that_failed_before_anything_was_stopped_is_not_waited_for() -> None:
+    """The daemon serves on and the order is over; what failed before the order is no answer to it."""
+    failure = {"seconds_ago": 5.0, "step": "look", "reason": "no such container\x1b[31m"}
+    old = {**failure, "seconds_ago": 500.0}
+    looks = [standing(backend("ec-1", failure=old))] * 2 + [standing(backend("ec-1", failure=failure))]
+    lines, told = followed(looks)
+    assert lines == ["0 s: in service; well"]
+    assert told == "ec-1 could not be restarted, and serves on: no such container?[31m"
+    # one that is out of service, or that waits for its turn, is tried again
+    for more in ({"phase": "EJECTED"}, {"ordered": "please"}, {"step": "drain", "phase": "READY"}):
+        busy = standing(backend("ec-1", failure=failure, **more))
+        assert followed([busy] * 2 + [standing(backend("ec-1", for_seconds=1.0))])[1] == ""
+
+
 def test_a_restart_that_is_waited_for_ends_with_its_code(gateway: FakeGateway, token: Path) -> None:
     """0 when READY again, 1 when not; with --json the lines go beside it."""
     gateway.answers["/api/v1/status"] = (200, standing(backend("ec-1", for_seconds=0.0)))

@@ -152,6 +152,27 @@ def test_it_goes_on_as_soon_as_the_ledger_can_be_opened() -> None:
     closed(play)
 
 
+def test_a_ledger_is_opened_by_one_at_a_time() -> None:
+    """Where a wallet is shared, whoever gained it tries as well; twice, it would have two sets of rooms."""
+
+    async def play(shop: ClosedShop) -> None:
+        plant, clock = shop.plant, shop.opener.clock
+        assert shop.gateway is not None
+        book = Book(shop.gateway.ledger, b"k" * 32, clock)
+        with pytest.raises(LedgerError):
+            await plant.open_ledger(book)
+        shop.set_ledger("")
+        found = await asyncio.gather(*(plant.open_ledger(book) for _ in range(3)))
+        assert sorted(found) == [False, False, True]
+        assert not await plant.open_ledger(book)
+        assert (plant.closed, shop.pool.epoch) == (None, 2)
+        shop.gateway.desks["main"] = shop.gateway.plant.desk or shop.gateway.desk
+        shop.reigns.append(Reign(shop.loop.time(), shop.pool.epoch, shop.pool.primary.name))
+        await shop.address()
+
+    closed(play)
+
+
 def test_standbys_answer_while_the_primary_is_silent_and_the_ledger_closed() -> None:
     """They are level by what the daemons list."""
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from gateway.base.events import Event
 from gateway.fleet.pool import Pool
-from gateway.ledger import addresses, epochs, intents, marks
+from gateway.ledger import addresses, epochs, intents, listing, marks
 from gateway.ledger.schema import addresses as address_rows
 from gateway.ledger.schema import intents as intent_rows
 from gateway.ledger.schema import keys as key_rows
@@ -282,6 +282,32 @@ def test_a_gateway_that_starts_begins_an_epoch_and_tells_only_new_addresses() ->
             shop.ask("createnewaddress")
             shop.kill()
             await asyncio.sleep(2.0)
+
+    scenario(play)
+
+
+def test_a_gateway_that_starts_reads_no_long_list_in_a_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everybody else waits for its end, and the lease with them; the list grows for as long as there is a shop."""
+    monkeypatch.setattr(listing, "PAGE", 7)
+    starts: list[int] = []
+    real = addresses.listed
+
+    def listed(connection: Connection, wallet: str, start: int = 0) -> list[str]:
+        starts.append(start)
+        return real(connection, wallet, start)
+
+    monkeypatch.setattr(addresses, "listed", listed)
+
+    async def play(shop: Shop) -> None:
+        known = shop.money.keeper.known
+        assert known > 7
+        starts.clear()
+        shop.kill()
+        await asyncio.sleep(2.0)
+        assert starts[0] == known - 1
+        assert shop.money.keeper.known >= known
+        assert shop.money.known[:2] == [place(0), place(1)]
+        await shop.address()
 
     scenario(play)
 
@@ -648,6 +674,46 @@ def test_a_reload_whose_promotion_was_written_without_an_answer_owes_nothing() -
         assert standing is not None
         assert (shop.pool.primary.name, shop.pool.epoch) == (standing.primary, standing.epoch)
         await shop.address()
+
+    scenario(play)
+
+
+@pytest.mark.parametrize("promoted", ["", "ec-2", "ec-3"])
+@pytest.mark.parametrize("answers_lost", [0, 1])
+def test_where_gateways_share_the_wallet_a_reload_that_removes_the_primary_waits_for_no_database(
+    promoted: str, answers_lost: int
+) -> None:
+    """Nothing else is done while it waits, and the lease runs out; also twice in a row, and in a promotion's middle."""
+
+    async def play(shop: Shop) -> None:
+        assert shop.gateway is not None
+        shop.gateway.plant.own_book = shop.money.book
+        ledger = shop.money.book.ledger
+        shop.ledger_seconds = lambda: 0.2
+        if promoted:
+            shop.promote(promoted)
+            await asyncio.sleep(0.1)
+
+        def wait(_work: object) -> None:
+            raise AssertionError("the loop would stand still")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ledger, "transact", wait)
+            shop.reload(without="ec-1")
+            assert shop.pool.primary.name == "ec-2"
+            assert shop.pool.epoch >= 3, "no promotion that is being written has this one"
+            shop.life.answers_lost = answers_lost
+            await asyncio.sleep(0.3)
+            shop.reload(without="ec-2")
+        await asyncio.sleep(3.0)
+        shop.ledger_seconds = lambda: 0.001
+        assert not shop.money.rooms.election.is_owed
+        standing = shop.store.transact(lambda c: epochs.current(c, "main"))
+        assert standing is not None
+        assert (shop.pool.primary.name, shop.pool.epoch) == (standing.primary, standing.epoch)
+        assert shop.pool.primary.name != "ec-2"
+        assert standing.epoch >= (2 if promoted == "ec-3" else 3), "what the removed one still owes is of an older one"
+        await shop.address(patience=1.0)
 
     scenario(play)
 

@@ -217,6 +217,33 @@ def test_giving_up_for_another_gateway_keeps_nobody_from_going_there(method: str
     assert codes.count(-32004) == (0 if method == "getbalance" else 1)
 
 
+@pytest.mark.parametrize("method", ["setlabel", "getbalance"])
+def test_moving_on_leaves_what_was_sent_to_its_end(method: str) -> None:
+    """What waits goes to the next holder at once, never runs here, and only what changes something is waited for."""
+
+    async def scene(world: World) -> None:
+        for daemon in world.daemons:
+            daemon.freeze()
+        calls = [world.ask(method, tag=f"call {number}") for number in range(5)]
+        await asyncio.sleep(0.1)
+        sent = sum(one.may_have_run for one in world.plant.runner.errands)
+        assert world.plant.immovable == (1 if method == "setlabel" else 0)
+        world.plant.move_on()
+        await asyncio.sleep(0.1)
+        assert world.plant.calls == sent
+        for daemon in world.daemons:
+            daemon.thaw()
+        await asyncio.gather(*calls)
+        assert (world.plant.calls, world.plant.immovable) == (0, 0)
+
+    world = play(scene)
+    moved = [told for told in world.told if "error" in told.reply]
+    assert {told.reply["error"]["code"] for told in moved} == {-32011}  # type: ignore[index]  # all are errors
+    assert 0 < len(world.told) - len(moved) <= 3
+    ran = {params[0] for d in world.daemons for _, name, params in d.journal if name == method}  # type: ignore[index]  # a list
+    assert ran.isdisjoint(told.tag for told in moved)
+
+
 def test_status_and_figures_name_every_backend() -> None:
     """One phase and one kind of each is 1, all others 0; no address, no secret."""
 

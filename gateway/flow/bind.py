@@ -83,13 +83,15 @@ class Binder:
     Args:
         clock: seconds since 1970.
         on_marked: hears of each freeze, and on which backend it is true already ("" for none).
+        is_shared: another gateway may have the wallet by the time at which the ledger is found to be away.
     """
 
     def __init__(
         self, pool: Pool, questions: Questions, ledger: Ledger, clock: Callable[[], float],
-        on_marked: Callable[[str, Change], None],
+        on_marked: Callable[[str, Change], None], *, is_shared: bool = False,
     ) -> None:  # fmt: skip
         """Begin with nothing written."""
+        self.is_shared = is_shared
         self.on_marked = on_marked
         self.pool = pool
         self.questions = questions
@@ -155,7 +157,7 @@ class Binder:
             # another gateway may be signing with the same coins by now
             return self.failure(RESULT_WITHHELD, f"it was signed, and {error}")
         except LedgerError as error:
-            needs_ledger = call.claim is not None or call.client.max_per_day is not None
+            needs_ledger = self.is_shared or call.claim is not None or call.client.max_per_day is not None
             over = over_limit(value.spent, 0, call.client.max_per_call, None)
             if over:
                 return self.failure(LIMIT_EXCEEDED, over, again=False)
@@ -254,10 +256,11 @@ class Binder:
         except LeaseError:
             counts = False
         except LedgerError:
-            counts = epoch == self.pool.epoch
+            counts = not self.is_shared and epoch == self.pool.epoch
         if counts or isinstance(result, Failure) or result.result is None:
             return result
-        return self.failure(RESULT_WITHHELD, "another primary was made while it was answered")
+        why = "another primary, or another gateway, may have the wallet by the time at which it was answered"
+        return self.failure(RESULT_WITHHELD, why)
 
     def failure(self, kind: Kind, message: str, *, again: bool = True, step: str = AGAIN) -> Failure:
         """Return an error of ours about a call that signs."""

@@ -14,11 +14,10 @@ change something.
 """
 
 import asyncio
-import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -27,6 +26,8 @@ from gateway.base.effects import Effect
 from gateway.base.errors import DEADLINE_BEFORE_SEND, NO_BACKEND, NOT_HOLDER, OUTCOME_UNKNOWN, Failure
 from gateway.base.events import Emit, Event
 from gateway.base.jsonrpc import Call, Reply, error_reply, failure_error
+from gateway.flow.identity import Holder, Identity
+from gateway.flow.reach import Reach
 from gateway.profiles import Profile
 from gateway.rules import forward as rules
 from gateway.rules.forward import Lost, Passage
@@ -48,22 +49,6 @@ Here = Callable[[Client, Call, float, str | None], Awaitable[Reply | None]]
 not held here."""
 
 
-class Holder(Protocol):
-    """Who has the lease of the wallet, as last seen."""
-
-    @property
-    def name(self) -> str:
-        """Of the gateway."""
-
-    @property
-    def address(self) -> str:
-        """Of its door, such as http://10.0.0.11:7777."""
-
-    @property
-    def term(self) -> int:
-        """Of the lease."""
-
-
 @dataclass(slots=True)
 class ForwardCounters:
     """What became of forwarded calls, of all wallets; plain integers, read by the metrics.
@@ -77,34 +62,6 @@ class ForwardCounters:
     """By wallet and outcome."""
     repeated: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By wallet and reason."""
-
-
-class Identity:
-    """Who signs: this process of this gateway.
-
-    Args:
-        name: of this gateway.
-        secret: that the gateways share.
-        now: its clock, in seconds.
-    """
-
-    def __init__(self, name: str, secret: bytes, now: Callable[[], float]) -> None:
-        """Begin a session, whose calls are counted."""
-        self.name = name
-        self.secret = secret
-        self.now = now
-        self.session = secrets.token_hex(16)
-        self.count = 0
-
-    def passage(
-        self, holder: Holder, wallet: str, client: str, left: float, key: str | None, body_hash: str
-    ) -> Passage:  # fmt: skip
-        """Return what is to be signed about one more try; `left` is seconds."""
-        self.count += 1
-        return Passage(
-            self.name, holder.name, holder.term, wallet, client, f"{left:.3f}", key, self.session, self.count,
-            int(self.now() * 1000), body_hash,
-        )  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -149,6 +106,7 @@ class Forwarder:
         self.counters = counters
         self.emit = emit
         self.look_now = look_now
+        self.reach = Reach(wallet, identity, relay, holder, loop, emit)
         self.under_way: set[asyncio.Task[Reply]] = set()
         self._news: asyncio.Future[None] = loop.create_future()
 
@@ -172,7 +130,7 @@ class Forwarder:
         reply = await self.here(client, call, deadline, key)
         if reply is not None:
             return reply
-        effect = self._effect(client, call)
+        effect = effect_of(self.profile(), self.wallet, client, call)
         if isinstance(effect, Failure):
             return _failed(call, effect)
         body = body_of(call)
@@ -202,19 +160,6 @@ class Forwarder:
         if not task.cancelled() and task.exception() is not None:
             # its caller may have gone, and then nobody else would hear of it
             self.emit(Event("forward.failed", self.wallet, "", {"error": repr(task.exception())[:200]}, level="error"))
-
-    def _effect(self, client: Client, call: Call) -> Effect | Failure:
-        """Return what a call may do, or the error for one that this client may not make."""
-        if call.method.startswith("gateway."):
-            return Effect.READ
-        verdict = judge(
-            self.profile(), call.method, call.params,
-            effects=client.effects, opened=client.methods, client=client.name, wallet=self.wallet,
-        )  # fmt: skip
-        if isinstance(verdict, Refused):
-            return verdict.failure
-        # a notification that would change something is refused and logged by whoever holds the wallet
-        return verdict.effect if call.id is not None else Effect.READ
 
     async def _carry(self, errand: _Errand) -> Reply:
         """Try until there is an answer, no sense in a further try, or no time."""
@@ -255,8 +200,9 @@ class Forwarder:
         if errand.tried:
             self.counters.repeated[self.wallet, errand.tried[-1].reason] += 1
         passage = self.identity.passage(
-            holder, self.wallet, errand.client.name, left, errand.key, errand.body_hash
+            holder, self.wallet, errand.client.name, left, errand.key, errand.body_hash, errand.effect
         )  # fmt: skip
+        sent_at = self.loop.time()
         sending = Sending(careful=not is_repeatable(errand.effect))
         head = rules.headers(self.identity.secret, passage)
         url = f"{holder.address}/wallets/{self.wallet}"
@@ -270,8 +216,10 @@ class Forwarder:
             # it ends at once; only then it is known for certain what was sent
             await asyncio.wait({task})
         if task.cancelled():
+            if reason == rules.SILENT:
+                self.reach.missed(holder, sent_at)
             return Lost(Sent.UNKNOWN if sending.sent else Sent.NO, reason, holder.term)
-        return self._taken(task.result(), passage, holder)
+        return self._taken(task.result(), passage, holder, sent_at)
 
     async def _watch(
         self, task: "asyncio.Task[Arrived | Broken]", sending: Sending, holder: Holder, errand: _Errand
@@ -299,9 +247,10 @@ class Forwarder:
         now = self.holder()
         return now is not None and (now.name, now.term) != (holder.name, holder.term)
 
-    def _taken(self, ended: Arrived | Broken, passage: Passage, holder: Holder) -> Reply | Lost:
+    def _taken(self, ended: Arrived | Broken, passage: Passage, holder: Holder, sent_at: float) -> Reply | Lost:
         """Return the reply in an answer that is the holder's, or what is known without one."""
         if isinstance(ended, Broken):
+            self.reach.missed(holder, sent_at)
             if ended.reason == rules.REFUSED:
                 fields: dict[str, object] = {
                     "gateway": holder.name, "address": holder.address, "detail": ended.detail,
@@ -309,10 +258,12 @@ class Forwarder:
                 }  # fmt: skip
                 self.emit(Event("forward.refused", self.wallet, "", fields, level="error"))
             return Lost(ended.sent, ended.reason, holder.term)
-        told = rules.read_answer(self.identity.secret, passage, ended.told, len(ended.body))
+        told = rules.read_answer(self.identity.secret, passage, ended.told, ended.body)
         if told is None:
             # somebody else's word, or that for another call
+            self.reach.missed(holder, sent_at)
             return Lost(Sent.UNKNOWN, rules.BROKEN, holder.term)
+        self.reach.heard(holder)
         status, retry_after = told
         if status == NOT_HOLDER.status:
             return Lost(Sent.NO, rules.NOT_HELD, holder.term)
@@ -358,6 +309,20 @@ class Forwarder:
 
     def _count(self, outcome: str) -> None:
         self.counters.outcomes[self.wallet, outcome] += 1
+
+
+def effect_of(profile: Profile, wallet: str, client: Client, call: Call) -> Effect | Failure:
+    """Return what a call may do, or the error for one that this client may not make."""
+    if call.method.startswith("gateway."):
+        return Effect.READ
+    verdict = judge(
+        profile, call.method, call.params,
+        effects=client.effects, opened=client.methods, client=client.name, wallet=wallet,
+    )  # fmt: skip
+    if isinstance(verdict, Refused):
+        return verdict.failure
+    # a notification that would change something is refused and logged by whoever holds the wallet
+    return verdict.effect if call.id is not None else Effect.READ
 
 
 def body_of(call: Call) -> bytes:

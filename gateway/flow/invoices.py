@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from gateway.base.config import Client
-from gateway.base.errors import INVALID_PARAMS, READ_ONLY, RESULT_WITHHELD, Failure, Kind
+from gateway.base.errors import INVALID_PARAMS, OUTCOME_UNKNOWN, READ_ONLY, RESULT_WITHHELD, Failure, Kind
 from gateway.base.events import Event
 from gateway.base.jsonrpc import Answer
 from gateway.fleet.pool import Pool
@@ -23,7 +23,7 @@ from gateway.flow.desk import Handler
 from gateway.ledger import invoices
 from gateway.ledger.invoices import Kept
 from gateway.ledger.marks import Change
-from gateway.ledger.store import Ledger, LedgerError
+from gateway.ledger.store import Ledger, LedgerError, UncertainError
 from gateway.rules import cashaddr
 from gateway.rules.arguments import arguments
 from gateway.rules.invoices import NOT_FOUND, Asked, Invoice, Named, named, read, state, told, wanted
@@ -175,7 +175,8 @@ class Invoices:
         while after is not None:
             result = await self._run(partial(invoices.clear, wallet=name, after=after, until=until, at=at))
             if isinstance(result, Failure):
-                return result
+                gone = f"some of them are removed by now, and the rest is not ({result.message})"
+                return result if after == -1 else self._failure(OUTCOME_UNKNOWN, gone)
             after, changes = result
             self._tell_marked(changes)
         return Answer(b"null", None)
@@ -250,6 +251,8 @@ class Invoices:
             return self._failure(READ_ONLY, why)
         try:
             return await self.ledger.run(work)
+        except UncertainError as error:
+            return self._failure(OUTCOME_UNKNOWN, f"nobody knows whether it was written down ({error})")
         except LedgerError as error:
             return self._failure(READ_ONLY, f"the ledger, which has the invoices, cannot be used ({error})")
 

@@ -27,7 +27,7 @@ from gateway.fleet.pool import Pool
 from gateway.flow.carry import Carried, Carry
 from gateway.ledger import intents, marks
 from gateway.ledger.marks import CLIENT, FREEZE, FREEZE_UTXO, FROZEN, LABEL, MOST_KEY, NONE, Change, Wish
-from gateway.ledger.store import Ledger, LedgerError
+from gateway.ledger.store import Ledger, LedgerError, UncertainError
 from gateway.profiles import Method
 from gateway.rules.arguments import arguments
 from gateway.rules.cashaddr import bare
@@ -98,6 +98,11 @@ class Writes:
 
         try:
             opened = await self.ledger.run(work)
+        except UncertainError as error:
+            if wanted is None:
+                # nobody brings it about who finds it open
+                return self._failure(READ_ONLY, f"{error}; nothing was sent", next_step="send the same call again")
+            return self._not_sent(error)
         except LedgerError as error:
             message = f"the ledger cannot be written ({error}); nothing was sent"
             return self._failure(READ_ONLY, message, next_step="send the same call again")
@@ -137,10 +142,13 @@ class Writes:
         """
         if wish is None or result.kind.executed is not Executed.NO:
             return result
+        return self._not_sent(error, carried.backend, carried.request)
+
+    def _not_sent(self, error: LedgerError, backend: str = "", request: str = "") -> Failure:
         text = f"{OUTCOME_UNKNOWN.name}: it was not sent, and may be brought about later, for {error}"
         return Failure(
-            OUTCOME_UNKNOWN, text, safe_to_repeat=True, wallet=self.pool.name, backend=carried.backend,
-            request=carried.request, next_step="send the same call again; made twice it comes to the same",
+            OUTCOME_UNKNOWN, text, safe_to_repeat=True, wallet=self.pool.name, backend=backend,
+            request=request, next_step="send the same call again; made twice it comes to the same",
         )  # fmt: skip
 
     def _write(

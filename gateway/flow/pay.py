@@ -75,6 +75,7 @@ class Payments:
         on_sent: hears that bytes go out.
         level: lets every daemon see the change of what was just signed, within so many seconds.
         unbound: why no key may be bound now, in words with the way out; "" when one may.
+        is_shared: other gateways may get the wallet, so that nothing is signed without the ledger.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Payments:
         on_sent: Callable[[], None] = lambda: None,
         level: Callable[[float], Awaitable[bool]] = _is_level,
         unbound: Callable[[], str] = lambda: "",
+        *, is_shared: bool = False,
     ) -> None:  # fmt: skip
         """Begin with nothing under way."""
         self.unbound = unbound
@@ -95,7 +97,7 @@ class Payments:
         self.carry = carry
         self.clock = clock
         self.loop = loop
-        self.binder = Binder(pool, questions, ledger, clock, on_marked)
+        self.binder = Binder(pool, questions, ledger, clock, on_marked, is_shared=is_shared)
         self.publisher = Publisher(pool, questions, ledger, carry, clock, loop, on_marked, on_sent)
         self.may_sign = may_sign
         self.level = level
@@ -173,7 +175,7 @@ class Payments:
                 del self._live[mine]
 
     async def _write_intent(self, call: Signing) -> Failure | None:
-        """Write down that a call without a key is about to be made; without the ledger it goes on all the same."""
+        """Write down that a call without a key is about to be made; a gateway alone goes on without the ledger too."""
         client, method = call.client, call.granted.method.name
 
         def work(connection: Connection) -> int:
@@ -188,7 +190,13 @@ class Payments:
                 return self.binder.failure(
                     READ_ONLY, f"max_per_day is counted in the ledger, and that is away ({error})"
                 )
+            if self.binder.is_shared:
+                return self._read_only(error)
         return None
+
+    def _read_only(self, error: LedgerError) -> Failure:
+        why = "so that another gateway may have this wallet by now; nothing was sent"
+        return self.binder.failure(READ_ONLY, f"the ledger is away ({error}), {why}")
 
     # -- one at a time ------------------------------------------------------------------------------------
 
@@ -254,8 +262,8 @@ class Payments:
         while True:
             try:
                 wanted = set(await self.ledger.run(lambda c: broadcasts.required(c, self.pool.name)))
-            except LedgerError:
-                return ""
+            except LedgerError as error:
+                return self._read_only(error) if self.binder.is_shared else ""
             signer = self.pool.primary
             why = await self._why_unfit(signer, wanted, deadline)
             if not why:

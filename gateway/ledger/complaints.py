@@ -6,6 +6,7 @@ Rule: only what the server itself said of a transaction, by a code that is about
 import asyncio
 import ssl
 
+import asyncpg
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.ledger.store import reason
@@ -38,6 +39,10 @@ NO_TLS = "rejected SSL upgrade"
 """The words of asyncpg for a server without TLS, where ledger.tls wants it."""
 
 LATE = "the database did not answer in time"
+
+ENDED = "it ended the connection before this process was done with it"
+ENDED_REMEDY = "see whether the database was restarted, or the machine of this process is overloaded"
+"""What the driver has no words for: it speaks of its own states."""
 
 LOST_CLASSES = ("08", "57", "58", "XX")
 """Codes about the server and the connection, not about one transaction; "" is what came without a code."""
@@ -79,6 +84,8 @@ def told(error: BaseException, where: str) -> str:
 def _silent(error: BaseException) -> str:
     """What helps where the server said nothing."""
     causes = (error, getattr(error, "orig", None), error.__cause__)
+    if any(isinstance(one, asyncpg.InternalClientError) for one in causes):
+        return ENDED_REMEDY
     is_tls = any(isinstance(one, ssl.SSLError) or NO_TLS in str(one) for one in causes)
     return TLS if is_tls else AWAY
 
@@ -86,6 +93,8 @@ def _silent(error: BaseException) -> str:
 def _words(error: BaseException) -> str:
     if isinstance(error, TimeoutError | asyncio.TimeoutError):
         return LATE
+    if any(isinstance(one, asyncpg.InternalClientError) for one in (error, getattr(error, "orig", None))):
+        return ENDED
     if isinstance(error, SQLAlchemyError):
         return reason(error)
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -22,6 +22,10 @@ GATEWAY, COMMAND = "ec-gateway", "ec-gateway command"
 LOCK = 0x6563_2D67_6174_6577
 """The advisory lock that transactions follow each other by: the letters `ec-gatew`."""
 
+UNHEARD = 2.0
+"""Seconds for which a server waits for somebody who takes nothing of what it sends: a process that is frozen while it
+receives an answer would keep the lock for as long as it is frozen, for then the server does not count as idle."""
+
 IDLE = 0.8
 """Seconds that a transaction may stand still: so much does a process that is frozen in the middle cost all others."""
 
@@ -88,6 +92,7 @@ def engine_of(database: Database, name: str) -> AsyncEngine:
         # the server would never come to one that is as long as that of the statement
         "lock_timeout": 0.9 * database.statement_timeout,
         "idle_in_transaction_session_timeout": IDLE,
+        "tcp_user_timeout": UNHEARD,
     }
     settings = {key: str(int(1000 * seconds)) for key, seconds in limits.items()}
     return create_async_engine(

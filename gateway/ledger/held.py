@@ -10,14 +10,15 @@ commit nobody else can have become the holder, however long the transaction took
 A holding is over for good: rooms of an earlier term write nothing after this gateway has gained the lease again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
 from gateway.base.errors import LedgerError
 from gateway.ledger import leases
-from gateway.ledger.store import Transacting
+from gateway.ledger.store import Transacting, UncertainError
 from gateway.rules.lease import Gateway
 
 T = TypeVar("T")
@@ -25,6 +26,10 @@ T = TypeVar("T")
 
 class LeaseError(LedgerError):
     """This gateway does not hold the wallet any more; nothing was written."""
+
+
+class UncertainLeaseError(LeaseError, UncertainError):
+    """It does not hold the wallet any more, and nobody knows whether what it wrote before was committed."""
 
 
 class Holding(Protocol):
@@ -74,12 +79,28 @@ class HeldLedger:
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Do one transaction, if the lease is held.  Raises LedgerError."""
         self._see_the_clock()
-        return self._allowed(await self.ledger.run(self._fenced(work)))
+        with self._in_time():
+            found = await self.ledger.run(self._fenced(work))
+        return self._allowed(found)
 
     def transact(self, work: Callable[[Connection], T]) -> T:
         """Do the same here and now.  Raises LedgerError."""
         self._see_the_clock()
-        return self._allowed(self.ledger.transact(self._fenced(work)))
+        with self._in_time():
+            found = self.ledger.transact(self._fenced(work))
+        return self._allowed(found)
+
+    def look(self, work: Callable[[Connection], T]) -> T:
+        """Read one moment.  Nobody is fenced off: what is done with it goes by a transaction.  Raises LedgerError."""
+        self._see_the_clock()
+        with self._in_time():
+            return self.ledger.look(work)
+
+    async def see(self, work: Callable[[Connection], T]) -> T:
+        """Do the same.  Raises LedgerError."""
+        self._see_the_clock()
+        with self._in_time():
+            return await self.ledger.see(work)
 
     def close(self) -> None:
         """Leave the ledger to the gateway, which has other wallets in it."""
@@ -89,6 +110,26 @@ class HeldLedger:
         if not self.holding.holds(self.term):
             self._refuse()
         self._refusal = ""
+
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
+        """Raise what the ledger raises, as a LeaseError where the holding is over by then.
+
+        A database that does not answer is waited for longer than a lease lasts: whoever goes on without it must not go
+        on without the lease.
+        """
+        try:
+            yield
+        except UncertainError as error:
+            if not self.holding.holds(self.term):
+                self._refusal = f"{self._lost}; what was being written may have been"
+                raise UncertainLeaseError(f"{self._refusal} ({error})") from error
+            raise
+        except LedgerError as error:
+            if not self.holding.holds(self.term):
+                self._refusal = f"{self._lost}; nothing was written"
+                raise LeaseError(f"{self._refusal} ({error})") from error
+            raise
 
     def _fenced(self, work: Callable[[Connection], T]) -> Callable[[Connection], T | _Refused]:
         wallet, instance, clock = self.holding.wallet, self.holding.me.instance, self.holding.clock
@@ -107,6 +148,9 @@ class HeldLedger:
         return result
 
     def _refuse(self) -> NoReturn:
-        wallet = self.holding.wallet
-        self._refusal = f"this gateway does not hold the lease of wallet {wallet} any more; nothing was written"
+        self._refusal = f"{self._lost}; nothing was written"
         raise LeaseError(self._refusal)
+
+    @property
+    def _lost(self) -> str:
+        return f"this gateway does not hold the lease of wallet {self.holding.wallet} any more"

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
@@ -35,6 +35,25 @@ Clock = Callable[[], float]
 """Seconds since 1970: what SQLite goes by, which is never shared between machines."""
 
 POSTGRESQL = "postgresql"
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class OfLease(Generic[T]):
+    """A transaction about a lease and about nothing else.
+
+    A database that has lost something does it: somebody has to hold a wallet for reads to go on.  All else is refused
+    there as ever, and whatever goes by a lease has transactions of its own.
+    """
+
+    work: Callable[[Connection], T]
+    older: str = ""
+    """Once it is done: what the database has lost, in words with the way out; "" where it has not."""
+
+    def __call__(self, connection: Connection) -> T:
+        """Do it."""
+        return self.work(connection)
 
 
 def acquire(

@@ -29,8 +29,9 @@ from sqlalchemy import Connection
 from gateway.ledger.complaints import is_certain, told
 from gateway.ledger.connections import TROUBLE, Connections, driver, within
 from gateway.ledger.database import GATEWAY, Database
-from gateway.ledger.seal import FIND, MARK, OWN, BehindError, Memory, seal
-from gateway.ledger.store import LedgerError, UncertainError, heard
+from gateway.ledger.leases import OfLease
+from gateway.ledger.seal import FIND, MARK, OWN, BehindError, Memory, Seal, seal
+from gateway.ledger.store import LedgerError, OlderError, UncertainError, heard
 
 T = TypeVar("T")
 
@@ -101,6 +102,13 @@ class PostgresLedger:
         """
         return self._ask(self._look(work, limit)).result()
 
+    async def see(self, work: Callable[[Connection], T]) -> T:
+        """Read one moment, as `look` does, within the usual time; it ends also where its caller leaves.
+
+        Raises LedgerError.
+        """
+        return await asyncio.shield(heard(asyncio.wrap_future(self._ask(self._look(work, self.database.patience)))))
+
     def close(self) -> None:
         """Wait for the transactions that were asked for, then let go of the database."""
         if self._is_closed:
@@ -125,14 +133,14 @@ class PostgresLedger:
         try:
             async with self._my_turn(limit):
                 began = time.monotonic()
-                result = await self._in_turn(work, limit)
+                result, older = await self._in_turn(work, limit)
         except LedgerError as error:
             self.last_error = str(error)
             raise
         except TROUBLE as error:
             self.last_error = told(error, self.database.where)
             raise LedgerError(self.last_error) from error
-        self.last_error, self.took = "", time.monotonic() - began
+        self.last_error, self.took = older, time.monotonic() - began
         return result
 
     @asynccontextmanager
@@ -154,15 +162,16 @@ class PostgresLedger:
         finally:
             self._turn.release()
 
-    async def _in_turn(self, work: Callable[[Connection], T], limit: float | None) -> T:
-        lasts = limit or self.database.patience
+    async def _in_turn(self, work: Callable[[Connection], T], limit: float | None) -> tuple[T, str]:
+        """Do one transaction; return also why none but those of leases are done, "" where all are."""
+        lasts, older = limit or self.database.patience, ""
         try:
             async with self._connections.begun(limit) as connection:
                 raw = await driver(connection)
                 result = await within(lasts, raw, connection.run_sync(work))
                 found = await within(lasts, raw, seal(raw, self._own))
                 if not self.may_be_behind:
-                    self.memory.judge(found, self.database.where)
+                    older = await self._judge(raw, found, work)
                 is_done = await self._commit(raw)
         except BehindError:
             await self._mark_lost()
@@ -171,10 +180,26 @@ class PostgresLedger:
             try:
                 await self._find_out(found.number)
             except UncertainError:
-                self.memory.keep_doubtful(found)
+                if not older:
+                    self.memory.keep_doubtful(found)
                 raise
-        self.memory.keep(found)
-        return result
+        if not older:
+            self.memory.keep(found)
+        return result, older
+
+    async def _judge(self, raw: asyncpg.Connection, found: Seal, work: object) -> str:
+        """Judge a database; return what it has lost, where a transaction is done all the same.  Raises LedgerError."""
+        try:
+            self.memory.judge(found, self.database.where)
+        except OlderError as error:
+            if not isinstance(work, OfLease):
+                raise
+            work.older = str(error)
+            if isinstance(error, BehindError):
+                # numbers go on from here, and would come to be those of what was lost
+                await within(self.database.patience, raw, raw.execute(MARK, str(self.memory.highest)))
+            return work.older
+        return ""
 
     async def _commit(self, raw: asyncpg.Connection) -> bool:
         """Commit; False where nobody knows whether it was done.  Raises LedgerError where it was not."""

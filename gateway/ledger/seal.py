@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from gateway.ledger.store import LedgerError
+from gateway.ledger.store import LedgerError, OlderError
 
 SEQUENCE, LOST, ERA, OWN = "sequence", "lost", "era", "commit "
 """Rows of `meta`: how many transactions wrote something; what number a database should have had; how often an operator
@@ -61,8 +61,8 @@ class Seal:
     """Of the ledger."""
 
 
-class BehindError(LedgerError):
-    """The database shows less than this process saw committed."""
+class BehindError(OlderError):
+    """The database shows less than this process saw committed, and does not say so yet."""
 
 
 @dataclass(slots=True)
@@ -84,12 +84,13 @@ class Memory:
 
         Raises:
             BehindError: it has lost something, and does not say so yet.
-            LedgerError: it says so, or is another ledger.
+            OlderError: it says so.
+            LedgerError: it is another ledger.
         """
         if self.id and found.id != self.id:
             raise LedgerError(f"the database {where} has another ledger than the one that was opened; see ledger.url")
         if found.lost is not None:
-            raise LedgerError(behind(where, found.before, found.lost))
+            raise OlderError(behind(where, found.before, found.lost))
         if found.era > self.era:
             return
         if found.era < self.era or found.before < self.highest:
@@ -128,8 +129,10 @@ def behind(where: str, shown: int, known: int) -> str:
     Args:
         shown, known: the number that it shows, and the one that was committed.
     """
+    # leases go on in it, and their numbers come to be higher
+    numbers = f" (it shows {shown}, and {known} was committed)" if shown < known else ""
     return (
-        f"the database {where} is older than what was committed (it shows {shown}, and {known} was committed): it has "
-        "lost what was written last, as a replica has that lagged; compare the payouts since then with the chain "
-        "before you repeat any, then run `ec-gateway ledger adopt`"
+        f"the database {where} is older than what was committed{numbers}: it has lost what was written last, as a "
+        "replica has that lagged; compare the payouts since then with the chain before you repeat any, then run "
+        "`ec-gateway ledger adopt`"
     )

@@ -36,6 +36,7 @@ __all__ = (
     "Ledger",
     "LedgerError",
     "MisplacedError",
+    "OlderError",
     "SqliteLedger",
     "Transacting",
     "UncertainError",
@@ -64,6 +65,10 @@ class UncertainError(LedgerError):
 
     SQLite never says so.  Whoever is about to tell a client that nothing was done has to look for this one first.
     """
+
+
+class OlderError(LedgerError):
+    """The database has lost what was committed, and an operator has to look before it is used; SQLite never says so."""
 
 
 class Ledger(Protocol):
@@ -96,6 +101,14 @@ class Transacting(Ledger, Protocol):
 
     def transact(self, work: Callable[[Connection], T]) -> T:
         """Do one transaction, as `run` does, and wait for it.  Raises LedgerError."""
+        raise NotImplementedError
+
+    def look(self, work: Callable[[Connection], T]) -> T:
+        """Read one moment and wait for it; in a database it keeps nobody from writing.  Raises LedgerError."""
+        raise NotImplementedError
+
+    async def see(self, work: Callable[[Connection], T]) -> T:
+        """Read one moment, as `look` does.  Raises LedgerError."""
         raise NotImplementedError
 
 
@@ -149,6 +162,14 @@ class InlineLedger:
             raise
         self.last_error, self.took = "", time.monotonic() - began
         return result
+
+    def look(self, work: Callable[[Connection], T]) -> T:
+        """Read in a transaction like any other: a file has one user.  Raises LedgerError."""
+        return self.transact(work)
+
+    async def see(self, work: Callable[[Connection], T]) -> T:
+        """Do the same as `run` does.  Raises LedgerError."""
+        return await self.run(work)
 
     def _see_damage(self) -> None:
         """Refuse to go on with a file that is no ledger any more.  Raises LedgerError."""

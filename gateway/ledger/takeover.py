@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from gateway.ledger import addresses, epochs
+from gateway.ledger import addresses, epochs, listing
 from gateway.ledger.epochs import ADOPTED, NEW
 from gateway.rules.adoption import GAP_LIMIT
 from gateway.rules.cashaddr import bare
@@ -41,15 +41,18 @@ class OtherSeed:
 
 def take_over(
     connection: Connection, wallet: str, listed: Sequence[str], epoch: int, at: float,
-    also: Callable[[Connection], None],
+    also: Callable[[Connection], None], before: Sequence[str] = (),
 ) -> Counted | Twin | OtherSeed:  # fmt: skip
     """Take a wallet over: everything that it lists, and its pool, counts as given out.
 
     Args:
         listed: receiving addresses with prefixes, at least one.
         also: writes what else is taken over.
+        before: what was read of the ledger's own list before, see `listing`.
+
+    Raises LedgerError where that list is another one by now.
     """
-    known, shown = addresses.listed(connection, wallet), [bare(one) for one in listed]
+    known, shown = listing.whole(connection, wallet, before), [bare(one) for one in listed]
     shorter = min(len(known), len(shown))
     if known[:shorter] != shown[:shorter]:
         return OtherSeed()

@@ -1,7 +1,8 @@
 """Brings the messages of alerts to one sink: a bounded queue, one message at a time, again and again until it is taken.
 
-Rule: whoever hands a message over never waits.  Messages arrive in order, an opening before its closing.  Where there
-is no room the oldest repetition goes first; an opening or closing that is given up is counted and told in the log.
+Rule: whoever hands a message over never waits.  Messages of one alert arrive in order, an opening before its closing;
+whose turn it is where the sink does not take them says `observe/turns.py`.  Where there is no room the oldest
+repetition goes first; an opening or closing that is given up is counted and told in the log.
 """
 
 import asyncio
@@ -11,14 +12,11 @@ from contextlib import suppress
 
 from gateway.base.events import Emit, Event
 from gateway.observe.sinks import Message, Sink, SinkError
+from gateway.observe.turns import ASIDE, Turns
 from gateway.rules.kinds import blot
 
 ROOM = 200
 """Messages that may wait; a wallet with all that can be wrong opens a dozen alerts."""
-
-FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 300.0
-"""Seconds until a message that was not taken is tried again; doubled each time."""
 
 OUTCOMES = ("delivered", "failed", "refused", "dropped", "outdated")
 """Taken; one try that failed; never to be taken; no room; a repetition with something newer behind it."""
@@ -47,6 +45,8 @@ class Courier:
         self.counts: Counter[str] = Counter()
         self.failing_since: float | None = None
         self._queue: deque[Message] = deque()
+        self._turns = Turns(chance)
+        self._has_newcomer = False
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -66,6 +66,7 @@ class Courier:
         while len(self._queue) >= ROOM:
             self._make_room()
         self._queue.append(message)
+        self._has_newcomer = True
         self._idle.clear()
         self._wake.set()
 
@@ -107,27 +108,25 @@ class Courier:
     # -- bringing -----------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        pause = 0.0
         while True:
             self._skip_outdated()
-            if not self._queue:
-                self._idle.set()
+            message, until = self._turns.next(self._queue, self.loop.time(), has_newcomer=self._has_newcomer)
+            self._has_newcomer = False
+            if message is None:
+                if not self._queue or self.failing_since is None:
+                    # what stands aside is not worth waiting for
+                    self._idle.set()
                 self._wake.clear()
-                await self._wake.wait()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(until):
+                        await self._wake.wait()
                 continue
             # it stays in the queue until it is taken, for whoever takes the queue over meanwhile
-            message = self._queue[0]
             trouble = await self._try(message)
             if trouble is None or trouble.is_refused:
-                pause = 0.0
-                if self._queue and self._queue[0] is message:
-                    self._queue.popleft()
                 self._done(message, trouble)
-                continue
-            pause = min(LONGEST_PAUSE, pause * 2 or FIRST_PAUSE)
-            wait = pause * (0.75 + self.chance() / 2)
-            self._failed(trouble, wait)
-            await asyncio.sleep(wait)
+            else:
+                self._failed(message, trouble)
 
     async def _try(self, message: Message) -> SinkError | None:
         """Try to deliver a message; return what went wrong, None when it was taken."""
@@ -144,35 +143,55 @@ class Courier:
 
     def _done(self, message: Message, refusal: SinkError | None) -> None:
         """Count a message that needs no other try."""
+        self._remove(message)
+        self._turns.taken(message, self.loop.time())
         if refusal is not None:
             self.counts["refused"] += 1
             fields: dict[str, object] = {"message": message.type, "alert": message.alert, "reason": _words(refusal)}
             self._tell("alert.refused", fields, "error")
-            return
-        self.counts["delivered"] += 1
+        else:
+            self.counts["delivered"] += 1
         if self.failing_since is not None:
             lasted = round(self.loop.time() - self.failing_since, 1)
             self.failing_since = None
             self._tell("alert.sink_works", {"lasted": lasted}, "info")
 
-    def _failed(self, trouble: SinkError, wait: float) -> None:
+    def _failed(self, message: Message, trouble: SinkError) -> None:
         """Count a try that failed, and say so."""
+        now = self.loop.time()
         self.counts["failed"] += 1
-        if self.failing_since is None:
-            self.failing_since = self.loop.time()
-        fields: dict[str, object] = {"reason": _words(trouble), "waiting": len(self._queue), "again_in": round(wait, 1)}
+        again_at = self._turns.failed(message, now)
+        if again_at is None:
+            self._remove(message)
+            self._drop(message, f"others are taken, and it was not for {ASIDE:g} s: {_words(trouble)}")
+            return
+        if self._turns.is_failing and self.failing_since is None:
+            self.failing_since = now
+        fields: dict[str, object] = {
+            "message": message.type, "alert": message.alert, "reason": _words(trouble), "waiting": len(self._queue),
+            "again_in": round(again_at - now, 1),
+        }  # fmt: skip
         self._tell("alert.not_delivered", fields)
 
     # -- room ---------------------------------------------------------------------------------------------
 
     def _skip_outdated(self) -> None:
-        """Leave out repetitions at the head that have something newer of the same alert behind them."""
-        while self._queue and self._queue[0].may_be_dropped:
-            first = self._queue[0]
-            if all(other.incident != first.incident for other in list(self._queue)[1:]):
-                return
-            self._queue.popleft()
-            self.counts["outdated"] += 1
+        """Leave out repetitions that have something newer of the same alert behind them."""
+        kept: list[Message] = []
+        newer: set[str] = set()
+        for message in reversed(self._queue):
+            if message.may_be_dropped and message.incident in newer:
+                self.counts["outdated"] += 1
+            else:
+                kept.append(message)
+            newer.add(message.incident)
+        self._queue = deque(reversed(kept))
+        self._turns.keep(kept)
+
+    def _remove(self, message: Message) -> None:
+        """Take a message out of the queue; it may have been given up while it was tried."""
+        with suppress(ValueError):
+            self._queue.remove(message)
 
     def _make_room(self) -> None:
         """Give up the oldest repetition, or where there is none the oldest message."""

@@ -11,9 +11,12 @@ What keeps a call that somebody recorded from being run again:
     held back, and let go later     the sender's time is signed; the clocks of two gateways may differ by `BORNE`
     with another client or body     they are signed as well, the body by its hash, so that it is not read before
 
-The answer is signed too, over the count of its call and its own length.  So neither somebody else who listens at an
-address that a dead gateway left behind, nor an answer that a kept connection brings late, is taken for the holder's
-word.
+What a call may do is signed too, as its sender takes it: by that he decides whether to send it twice, and a holder
+whose profile says otherwise does not run it.
+
+The answer is signed too, over the count of its call and its own body, by its hash.  So neither somebody else who
+listens at an address that a dead gateway left behind, nor an answer that a kept connection brings late or that was
+changed on its way, is taken for the holder's word.
 """
 
 import hashlib
@@ -35,6 +38,9 @@ HOPS = "1"
 """What FORWARDED says: such a call is never forwarded again."""
 
 SCHEME = "ECGW-HMAC-SHA256"
+
+GREETING = b'{"method":"gateway.greeting","id":0,"jsonrpc":"2.0"}'
+"""What a gateway says in its own name, which is no client's: only to hear an answer."""
 
 BORNE = 60.0
 """Seconds by which the clocks of two gateways may differ, a call's way between them included."""
@@ -66,6 +72,7 @@ SILENT = "it did not answer in time"
 """What became of a try; words for errors."""
 
 _PATH = "/wallets/"
+_EFFECTS = frozenset(Effect)
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _SECONDS = re.compile(r"[0-9]{1,6}\.[0-9]{3}")
 _LONGEST = 1024
@@ -85,6 +92,7 @@ class Passage:
         session, count: of the sender's process, and of the call within it, from 1.
         at: the sender's clock, milliseconds.
         body: its SHA-256 in hex.
+        effect: what the sender takes it for.
     """
 
     sender: str
@@ -98,13 +106,14 @@ class Passage:
     count: int
     at: int
     body: str
+    effect: Effect
 
     def text(self) -> bytes:
         """Return what is signed; no part of it can hold a line end, for all of them are lines of a request's head."""
         key = "" if self.key is None else f"={self.key}"
         return (
             f"call\n{self.sender}\n{self.to}\n{self.term}\n{self.wallet}\n{self.client}\n{self.left}\n{key}\n"
-            f"{self.session}\n{self.count}\n{self.at}\n{self.body}"
+            f"{self.session}\n{self.count}\n{self.at}\n{self.body}\n{self.effect}"
         ).encode("utf-8", "surrogateescape")
 
 
@@ -121,7 +130,7 @@ def headers(secret: bytes, passage: Passage) -> dict[str, str]:
         DEADLINE: passage.left,
         AUTHORIZATION: (
             f"{SCHEME} {passage.sender} {passage.to} {passage.term} {passage.session} {passage.count} {passage.at} "
-            f"{passage.body} {_mac(secret, passage.text())}"
+            f"{passage.body} {passage.effect} {_mac(secret, passage.text())}"
         ),
     }
     if passage.key is not None:
@@ -140,13 +149,14 @@ def read(header: Callable[[str], str | None], path: str) -> tuple[Passage, str] 
     parts = told[:_LONGEST].split(" ")
     if header(FORWARDED) != HOPS or client is None or not _SECONDS.fullmatch(left) or not path.startswith(_PATH):
         return None
-    if len(parts) != 9 or parts[0] != SCHEME:  # as many as `headers` writes
+    if len(parts) != 10 or parts[0] != SCHEME:  # as many as `headers` writes
         return None
-    _, sender, to, term, session, count, at, body, mac = parts
-    if not all(map(_NUMBER.fullmatch, (term, count, at))):
+    _, sender, to, term, session, count, at, body, effect, mac = parts
+    if not all(map(_NUMBER.fullmatch, (term, count, at))) or effect not in _EFFECTS:
         return None
-    wallet, key = path.removeprefix(_PATH), header(KEY)
-    return Passage(sender, to, int(term), wallet, client, left, key, session, int(count), int(at), body), mac
+    wallet, key, number = path.removeprefix(_PATH), header(KEY), int(count)
+    found = Passage(sender, to, int(term), wallet, client, left, key, session, number, int(at), body, Effect(effect))
+    return found, mac
 
 
 def refusal(secret: bytes, passage: Passage, mac: str, *, me: str, now: float) -> str:
@@ -200,24 +210,24 @@ class Replays:
 # -- the answer ---------------------------------------------------------------------------------------------
 
 
-def answer_head(secret: bytes, passage: Passage, status: int, retry_after: float | None, length: int) -> str:
+def answer_head(secret: bytes, passage: Passage, status: int, retry_after: float | None, body: bytes) -> str:
     """Return the header ANSWER: the status and Retry-After of the reply, and that this gateway says so."""
     told = f"{status} {'-' if retry_after is None else repr(float(retry_after))}"
-    return f"{told} {_mac(secret, _answered(passage, told, length))}"
+    return f"{told} {_mac(secret, _answered(passage, told, body))}"
 
 
-def read_answer(secret: bytes, passage: Passage, head: str | None, length: int) -> tuple[int, float | None] | None:
+def read_answer(secret: bytes, passage: Passage, head: str | None, body: bytes) -> tuple[int, float | None] | None:
     """Return status and Retry-After of an answer, None when it is not the answer to this call."""
     told, _, mac = (head or "").rpartition(" ")
-    right = _mac(secret, _answered(passage, told, length))
+    right = _mac(secret, _answered(passage, told, body))
     if not hmac.compare_digest(right.encode(), mac.encode("utf-8", "surrogateescape")):
         return None
     status, _, retry_after = told.partition(" ")
     return int(status), None if retry_after == "-" else float(retry_after)
 
 
-def _answered(passage: Passage, told: str, length: int) -> bytes:
-    return f"answer\n{passage.session}\n{passage.count}\n{told}\n{length}".encode("utf-8", "surrogateescape")
+def _answered(passage: Passage, told: str, body: bytes) -> bytes:
+    return f"answer\n{passage.session}\n{passage.count}\n{told}\n{digest(body)}".encode("utf-8", "surrogateescape")
 
 
 def _mac(secret: bytes, text: bytes) -> str:
@@ -256,6 +266,16 @@ def follows(effect: Effect, tried: Sequence[Lost]) -> float | GiveUp:
     if last.reason == MOVED or (last.sent is Sent.UNKNOWN and len(tried) == 1):
         return 0.0
     return float(min(FIRST_PAUSE * 2 ** min(len(tried) - 1, 10), LONGEST_PAUSE))
+
+
+def is_bolder(theirs: Effect, mine: Effect) -> bool:
+    """Whether who sent a call takes it for one that may be done twice, and this gateway knows better.
+
+    Args:
+        theirs: what the sender takes it for; mine: what it is by the profile of the gateway that would run it.
+    """
+    again, harmless = is_repeatable(theirs), is_harmless_twice(theirs)
+    return (again and not is_repeatable(mine)) or (harmless and not is_harmless_twice(mine))
 
 
 def next_step(effect: Effect, *, keyed: bool) -> str:

@@ -30,25 +30,32 @@ LEAVES: dict[str, tuple[Kind, str]] = {
     "backend.failed": (Kind.FAILED, "was restarted as often as an hour allows, and is tried again now and then"),
     "backend.diverged": (Kind.WRONG_SEED, "lists other addresses than the primary"),
     "backend.diverged_balance": (Kind.DIVERGED, "says another balance than the others, also after a reload"),
+    "restart.no_help": (Kind.NO_HELP, "takes as much memory again after a restart for that, and is left alone"),
     "wallet.not_loaded": (Kind.NOT_LOADED, "does not load its wallet"),
     "room.failed": (Kind.ROOM_FAILED, "a part of the gateway failed, and the log says how"),
     "lease.name_taken": (Kind.GATEWAYS, "another gateway that is alive has this one's name"),
-    "lease.config_differs": (Kind.GATEWAYS, "another gateway has this wallet with other backends"),
+    "lease.config_differs": (Kind.GATEWAYS, "another gateway has this wallet with other backends or another profile"),
     "lease.database_went_back": (Kind.GATEWAYS, "the database has forgotten what it had shown"),
     "forward.refused": (Kind.GATEWAYS, "another gateway does not take the calls of this one"),
+    "lease.holder_unreached": (Kind.CUT_OFF, "calls that come to this gateway are not answered"),
     "call.outcome_unknown": (Kind.UNKNOWN_OUTCOME, "a call that changes something was sent and not answered"),
 }
 """Events that leave a mark, and how it is told."""
 
+SERVES_ON = (Kind.LAUNCHER, "could not be restarted, and serves on")
+"""The same of a restart that failed before anything was stopped: no event says that it serves again."""
+
 ENDS: dict[str, tuple[Kind, ...]] = {
-    "restart.done": (Kind.RESTART_FAILED, Kind.FAILED, Kind.NOT_LOADED),
+    "restart.done": (Kind.RESTART_FAILED, Kind.FAILED, Kind.NOT_LOADED, Kind.LAUNCHER),
     "backend.warming": (Kind.RESTART_FAILED, Kind.FAILED, Kind.NOT_LOADED),
     "backend.ready": (Kind.RESTART_FAILED, Kind.FAILED, Kind.NOT_LOADED),
     "wallet.loaded": (Kind.NOT_LOADED,),
+    "memory.relieved": (Kind.NO_HELP,),
     "backend.reloaded": (Kind.NOT_LOADED,),
     "backend.aligned": (Kind.WRONG_SEED,),
     "backend.reinitialized": (Kind.WRONG_SEED, Kind.DIVERGED),
     "backend.balance_agrees": (Kind.DIVERGED,),
+    "lease.holder_reached": (Kind.CUT_OFF,),
 }
 """Events that take marks away."""
 
@@ -87,15 +94,16 @@ def hear(heard: Heard, event: Event, now: float) -> Heard:
 
 
 def _mark(event: Event) -> Condition:
-    kind, words = LEAVES[event.name]
+    kind, words = SERVES_ON if event.fields.get("serves_on") else LEAVES[event.name]
     facts = {name: blot(event.fields[name]) for name in TOLD if event.fields.get(name) not in (None, "")}
     reason = f": {facts['reason']}" if "reason" in facts else ""
     if kind is Kind.UNKNOWN_OUTCOME:
         # of the wallet, whichever daemon it was: there is one thing to do about all of them
         facts |= {"backend": event.backend} if event.backend else {}
         return Condition(kind, event.wallet, "", f"{words}{reason}", facts)
-    if kind is Kind.GATEWAYS:
-        return Condition(kind, event.wallet, "", f"{words}{reason}", facts)
+    if kind in (Kind.GATEWAYS, Kind.CUT_OFF):
+        # no daemon has a part in it
+        return Condition(kind, event.wallet, event.backend, f"{words}{reason}", facts)
     if kind is Kind.ROOM_FAILED:
         # the mistake is ours, whichever daemon it was about
         facts |= {"backend": event.backend} if event.backend else {}

@@ -30,6 +30,7 @@ class Kind(StrEnum):
     WAITING = "waiting"
     FAILURES = "failures"
     MEMORY = "memory"
+    NO_HELP = "no_help"
     RESTARTED = "restarted"
     RESTART_FAILED = "restart_failed"
     FAILED = "failed"
@@ -49,6 +50,7 @@ class Kind(StrEnum):
     DOUBTED = "doubted"
     NO_HOLDER = "no_holder"
     GATEWAYS = "gateways"
+    CUT_OFF = "cut_off"
 
 
 FOR_EVER = float("inf")
@@ -86,11 +88,13 @@ ROWS: dict[Kind, Row] = {
     Kind.WAITING: Row(_WARNING, "a call waits for long"),
     Kind.FAILURES: Row(_WARNING, "calls fail in a row"),
     Kind.MEMORY: Row(_WARNING, "a daemon takes much memory", delay=10.0),
+    # it is tried again after a day, and marked anew within the hour after
+    Kind.NO_HELP: Row(_WARNING, "a restart does not lower the memory", lasts=2 * DAY),
     Kind.RESTARTED: Row(_INFO, "a daemon was restarted", lasts=HOUR, is_news=True),
     Kind.RESTART_FAILED: Row(_CRITICAL, "a restart failed"),
     Kind.FAILED: Row(_CRITICAL, "a daemon was restarted too often"),
     # a container that is made anew is absent for a moment
-    Kind.LAUNCHER: Row(_WARNING, "a daemon cannot be restarted", delay=5.0),
+    Kind.LAUNCHER: Row(_WARNING, "a daemon cannot be restarted", delay=5.0, lasts=3 * MINUTE),
     # tried again within two minutes, for as long as there is something to load
     Kind.NOT_LOADED: Row(_CRITICAL, "a wallet cannot be loaded", lasts=10 * MINUTE),
     Kind.ROOM_FAILED: Row(_WARNING, "a part of the gateway failed", lasts=HOUR),
@@ -112,6 +116,8 @@ ROWS: dict[Kind, Row] = {
     # a takeover takes a lease or two
     Kind.NO_HOLDER: Row(_CRITICAL, "no gateway holds a wallet", delay=10.0),
     Kind.GATEWAYS: Row(_WARNING, "gateways that share a wallet disagree", lasts=HOUR),
+    # /readyz says so, and whoever balances sends calls to the holder; two seconds of silence were awaited already
+    Kind.CUT_OFF: Row(_WARNING, "a gateway does not reach the one that holds a wallet"),
 }
 
 Key = tuple[Kind, str, str]

@@ -32,12 +32,8 @@ Another configuration
     told as an error.  What must not be wrong, the seed, is compared with the ledger by others.
 """
 
-import hashlib
-import json
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from urllib.parse import urlsplit, urlunsplit
 
 DRIFT = 0.01
 """By how much a monotonic clock may run fast or slow; real ones are better by a hundred times."""
@@ -69,7 +65,7 @@ class Gateway:
         name: as configured, unique.
         instance: random, of this process alone; two that have one name by mistake differ in it.
         address: where other gateways reach it.
-        config: `config_hash` of the wallet.
+        config: of the wallet, as `rules.config_hash` makes it short.
     """
 
     name: str
@@ -266,23 +262,8 @@ def is_another(before: Holder | None, now: Holder | None) -> bool:
     return _who(before) != _who(now)
 
 
-def config_hash(backends: Iterable[tuple[str, str]]) -> str:
-    """Return what tells two configurations of a wallet apart: 64 hexadecimal digits.
-
-    Args:
-        backends: name and url of each; what a url says of user and password does not count, nor does the order.
-    """
-    rows = sorted((name, _bare(url)) for name, url in backends)
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-
-
 def _who(holder: Holder | None) -> tuple[str, str, int]:
     return ("", "", 0) if holder is None else (holder.name, holder.address, holder.term)
-
-
-def _bare(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _state(lease: Lease | None) -> tuple[str, int, float]:

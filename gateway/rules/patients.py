@@ -17,10 +17,18 @@ class Act(StrEnum):
     """What is done."""
 
     RESTART = "restart"
+    """End what is there, and start it."""
+    START = "start"
+    """Start it where it may be running, and end nothing."""
     RELOAD = "reload"
     """Close and load the wallet."""
     LOAD = "load"
     """Load the wallet of a daemon that has none."""
+
+    @property
+    def is_by_launcher(self) -> bool:
+        """Whether its launcher does it."""
+        return self in (Act.RESTART, Act.START)
 
 
 class Cause(StrEnum):
@@ -59,11 +67,15 @@ class Patient:
         is_starting: its launcher says that somebody starts it right now.
         is_refused: connections are refused, which proves that nothing of ours runs there.
         is_away: no connection can be made, for whatever reason: nobody answers for it there.
+        is_unreached: its host refuses nothing and answers nothing, so that the way there may be what is gone.
         is_blind: its launcher cannot say how its process is.
+        start_ends: its launcher's order to start ends what runs, because it has no other than to restart.
+        tried: what its launcher did in vain since it could be reached last; RESTART once that was among it.
         was_heard: it has answered since the gateway's start, which proves that no call from before runs there.
         met_at: when the gateway began with it as it is now; a reload may have made it anew.
         is_denied: it refuses the gateway's password; a restart would not change that.
-        ill_since: since when the finding (`kind`) is what it is.
+        ill_since: since when the finding (`kind`) is what it is; where it cannot be reached and its launcher is blind,
+            since when nobody could.
         busy_until: when the last call there has had all the time of its class.
         reloaded_at: when its wallet was reloaded in this illness.
         can_reload: its family's wallets are closed and loaded by plain calls.
@@ -72,6 +84,7 @@ class Patient:
         order: why an operator wants it restarted; "" for no order.
         is_due: a time of `preventive.cron` has come and it has not been restarted since.
         age: seconds since its process began; memory_share: of its limit.
+        no_help_at: when it was seen that a restart for its memory does not help; None once it took less.
     """
 
     name: str
@@ -86,7 +99,10 @@ class Patient:
     is_starting: bool = False
     is_refused: bool = False
     is_away: bool = False
+    is_unreached: bool = False
     is_blind: bool = False
+    start_ends: bool = False
+    tried: Act | None = None
     was_heard: bool = True
     met_at: float = 0.0
     is_denied: bool = False
@@ -102,6 +118,12 @@ class Patient:
     is_due: bool = False
     age: float | None = None
     memory_share: float | None = None
+    no_help_at: float | None = None
+
+    @property
+    def is_out_of_reach(self) -> bool:
+        """Whether the way to it is gone, which says little of the daemon, and not its port, which says all."""
+        return self.is_away and not self.is_refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +143,7 @@ class View:
         settling: those that were restarted and wait for their chain and the mirror, and those whose wallet is being
             loaded; they keep only restarts waiting that have time.
         started_at: when the gateway began to care for the wallet.
+        may_be_cut_off: another gateway has not tried yet whether it reaches daemons that this one does not.
     """
 
     patients: Sequence[Patient]
@@ -128,6 +151,7 @@ class View:
     under_way: frozenset[str] = frozenset()
     settling: frozenset[str] = frozenset()
     prevention: Prevention = field(default=Prevention())
+    may_be_cut_off: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +164,7 @@ class Verdict:
         reason: why it is done, or why it is not, for a person; "" when nothing is the matter.
         at: when that may change by time alone; None when not.
         gives_up: it is beyond the cap with this.
+        would: what is done as soon as those are ready that go first.
     """
 
     name: str
@@ -148,3 +173,4 @@ class Verdict:
     reason: str = ""
     at: float | None = None
     gives_up: bool = False
+    would: Act | None = None

@@ -9,12 +9,17 @@ in the way (a hindrance: words, and when that may be over), and of those without
 
     cause      restarted when                                                    not when
     dead       nobody listens, whatever its launcher says of the process         its launcher starts it already
+               its host cannot be reached for 10 s and its launcher cannot say:  a call there still has time
+               started, which ends nothing; ended once, when that did not help
+               and it lasts for `adrift_after`                                   another one cannot be reached either
     wedged     silent without an excuse for `health.wedged_after`                a call there still has time
     lost       its host cannot be reached for `adrift_after`, alone, and its     nobody else is well
-               launcher says that it runs (one that cannot say: dead)
+               launcher says that it runs
+    each of these, where gateways share the wallet and no daemon is reached      no other gateway was let try yet
     adrift     behind or without its server for `adrift_after` after a reload    another one is adrift too, nobody else is well
     order      an operator says so                                               held
-    cron, age, memory   its time has come, all others are well and whole         the last of several; age and memory alone
+    cron, age, memory   its time has come, all others are well and whole         the last of several; age and memory alone;
+                                                                                 memory where that did not help, for a day
 """  # noqa: E501 - a table
 
 from dataclasses import dataclass
@@ -26,6 +31,13 @@ from gateway.rules.records import Limits, is_beyond_cap, next_prevention, next_t
 
 RELOAD_AFTER = 10.0
 """Seconds adrift after which the wallet is reloaded, at most half of `adrift_after`; most daemons catch up before."""
+
+UNREACHED = 10.0
+"""Seconds out of reach after which it is started where its launcher cannot say whether it runs: a name server or a
+network that is away for a moment says nothing of the daemon."""
+
+NO_HELP = 86_400.0
+"""Seconds in which a daemon is not restarted for its memory again where that did not help."""
 
 _TURN = {
     Cause.DEAD: 0, Cause.WEDGED: 0, Cause.ORDER: 1, Cause.LOST: 2, Cause.ADRIFT: 2,
@@ -66,11 +78,12 @@ def decide(view: View, limits: Limits, now: float) -> dict[str, Verdict]:
             verdicts[patient.name] = Verdict(patient.name, Act.LOAD, want.cause, want.reason)
         else:
             free.append((patient, want))
-    free.sort(key=lambda one: (_TURN[one[1].cause], one[0].record.ended_at))
+    # what may be running can wait for what is not
+    free.sort(key=lambda one: (_TURN[one[1].cause] + (one[1].act is Act.START), one[0].record.ended_at))
     for place, (patient, want) in enumerate(free):
         waits = f"{want.reason}; {free[0][0].name} goes first"
         verdicts[patient.name] = (
-            Verdict(patient.name, None, want.cause, waits)
+            Verdict(patient.name, None, want.cause, waits, would=want.act)
             if place
             else Verdict(patient.name, want.act, want.cause, want.reason)
         )
@@ -93,10 +106,10 @@ def _want(patient: Patient, view: View, limits: Limits, now: float) -> _Want | N
         return None
     if patient.order:
         return _Want(Act.RESTART, Cause.ORDER, patient.order)
-    return _cure(patient, limits, now) or _prevention(patient, view.prevention)
+    return _cure(patient, view, limits, now) or _prevention(patient, view.prevention)
 
 
-def _cure(patient: Patient, limits: Limits, now: float) -> _Want | None:
+def _cure(patient: Patient, view: View, limits: Limits, now: float) -> _Want | None:
     is_away = patient.kind in (Kind.DEAD, Kind.STARTING) and patient.level is Level.NOTHING
     # something that its launcher does not know may listen there
     if is_away and patient.is_gone and patient.is_away:
@@ -105,7 +118,7 @@ def _cure(patient: Patient, limits: Limits, now: float) -> _Want | None:
         case Kind.DEAD if patient.is_refused:
             return _Want(Act.RESTART, Cause.DEAD, "nobody listens there")
         case Kind.DEAD if patient.is_away and patient.is_blind:
-            return _Want(Act.RESTART, Cause.DEAD, "it cannot be reached, and its launcher cannot say whether it runs")
+            return _cure_unseen(patient, view, limits, now)
         case Kind.DEAD:
             return _Want(Act.RESTART, Cause.LOST, "it cannot be reached")
         case Kind.WEDGED:
@@ -120,6 +133,20 @@ def _cure(patient: Patient, limits: Limits, now: float) -> _Want | None:
             return _Want(Act.RESTART, Cause.ADRIFT, "behind, or without its server")
         case _:
             return None
+
+
+def _cure_unseen(patient: Patient, view: View, limits: Limits, now: float) -> _Want:
+    """Start who may be running for all that is known; end him where that did not help, and the way there may be well.
+
+    The start of a process that runs does nothing, so that nobody loses by it whose network alone is away.
+    """
+    end = _Want(Act.RESTART, Cause.DEAD, "it cannot be reached, and its launcher cannot say whether it runs")
+    if patient.start_ends:
+        return end
+    in_vain = patient.tried is Act.START
+    if in_vain and not (_too_early(patient, end, view, limits, now) or _others(patient, end, view)):
+        return end
+    return _Want(Act.START, Cause.DEAD, f"{end.reason}; it is started, which ends nothing")
 
 
 def _prevention(patient: Patient, prevention: Prevention) -> _Want | None:
@@ -143,6 +170,7 @@ def _hindrance(patient: Patient, want: _Want, view: View, limits: Limits, now: f
         _forbidden(patient, want)
         or _not_our_turn(patient, want, view)
         or _too_early(patient, want, view, limits, now)
+        or _elsewhere(patient, want, view)
         or _others(patient, want, view)
         or _back_off(patient, want, limits, now)
     )
@@ -157,7 +185,7 @@ def _forbidden(patient: Patient, want: _Want) -> _Hindrance | None:
         return _Hindrance("its wallet is being reloaded")
     if patient.is_denied and want.cause is Cause.ADRIFT:
         return _Hindrance("it refuses the gateway's user or password, which no restart changes")
-    if want.act is Act.RESTART and not patient.can_restart:
+    if want.act.is_by_launcher and not patient.can_restart:
         return _Hindrance(f"{want.reason}; it has no launcher")
     return None
 
@@ -183,10 +211,10 @@ def _not_before(patient: Patient, want: _Want, view: View, limits: Limits) -> tu
             return patient.load_at, "its wallet could not be loaded; tried again a little later"
         case Cause.DEAD if patient.is_starting:
             return since + limits.start_timeout, "its launcher is starting it"
-        case Cause.DEAD if not (patient.is_refused or patient.is_gone):
-            return max(_known_from(patient, view, limits), patient.busy_until or 0.0), "it may be working on a call"
-        case Cause.WEDGED | Cause.LOST:
-            lasted = since + (limits.wedged_after if want.cause is Cause.WEDGED else limits.adrift_after)
+        case Cause.DEAD if patient.is_refused or patient.is_gone:
+            return 0.0, ""
+        case Cause.DEAD | Cause.WEDGED | Cause.LOST:
+            lasted = since + _must_last(want, limits)
             quiet = max(_known_from(patient, view, limits), patient.busy_until or 0.0)
             if quiet > lasted:
                 return quiet, "it may be working on a call"
@@ -199,6 +227,13 @@ def _not_before(patient: Patient, want: _Want, view: View, limits: Limits) -> tu
             return 0.0, ""
 
 
+def _must_last(want: _Want, limits: Limits) -> float:
+    """Return the seconds that an illness must last which may pass by itself."""
+    if want.cause is Cause.WEDGED:
+        return limits.wedged_after
+    return UNREACHED if want.act is Act.START else limits.adrift_after
+
+
 def _known_from(patient: Patient, view: View, limits: Limits) -> float:
     """Return since when no call from before the gateway's start can run there; 0.0 when that was proved."""
     if patient.was_heard or patient.is_refused or (patient.is_gone and patient.is_away):
@@ -206,9 +241,26 @@ def _known_from(patient: Patient, view: View, limits: Limits) -> float:
     return max(view.started_at, patient.met_at) + limits.settled_after
 
 
+def _elsewhere(patient: Patient, want: _Want, view: View) -> _Hindrance | None:
+    """Ask whether another gateway should try first: where no daemon is reached from here, it may be the way there.
+
+    A process that is gone is gone on any way.
+    """
+    is_cure = want.act is Act.RESTART and want.cause in (Cause.DEAD, Cause.WEDGED, Cause.LOST)
+    if not (view.may_be_cut_off and is_cure and patient.is_unreached) or patient.is_gone:
+        return None
+    if not all(one.is_unreached or one.is_gone for one in view.patients):
+        return None
+    return _Hindrance(f"{want.reason}; nor is any other from here, and another gateway tries first")
+
+
 def _others(patient: Patient, want: _Want, view: View) -> _Hindrance | None:
     """Ask whether the other backends allow it."""
     others = [one for one in view.patients if one is not patient]
+    if want.act is Act.RESTART and want.cause is Cause.DEAD and patient.is_out_of_reach and not patient.is_gone:
+        alike = [one.name for one in others if one.is_out_of_reach]
+        if alike:
+            return _Hindrance(f"{want.reason}; nor can {alike[0]}, and the cause is elsewhere")
     if want.cause in (Cause.ADRIFT, Cause.LOST):
         alike = [one.name for one in others if one.kind is patient.kind]
         if alike:
@@ -226,8 +278,11 @@ def _others(patient: Patient, want: _Want, view: View) -> _Hindrance | None:
 
 def _back_off(patient: Patient, want: _Want, limits: Limits, now: float) -> _Hindrance | None:
     record = patient.record
-    if want.act is not Act.RESTART or want.cause is Cause.ORDER:
+    if not want.act.is_by_launcher or want.cause is Cause.ORDER:
         return None
+    if want.cause is Cause.MEMORY and patient.no_help_at is not None and now < patient.no_help_at + NO_HELP:
+        reason = f"{want.reason}; the last restart for that did not help, nor would another one"
+        return _Hindrance(reason, patient.no_help_at + NO_HELP)
     if want.cause.is_preventive:
         until = next_prevention(record, limits, now)
         return _Hindrance(f"{want.reason}; was restarted a short while ago", until) if now < until else None

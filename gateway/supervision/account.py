@@ -13,9 +13,9 @@ from sqlalchemy import Connection
 from gateway.base.events import Event
 from gateway.fleet.backend import Backend
 from gateway.fleet.pool import Pool
-from gateway.ledger import addresses, epochs, takeover
+from gateway.ledger import addresses, epochs, listing, takeover
 from gateway.ledger.epochs import ADOPTED, DOUBTED, NEW, UNADOPTED
-from gateway.ledger.store import Ledger, LedgerError
+from gateway.ledger.store import LedgerError, Transacting
 from gateway.ledger.takeover import OtherSeed, Twin
 from gateway.profiles import Profile
 from gateway.rules.cashaddr import bare
@@ -35,7 +35,7 @@ class Account:
     """
 
     def __init__(
-        self, pool: Pool, profile: Profile, ledger: Ledger, call_on: CallOn, clock: Callable[[], float],
+        self, pool: Pool, profile: Profile, ledger: Transacting, call_on: CallOn, clock: Callable[[], float],
         loop: asyncio.AbstractEventLoop,
     ) -> None:  # fmt: skip
         """Know nothing; `load` reads the ledger."""
@@ -61,8 +61,14 @@ class Account:
         self._astray = ""
         """Why nothing is given out although the wallet was taken over."""
 
-    def load(self, connection: Connection) -> list[str]:
-        """Read what the ledger has and return its list; runs inside a transaction of the start."""
+    def load(self, connection: Connection, before: Sequence[str] = ()) -> list[str]:
+        """Read what the ledger has and return its list; runs inside a transaction of the start.
+
+        Args:
+            before: what was read of the list before, see `listing`.
+
+        Raises LedgerError where the list is another one by now.
+        """
         name = self.pool.name
         standing = epochs.current(connection, name)
         if standing is not None:
@@ -70,7 +76,7 @@ class Account:
             self._note_prefix(standing.fingerprint)
             other = epochs.twin(connection, name, standing.fingerprint) if standing.is_adopted else None
             self._refused = reasons.twin(name, other) if other is not None else ""
-        listed = addresses.listed(connection, name)
+        listed = listing.whole(connection, name, before)
         self.known, self.free = len(listed), addresses.in_pool(connection, name)
         return listed
 
@@ -156,7 +162,8 @@ class Account:
         left_out: Sequence[str] = (),
     ) -> bool:  # fmt: skip
         name, epoch, at = self.pool.name, self.pool.epoch, self.clock()
-        found = await self.ledger.run(lambda c: takeover.take_over(c, name, listed, epoch, at, also))
+        before = await listing.read(self.ledger, name)
+        found = await self.ledger.run(lambda c: takeover.take_over(c, name, listed, epoch, at, also, before))
         if isinstance(found, OtherSeed):
             raise LedgerError(reasons.other_seed(name))
         if isinstance(found, Twin):

@@ -49,7 +49,7 @@ class Election:
         self.may_sign = may_sign
         self.promoted_at: list[float] = []
         self.replaced = ""
-        """Primary that a reload took away while the ledger could not write it; its epoch is one behind the pool's."""
+        """Primary that a reload took away and that the ledger still has; its epoch is behind the pool's."""
         self._is_unsure = False
         """A promotion may have been written without an answer; until that is known the pool may be an epoch behind."""
         self._started_at = loop.time()
@@ -146,15 +146,29 @@ class Election:
             return True
 
     async def _pay_the_ledger(self) -> None:
-        """Write down which primary a reload has made, if that is possible now."""
+        """Write down which primary reloads have made, if that is possible now; what was written meanwhile counts."""
         async with self._one_at_a_time:
-            new = await self._write(self.pool.primary.name, self.pool.epoch - 1)
-            if new is None:
-                # it may have been written by then, without an answer
-                new = await self._written(self.pool.primary.name, self.pool.epoch)
-            if new is not None:
-                self.pool.emit(reloaded_away(self.pool.name, self.pool.primary.name, self.replaced, new))
+            pool, found = self.pool, await self._found()
+            # a reload may come while this waits: what it wants is seen anew each time
+            while found is not None and (found[1] < pool.epoch or found[0] not in pool.by_name):
+                primary = pool.primary.name
+                new = await self._write(primary, found[1])
+                found = None if new is None else (primary, new)
+            if found is not None:
+                primary, epoch = found
+                if (primary, epoch) != (pool.primary.name, pool.epoch):
+                    pool.set_primary(pool.by_name[primary], epoch)
+                pool.emit(reloaded_away(pool.name, primary, self.replaced, epoch))
                 self.replaced = ""
+
+    async def _found(self) -> tuple[str, int] | None:
+        """Return primary and epoch as the ledger has them, None where it cannot be asked."""
+        try:
+            standing = await self.ledger.run(lambda c: epochs.current(c, self.pool.name))
+        except LedgerError:
+            return None
+        self._is_unsure = False
+        return None if standing is None else (standing.primary, standing.epoch)
 
     async def _catch_up(self) -> None:
         """Carry out what was written without an answer."""
@@ -176,13 +190,7 @@ class Election:
 
     async def _written(self, primary: str, epoch: int) -> int | None:
         """Return an epoch that was written without an answer; None where that is not known, or is not so."""
-        try:
-            standing = await self.ledger.run(lambda c: epochs.current(c, self.pool.name))
-        except LedgerError:
-            return None
-        self._is_unsure = False
-        is_there = standing is not None and (standing.primary, standing.epoch) == (primary, epoch)
-        return epoch if is_there else None
+        return epoch if await self._found() == (primary, epoch) else None
 
     async def _write(self, primary: str, epoch: int) -> int | None:
         """Write a promotion down and return its epoch; None where that was not possible, or somebody was faster."""

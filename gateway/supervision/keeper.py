@@ -15,7 +15,7 @@ from gateway.base.events import Event
 from gateway.fleet.pool import Pool
 from gateway.ledger import epochs, takeover
 from gateway.ledger.epochs import ADOPTED, DOUBTED
-from gateway.ledger.store import Ledger
+from gateway.ledger.store import Transacting
 from gateway.ledger.takeover import Counted, Twin
 from gateway.profiles import Profile
 from gateway.supervision.account import Account
@@ -37,7 +37,7 @@ class Keeper(Account):
     """
 
     def __init__(
-        self, pool: Pool, profile: Profile, ledger: Ledger, call_on: CallOn, size: int,
+        self, pool: Pool, profile: Profile, ledger: Transacting, call_on: CallOn, size: int,
         clock: Callable[[], float], loop: asyncio.AbstractEventLoop,
     ) -> None:  # fmt: skip
         """Know nothing; `load` reads the ledger."""

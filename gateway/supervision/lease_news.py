@@ -12,19 +12,22 @@ from sqlalchemy import Connection
 
 from gateway.base.errors import LedgerError
 from gateway.base.events import Emit, Event
+from gateway.ledger.leases import OfLease
 from gateway.ledger.store import Ledger
 from gateway.rules.lease import Gateway, Lease, Remark
 
 T = TypeVar("T")
 
-SAME_BACKENDS = "give all gateways the same backends; one with others takes over later than the rest would"
+SAME_BACKENDS = "give all gateways the same backends and profile; one with others takes over later than the rest would"
 
 WORDS = {
     Remark.NAME_TAKEN: (
         "lease.name_taken", "another gateway that is alive has this one's name",
         "give each gateway a name of its own, cluster.name",
     ),
-    Remark.OTHER_CONFIG: ("lease.config_differs", "the holder has this wallet with other backends", SAME_BACKENDS),
+    Remark.OTHER_CONFIG: (
+        "lease.config_differs", "the holder has this wallet with other backends or another profile", SAME_BACKENDS,
+    ),
     Remark.WENT_BACK: (
         "lease.database_went_back", "the database has forgotten a lease that it had shown",
         "see whether it failed over to a copy that lags, or its clock was set back",
@@ -55,6 +58,7 @@ class News:
         self.emit = emit
         self.trouble = ""
         """Why the database could not be asked; "" when it could."""
+        self._is_older = False
         self._told: dict[Remark, tuple[str, ...]] = {}
 
     async def ask(self, work: Callable[[Connection], T], patience: float) -> T | NoAnswer:
@@ -62,9 +66,10 @@ class News:
 
         One that was waited for in vain may be carried out all the same, at any later time.
         """
+        question = OfLease(work)
         try:
             async with asyncio.timeout(patience):
-                found = await self.ledger.run(work)
+                found = await self.ledger.run(question)
         except TimeoutError:
             self._is_away("it does not answer")
         except LedgerError as error:
@@ -76,6 +81,7 @@ class News:
             if self.trouble:
                 self.trouble = ""
                 self.tell("lease.database_returned")
+            self._see_age(question.older)
             return found
         return NO_ANSWER
 
@@ -83,6 +89,12 @@ class News:
         is_new, self.trouble = not self.trouble, why
         if is_new:
             self.tell("lease.database_away", "warning", error=why)
+
+    def _see_age(self, older: str) -> None:
+        """Tell once that nothing is written any more, while the lease goes on."""
+        if older and not self._is_older:
+            self.tell("lease.ledger_is_older", "error", reason=older)
+        self._is_older = bool(older)
 
     def remark(self, remark: Remark, lease: Lease | None, me: Gateway) -> None:
         """Tell what is odd; once of each process and configuration."""
@@ -96,7 +108,7 @@ class News:
 
     def taken_with_other_config(self, former: Lease) -> None:
         """Tell that this gateway took over and has the wallet in another configuration than it was held in."""
-        why = "the last holder had this wallet with other backends"
+        why = "the last holder had this wallet with other backends or another profile"
         self.tell("lease.taken_with_other_config", "error", holder=former.holder, reason=why, remedy=SAME_BACKENDS)
 
     def failed(self, room: str, error: BaseException) -> None:

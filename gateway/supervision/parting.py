@@ -14,7 +14,7 @@ from gateway.fleet.pool import Pool
 from gateway.supervision.asking import Asking
 from gateway.supervision.renewing import GONE
 from gateway.supervision.upkeep import NoAnswerError
-from gateway.upstream.launchers import Launcher, LauncherError
+from gateway.upstream.launchers import Launcher, LauncherError, heard
 
 LOOK = 0.1
 """Seconds between two looks at whether it is gone."""
@@ -48,7 +48,7 @@ class Parting:
                 await self.save(backend, launcher)
             with suppress(LauncherError, TimeoutError):
                 async with asyncio.timeout(CLOSING):
-                    await launcher.close()
+                    await heard(launcher.close)
 
     async def save(self, backend: Backend | None, launcher: Launcher) -> None:
         """Tell a daemon to save and end, once, and wait until it is gone."""
@@ -61,7 +61,7 @@ class Parting:
             async with asyncio.timeout(patience):
                 if await self.asking.stop(backend, patience):
                     # what is ended in the middle of saving has not saved
-                    while (await launcher.status()).state not in GONE:  # noqa: ASYNC110 - asked on the way out
+                    while (await heard(launcher.status)).state not in GONE:  # noqa: ASYNC110 - asked on the way out
                         await asyncio.sleep(LOOK)
                     fields: dict[str, object] = {"took": round(self.loop.time() - began, 3)}
                     self.pool.emit(Event("backend.stopped", self.pool.name, backend.name, fields))

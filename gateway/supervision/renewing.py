@@ -13,7 +13,7 @@ from gateway.fleet.backend import Backend
 from gateway.rules.health import Kind
 from gateway.supervision.hands import Hands
 from gateway.supervision.steps import StepError, Steps
-from gateway.upstream.launchers import LauncherError, State, Status
+from gateway.upstream.launchers import LauncherError, State, Status, heard
 
 LOOK = 0.1
 """Seconds between two looks while something is waited for."""
@@ -39,9 +39,6 @@ STRANGER = "something that its launcher does not know listens there; end it by h
 RESUMED = 2.0
 """Seconds in which a paused daemon answers once it was let go on."""
 
-MARGIN = 1.0
-"""Seconds that a launcher may take beyond its own limit."""
-
 GONE = frozenset({State.EXITED, State.ABSENT})
 
 
@@ -50,15 +47,19 @@ class Renewing:
 
     Args:
         is_urgent: it serves nobody.
+        is_gentle: it may be running and well; it is started, and nothing is ended.
     """
 
-    def __init__(self, hands: Hands, backend: Backend, steps: Steps, *, is_urgent: bool) -> None:
+    def __init__(
+        self, hands: Hands, backend: Backend, steps: Steps, *, is_urgent: bool, is_gentle: bool = False
+    ) -> None:  # fmt: skip
         """Have ended nothing."""
         self.hands = hands
         self.pool = hands.pool
         self.backend = backend
         self.steps = steps
         self.is_urgent = is_urgent
+        self.is_gentle = is_gentle
         self.loop = hands.loop
         self.instance = ""
         """Of the process that is to end."""
@@ -89,10 +90,10 @@ class Renewing:
         return False
 
     async def status(self) -> Status:
-        """Ask the launcher.  Raises StepError."""
+        """Ask the launcher.  Raises StepError, LauncherError."""
         try:
-            async with asyncio.timeout(self.hands.launcher_timeout + MARGIN):
-                return await self.hands.launcher.status()
+            async with asyncio.timeout(self.hands.patience("status")):
+                return await heard(self.hands.launcher.status)
         except TimeoutError:
             raise StepError("its launcher does not answer") from None
 
@@ -108,7 +109,7 @@ class Renewing:
             return None
 
     async def run(self, status: Status) -> None:
-        """End the process that is there, unless that is done already, and have a new one answer.
+        """End the process that is there, unless that is done or must not be, and have it or a new one answer.
 
         Args:
             status: of the process, just looked at.
@@ -125,12 +126,13 @@ class Renewing:
                 return
             status = await self.status()
             is_fresh = status.state is State.STARTING
-        if not is_fresh and status.state not in GONE:
+        if not is_fresh and status.state not in GONE and not self.is_gentle:
             status = await self._end(status)
-        self.pool.renewed(backend, self.loop.time())
+        if status.state in GONE or not self.is_gentle:
+            self.pool.renewed(backend, self.loop.time())
         if not is_fresh and status.state not in (State.RUNNING, State.STARTING):
-            async with self.steps.step("start", self.hands.launcher_timeout + MARGIN):
-                await launcher.start()
+            async with self.steps.step("start", self.hands.patience("start")):
+                await heard(launcher.start)
             self.has_reached = True
         async with self.steps.step("answer", limits.start_timeout):
             await self._until_answers()
@@ -141,8 +143,13 @@ class Renewing:
             return True
         if not self.is_urgent or status.state is not State.RUNNING or status.started_at is None:
             return False
-        is_silent = self.backend.diagnosis.kind is Kind.WEDGED
-        return not is_silent and self.hands.clock() - status.started_at < self.hands.limits.start_timeout
+        limit, age = self.hands.limits.start_timeout, self.hands.clock() - status.started_at
+        if self.backend.diagnosis.kind is Kind.WEDGED or age >= limit:
+            return False
+        if not status.instance:
+            return age >= 0.0
+        # the launcher's clock may be ahead, or ours was set back: it is no younger than we have known it
+        return self.loop.time() - self.hands.known_since(status.instance) < limit
 
     def _patience(self, status: Status, *, is_fresh: bool) -> float:
         """Return the seconds in which the process may answer, or end, by itself: killed now, it would not save."""
@@ -193,8 +200,8 @@ class Renewing:
     async def _is_resumed(self) -> bool:
         """Let a paused process go on, which loses nothing; return whether it answers then."""
         try:
-            async with self.steps.step("resume", self.hands.launcher_timeout + MARGIN + RESUMED):
-                await self.hands.launcher.start()
+            async with self.steps.step("resume", self.hands.patience("start") + RESUMED):
+                await heard(self.hands.launcher.start)
                 self.has_reached = True
                 await self._until_heard()
         except (StepError, LauncherError):
@@ -225,12 +232,13 @@ class Renewing:
                         is_saved = True
             if is_saved:
                 # it cannot be asked whether it is gone; its own soft way returns when it is
-                async with self.steps.step("end", limits.stop_timeout + self.hands.launcher_timeout + MARGIN):
-                    await launcher.stop(limits.stop_timeout)
+                async with self.steps.step("end", limits.stop_timeout + self.hands.patience("stop")):
+                    await heard(lambda: launcher.stop(limits.stop_timeout))
                 return await self._polled() or Status(State.UNKNOWN)
-        async with self.steps.step("kill", self.hands.launcher_timeout + MARGIN):
+        # one order after the other, and each may take what its launcher says
+        async with self.steps.step("kill", self.hands.patience("status") + self.hands.patience("kill")):
             if await self._is_same():
-                await launcher.kill()
+                await heard(launcher.kill)
                 self.has_reached = True
         return await self._polled() or Status(State.UNKNOWN)
 

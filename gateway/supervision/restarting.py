@@ -9,7 +9,7 @@ what is stopped can be started; and whoever takes a backend out of the pool's ha
     stop      RPC `stop`, which alone saves the wallet, until that instance is gone
     end       the launcher's own soft way after it, where the launcher cannot say whether the instance is gone
     wait      where it is there and listens not, until it answers or is gone: it may be saving its wallet
-    kill      where it does not answer, or does not go
+    kill      where it does not answer, or does not go; never where it may be well and only cannot be reached
     start     its process, unless somebody else has started it
     answer    until its RPC answers
     load      its wallet, with its password
@@ -42,12 +42,13 @@ class Restarting:
 
     Args:
         is_urgent: the daemon serves nobody, so that there is nothing to drain.
+        is_gentle: nothing is ended: it may be running, and its network away.
         on_loaded: called when its process is up and has its wallet.
     """
 
     def __init__(
         self, hands: Hands, backend: Backend, *, cause: str, reason: str, is_urgent: bool,
-        on_loaded: Callable[[], None] = lambda: None,
+        is_gentle: bool = False, on_loaded: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         """Begin nothing yet."""
         self.hands = hands
@@ -62,7 +63,9 @@ class Restarting:
         self.may_pass = True
         """Whether what it failed by may pass by itself."""
         self.steps = Steps(hands.pool, backend, cause, hands.loop, hands.is_ours)
-        self.renewing = Renewing(hands, backend, self.steps, is_urgent=is_urgent)
+        self.failure: tuple[str, str] | None = None
+        """Step and reason, where it failed."""
+        self.renewing = Renewing(hands, backend, self.steps, is_urgent=is_urgent, is_gentle=is_gentle)
 
     async def run(self) -> bool:
         """Do it; return whether it went well, which is told as an event, as is why not."""
@@ -72,7 +75,10 @@ class Restarting:
             await self._steps()
         except TROUBLE as error:
             self.may_pass = not isinstance(error, LauncherError) or error.may_pass
+            self.failure = (self.backend.step, str(error))
             fields: dict[str, object] = {"cause": self.cause, "reason": str(error), "step": self.backend.step}
+            # before anything was stopped: it serves on, and no event will say that it does again
+            fields |= {"serves_on": True} if self.backend.phase.is_serving else {}
             self._give_back(str(error))
             self.steps.tell("restart.failed", {**fields, "took": self.steps.since(began)}, "error")
             return False

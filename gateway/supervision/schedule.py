@@ -4,7 +4,8 @@ Rule: a launcher that does not answer is told once and asked on; nobody waits fo
 
 Times of `preventive.cron` are of the wall clock in `preventive.time_zone`.  When clocks go forward, a time that is
 skipped comes right after the gap; when they go back, a time that is there twice counts once, the first; expressions
-with * or */n in minute or hour go on with the real time.  A time that passed while no gateway ran is left out.
+with * or */n in minute or hour go on with the real time.  A time that passed while no gateway ran is left out.  Where
+the clock is set back, times are counted anew from there.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from gateway.fleet.backend import Backend
 from gateway.fleet.pool import Pool
 from gateway.rules.health import Kind
 from gateway.rules.memory import slope
-from gateway.upstream.launchers import Launcher, LauncherError, Memory, State, Status
+from gateway.upstream.launchers import Launcher, LauncherError, Memory, State, Status, heard
 
 TICK = 0.5
 """Seconds between two looks at whose turn it is."""
@@ -130,7 +131,7 @@ class Watching:
         seen = self.of(backend.name)
         try:
             async with asyncio.timeout(PATIENCE):
-                seen.status = await launcher.status()
+                seen.status = await heard(launcher.status)
         except (LauncherError, TimeoutError) as error:
             text = str(error) or f"its launcher does not answer within {PATIENCE:g} s"
             seen.status = None
@@ -150,7 +151,7 @@ class Watching:
         """Ask what a process takes; where that cannot be had, how it is remains true, and it can be restarted."""
         try:
             async with asyncio.timeout(PATIENCE):
-                seen.memory = await launcher.memory()
+                seen.memory = await heard(launcher.memory)
         except (LauncherError, TimeoutError) as error:
             if not seen.is_memory_unknown:
                 reason = str(error) or f"its launcher does not answer within {PATIENCE:g} s"
@@ -174,15 +175,27 @@ class Cron:
         """Wait for the first time after now."""
         self.preventive = preventive
         self.clock = clock
-        self.next_at = self._after(clock())
+        self._asked_at = clock()
+        self._came_at: float | None = None
+        self.next_at = self._after(self._asked_at)
 
     def has_come(self) -> bool:
         """Whether a time has come since this was asked last; several that were missed are one."""
         now = self.clock()
+        self._see_set_back(now)
         if self.next_at is None or now < self.next_at:
             return False
-        self.next_at = self._after(now)
+        self._came_at, self.next_at = self.next_at, self._after(now)
         return True
+
+    def _see_set_back(self, now: float) -> None:
+        """Count anew where the clock was set back: the next time was that of a date that is far away now."""
+        if now < self._asked_at:
+            self.next_at = self._after(now)
+            if self.next_at is not None and self.next_at == self._came_at:
+                # one that has come does not come again
+                self.next_at = self._after(self.next_at)
+        self._asked_at = now
 
     def _after(self, at: float) -> float | None:
         if self.preventive.cron is None:

@@ -21,11 +21,10 @@ from gateway.rules.patients import Act, Cause, Prevention, Verdict, View
 from gateway.rules.restart import decide, would_return
 from gateway.supervision.asking import NotLoadedError
 from gateway.supervision.care_orders import CareOrders
-from gateway.supervision.charts import Chart
-from gateway.supervision.hands import Hands
+from gateway.supervision.charts import Chart, Failure
 from gateway.supervision.parting import Parting
+from gateway.supervision.relief import see_relief
 from gateway.supervision.restarting import Restarting
-from gateway.supervision.schedule import Seen
 from gateway.supervision.upkeep import LOADING, CannotReloadError, NoAnswerError
 from gateway.supervision.ward import Links, Ward
 from gateway.upstream.launchers import Launcher
@@ -117,8 +116,14 @@ class Supervisor(Ward):
         for backend in self.pool.backends:
             chart, seen = self.charts[backend.name], self.watching.of(backend.name)
             chart.look(backend, self.limits, now)
-            chart.hear(seen)
-            self._see_help(backend, chart, seen)
+            chart.hear(seen, now)
+            if not self.limits.enforce:
+                # an order is for now, and not for whenever that is changed
+                chart.order = ""
+            if backend.name not in self.restarts:
+                told = see_relief(chart, seen.memory, self.wallet.preventive.memory_share, self.pool.name, now)
+                if told is not None:
+                    self.pool.emit(told)
         view = self._view()
         verdicts = decide(view, self.limits, now)
         for backend in self.pool.backends:
@@ -135,16 +140,15 @@ class Supervisor(Ward):
             self.pool.expect(backend, back=is_on_its_way or would_return(patient, self.limits, now, PATIENCE))
 
     def _act(self, backend: Backend, chart: Chart, verdict: Verdict, now: float) -> None:
-        if verdict.act is None or verdict.cause is None:
-            if verdict.cause is None:
-                chart.told = None
+        if verdict.cause is None:
+            chart.told = None
             return
         if not self.limits.enforce:
-            self._tell_dry(backend, chart, verdict)
+            self._tell_dry(backend, chart, verdict.act or verdict.would, verdict.cause, verdict.reason)
             return
         match verdict.act:
-            case Act.RESTART:
-                self._begin(backend, chart, verdict.cause, verdict.reason, now)
+            case Act.RESTART | Act.START:
+                self._begin(backend, chart, verdict.act, verdict.cause, verdict.reason, now)
             case Act.RELOAD:
                 chart.reloaded_at = now
                 self._spawn(self._others, backend.name, self._reload(backend, chart))
@@ -159,6 +163,7 @@ class Supervisor(Ward):
             under_way=frozenset(self._under_way),
             settling=frozenset((set(self.restarts) - self._under_way) | set(self._others)),
             prevention=Prevention(preventive.max_age, preventive.memory_share),
+            may_be_cut_off=self.may_be_cut_off(),
         )
 
     def _see_cron(self, now: float) -> None:
@@ -173,7 +178,7 @@ class Supervisor(Ward):
 
     # -- what is done -------------------------------------------------------------------------------------------
 
-    def _begin(self, backend: Backend, chart: Chart, cause: Cause, reason: str, now: float) -> None:
+    def _begin(self, backend: Backend, chart: Chart, act: Act, cause: Cause, reason: str, now: float) -> None:
         """Begin a restart."""
         chart.record = records.begin(
             chart.record, self.limits, now, is_ordered=cause is Cause.ORDER, prevents=cause.is_preventive
@@ -182,9 +187,9 @@ class Supervisor(Ward):
         chart.share_before = memory.share if cause is Cause.MEMORY and memory is not None else None
         chart.order = ""
         self._under_way.add(backend.name)
-        self._spawn(self.restarts, backend.name, self._restart(backend, chart, cause, reason))
+        self._spawn(self.restarts, backend.name, self._restart(backend, chart, act, cause, reason))
 
-    async def _restart(self, backend: Backend, chart: Chart, cause: Cause, reason: str) -> None:
+    async def _restart(self, backend: Backend, chart: Chart, act: Act, cause: Cause, reason: str) -> None:
         name = backend.name
 
         def loaded() -> None:
@@ -192,7 +197,8 @@ class Supervisor(Ward):
             self.wake()
 
         work = Restarting(
-            self._hands(name), backend, cause=cause.value, reason=reason, is_urgent=cause.is_urgent, on_loaded=loaded
+            self.hands(name), backend, cause=cause.value, reason=reason, is_urgent=cause.is_urgent,
+            is_gentle=act is Act.START, on_loaded=loaded,
         )  # fmt: skip
         is_done = False
         try:
@@ -206,25 +212,10 @@ class Supervisor(Ward):
             elif not work.renewing.has_reached and not is_done:
                 chart.record = records.spoil(chart.record, may_pass=work.may_pass)
             chart.ill_since, chart.reloaded_at, chart.load_at, chart.loads = now, None, 0.0, 0
-            chart.is_due &= not is_done
+            failure = None if work.failure is None else Failure(now, *work.failure)
+            chart.end(act if work.renewing.has_reached else None, failure, now, is_done=is_done)
             self.watching.forget(name)
             self.counts[name, cause.value, "done" if is_done else "failed"] += 1
-
-    def _hands(self, name: str) -> Hands:
-        one = next(one for one in self.wallet.backends if one.name == name)
-        launcher = self.launchers[name]
-        return Hands(
-            pool=self.pool,
-            launcher=launcher,
-            asking=self.asking,
-            limits=self.settings.restart,
-            start_grace=self.wallet.start_grace,
-            launcher_timeout=one.launcher.timeout if one.launcher is not None else LOADING,
-            clock=self.links.clock,
-            loop=self.loop,
-            promote=self.links.promote,
-            is_ours=lambda: self.launchers.get(name) is launcher,
-        )
 
     async def _load(self, backend: Backend, chart: Chart) -> None:
         """Load the wallet of a daemon that has none."""
@@ -272,26 +263,13 @@ class Supervisor(Ward):
 
     # -- what it tells --------------------------------------------------------------------------------------------
 
-    def _see_help(self, backend: Backend, chart: Chart, seen: Seen) -> None:
-        """Tell where a restart for memory did not lower it: another one would not either."""
-        before = chart.share_before
-        if before is None or seen.memory is None or backend.name in self.restarts:
+    def _tell_dry(self, backend: Backend, chart: Chart, act: Act | None, cause: Cause, reason: str) -> None:
+        """Tell once what would be done, be it at once or after others."""
+        if act is None or chart.told == (act.value, cause.value):
             return
-        chart.share_before = None
-        if seen.memory.share >= before:
-            fields: dict[str, object] = {"before": round(before, 3), "after": round(seen.memory.share, 3)}
-            self._tell("restart.no_help", backend, fields, "warning")
-
-    def _tell_dry(self, backend: Backend, chart: Chart, verdict: Verdict) -> None:
-        """Tell once what would be done."""
-        assert verdict.act is not None  # noqa: S101 - asked before
-        assert verdict.cause is not None  # noqa: S101 - the same
-        what = (verdict.act.value, verdict.cause.value)
-        if chart.told == what:
-            return
-        chart.told = what
-        self.counts[backend.name, verdict.cause.value, "dry"] += 1
-        fields: dict[str, object] = {"act": what[0], "cause": what[1], "reason": verdict.reason}
+        chart.told = (act.value, cause.value)
+        self.counts[backend.name, cause.value, "dry"] += 1
+        fields: dict[str, object] = {"act": act.value, "cause": cause.value, "reason": reason}
         self._tell("restart.would_be", backend, fields, "warning")
 
     def _tell(self, event: str, backend: Backend, fields: dict[str, object], level: str = "info") -> None:

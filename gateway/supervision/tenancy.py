@@ -22,6 +22,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
+from gateway.base.errors import LedgerError
 from gateway.base.events import Emit
 from gateway.ledger import leases
 from gateway.ledger.store import Ledger
@@ -152,9 +153,9 @@ class Tenancy:
         now = self.loop.time()
         if self._term and not rules.does_count(self._counts_until, now):
             await self._lose(self._over or f"it was not renewed in time: {self.news.trouble or 'no answer yet'}")
-        elif self._term and self._could_not_begin():
+        elif self._term and (why := self._why_not_begun()):
             self._stand_back_until = now + self.ttl * rules.STAND_BACK
-            await self._hand_over("its rooms could not be begun", "error")
+            await self._hand_over(f"its rooms could not be begun: {why}", "error")
         elif self._term:
             if now >= self._next_renewal():
                 self._tried_at = now
@@ -277,16 +278,19 @@ class Tenancy:
         finally:
             self.loop.call_soon(self._wake.set)
 
-    def _could_not_begin(self) -> bool:
-        """Whether the rooms could not be built; tell it."""
+    def _why_not_begun(self) -> str:
+        """Why the rooms could not be built, "" where they could; a mistake of ours is told."""
         begin = self._begin
         if begin is None or not begin.done():
-            return False
+            return ""
         self._begin = None
         error = asyncio.CancelledError() if begin.cancelled() else begin.exception()
-        if error is not None:
-            self.news.failed("on_gained", error)
-        return error is not None
+        if error is None:
+            return ""
+        if isinstance(error, LedgerError):
+            return str(error) or "the ledger"
+        self.news.failed("on_gained", error)
+        return type(error).__name__
 
     def _notify(self) -> None:
         """Wake whoever waits for a change."""

@@ -19,8 +19,9 @@ from gateway.rules.patients import Patient
 from gateway.rules.records import Limits
 from gateway.supervision.asking import Asking
 from gateway.supervision.charts import Chart, patient, status
+from gateway.supervision.hands import Hands
 from gateway.supervision.schedule import Cron, Watching
-from gateway.supervision.upkeep import is_plain_file
+from gateway.supervision.upkeep import LOADING, is_plain_file
 from gateway.upstream.launchers import Death, Heir, Launcher
 from gateway.upstream.questions import CallOn
 
@@ -72,6 +73,8 @@ class Ward:
         self.counts: Counter[tuple[str, str, str]] = Counter()
         """Restarts by backend, cause and end: done, failed, or dry (only told)."""
         self.started_at = loop.time()
+        self.may_be_cut_off: Callable[[], bool] = lambda: False
+        """Whether another gateway has yet to try daemons that are not reached from here; where wallets are shared."""
         self.restarts: dict[str, asyncio.Task[None]] = {}
         """Under way or settling."""
         self._woken = asyncio.Event()
@@ -157,11 +160,32 @@ class Ward:
     def patient(self, backend: Backend) -> Patient:
         """Return a backend as the rules are asked about it."""
         return patient(
-            self.charts[backend.name], backend, self.pool, self.watching.of(backend.name), self.links.clock(),
+            self.charts[backend.name], backend, self.pool, self.watching.of(backend.name), self.limits,
+            self.loop.time(), self.links.clock(), self.settings.timeouts.connect,
             can_restart=backend.name in self.launchers,
             can_reload=self.asking.can_reload,
             is_in_hands=self.links.is_in_hands(backend),
+            # no question of its class, which a fence around it would answer
+            start_ends=getattr(self.launchers.get(backend.name), "start_ends", False),
         )  # fmt: skip
+
+    def hands(self, name: str) -> Hands:
+        """Return what a restart of a backend works with."""
+        one = next(one for one in self.wallet.backends if one.name == name)
+        chart, launcher = self.charts[name], self.launchers[name]
+        return Hands(
+            pool=self.pool,
+            launcher=launcher,
+            asking=self.asking,
+            limits=self.settings.restart,
+            start_grace=self.wallet.start_grace,
+            launcher_timeout=one.launcher.timeout if one.launcher is not None else LOADING,
+            clock=self.links.clock,
+            loop=self.loop,
+            promote=self.links.promote,
+            is_ours=lambda: self.launchers.get(name) is launcher,
+            known_since=lambda instance: chart.knows(instance, self.loop.time()),
+        )
 
     def status(self, backend: Backend) -> Mapping[str, object]:
         """Return what an operator asks about the care of a backend."""

@@ -11,14 +11,15 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from gateway.base.config import Backend, Client, Listen, Settings, Wallet
-from gateway.base.effects import GRANTABLE
+from gateway.base.effects import GRANTABLE, Effect
 from gateway.base.errors import NO_BACKEND, OVERLOADED, Failure
 from gateway.base.events import Event
 from gateway.base.jsonrpc import Call, Reply, error_reply, failure_error, result_reply
 from gateway.edge.auth import Authenticator
 from gateway.edge.peers import PeerCounters, Peers, known_clients
 from gateway.edge.rpc import DoorCounters, RpcDoor
-from gateway.flow.forward import ForwardCounters, Forwarder, Identity
+from gateway.flow.forward import ForwardCounters, Forwarder, effect_of
+from gateway.flow.identity import Identity
 from gateway.profiles import load
 from gateway.rules import forward as rules
 from gateway.rules.forward import Passage
@@ -59,6 +60,7 @@ class Gateway:
         self.name = name
         self.lease = lease
         self.dispatcher = FakeDispatcher()
+        self.profile = PROFILE
         self.relay = Relay(connect=5.0, max_body=16 << 20, keep=15.0)
         self.counters, self.forwarded = PeerCounters(), ForwardCounters()
         self.events: list[Event] = []
@@ -67,8 +69,9 @@ class Gateway:
         self.forwarders = {wallet: self._forwarder(wallet, identity, loop) for wallet in WALLETS}
         clients = {one.name: one for one in CLIENTS}
         self.peers = Peers(
-            name, SECRET, self.term_of, self.run, lambda: clients, self.events.append, lambda: NOW, self.counters
-        )
+            name, SECRET, self.term_of, self.run, self.effect, lambda: clients, self.events.append, lambda: NOW,
+            self.counters,
+        )  # fmt: skip
         self.door = RpcDoor(
             listen or Listen(port=0, max_body=4096, max_depth=16, max_batch=8),
             Authenticator(CLIENTS, anonymous=False), self, lambda: set(WALLETS),
@@ -81,7 +84,7 @@ class Gateway:
             return await self.run(wallet, client, call, deadline, key)
 
         return Forwarder(
-            wallet, identity, self.relay, here, lambda: self.lease.holders.get(wallet), lambda: PROFILE, loop,
+            wallet, identity, self.relay, here, lambda: self.lease.holders.get(wallet), lambda: self.profile, loop,
             self.forwarded, self.events.append,
         )  # fmt: skip
 
@@ -94,6 +97,15 @@ class Gateway:
     def term(self) -> int:
         """Of every lease there is."""
         return self.lease.term
+
+    @property
+    def until(self) -> float:
+        """Of every lease there is."""
+        return NOW + 3.0
+
+    def effect(self, wallet: str, client: Client, call: Call) -> Effect | Failure:
+        """What a call may do, as this one has it."""
+        return effect_of(self.profile, wallet, client, call)
 
     def term_of(self, wallet: str) -> int:
         """Of the lease of a wallet, 0 without it."""
@@ -295,6 +307,7 @@ class Who:
     name: str
     address: str
     term: int
+    until: float = 0.0
 
 
 def replace_holder(gateway: Gateway, term: int) -> Who:
@@ -381,7 +394,10 @@ async def test_a_body_of_the_largest_size_passes_though_it_is_written_anew(gatew
 
 def passage(**changes: object) -> Passage:
     """What a gateway two would sign for gateway one."""
-    mine = Passage("two", "one", 1, "main", "shop", "5.000", None, "ab" * 16, 1, int(NOW * 1000), rules.digest(READ))
+    mine = Passage(
+        "two", "one", 1, "main", "shop", "5.000", None, "ab" * 16, 1, int(NOW * 1000), rules.digest(READ),
+        Effect.WALLET_READ,
+    )  # fmt: skip
     return replace(mine, **changes)  # type: ignore[arg-type]  # tests pass what fits
 
 
@@ -403,7 +419,7 @@ async def test_what_a_gateway_signs_is_let_in(gateways: Make) -> None:
     assert body(answer) == b'{"result": [], "id": 1, "jsonrpc": "2.0"}'
     told = re.search(rb"X-Ecgw-Answer: ([^\r]*)", answer)
     assert told is not None
-    assert rules.read_answer(SECRET, passage(), told[1].decode(), len(body(answer))) == (200, None)
+    assert rules.read_answer(SECRET, passage(), told[1].decode(), body(answer)) == (200, None)
 
 
 @pytest.mark.parametrize(
@@ -504,6 +520,35 @@ async def test_gateways_with_different_clients_say_so(gateways: Make, name: str,
     quiet = b'{"method":"a"}'
     signed = passage(client=name, wallet=wallet, count=2, body=rules.digest(quiet))
     assert body(await one.knock.raw(forwarded(signed, quiet, path=f"/wallets/{wallet}"))) == b""
+
+
+async def test_a_gateway_is_greeted_in_nobodys_name(gateways: Make) -> None:
+    """It answers for itself, asks no daemon, and does not count it among the calls."""
+    one, _ = await gateways()
+    signed = passage(client="", body=rules.digest(rules.GREETING))
+    answer = await one.knock.raw(forwarded(signed, rules.GREETING))
+    told = re.search(rb"X-Ecgw-Answer: ([^\r]*)", answer)
+    assert told is not None
+    assert rules.read_answer(SECRET, signed, told[1].decode(), body(answer)) == (200, None)
+    assert (one.dispatcher.asked, one.counters.taken) == ([], 0)
+
+
+async def test_a_call_that_its_sender_would_repeat_and_must_not_is_not_run(gateways: Make) -> None:
+    """The profiles differ; the sender is told, and both logs.  Who is more careful than need be is answered."""
+    one, two = await gateways()
+    methods = dict(PROFILE.methods)
+    ask = READ.replace(b"getbalance", b"getunusedaddress")
+    assert methods["getunusedaddress"].effect is Effect.ALLOCATE
+    methods["getunusedaddress"] = replace(methods["getunusedaddress"], effect=Effect.READ)
+    two.profile = replace(PROFILE, methods=methods)
+    error = json.loads(body(await two.knock.post(ask)))["error"]
+    assert (error["data"]["name"], error["data"]["executed"]) == ("no_backend", "no")
+    assert "one profile" in error["message"]
+    assert one.dispatcher.asked == []
+    assert one.counters.refused == {"profile": 1}
+    assert "same profile" in str([event.fields["way_out"] for event in one.events])
+    two.profile, one.profile = one.profile, two.profile
+    assert b'"result"' in await two.knock.post(ask)
 
 
 @pytest.mark.parametrize(("sent", "code"), [(b"{bad", -32700), (b"[%b]" % READ, -32600), (b"[]", -32600)])

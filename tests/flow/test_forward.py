@@ -12,7 +12,8 @@ from gateway.base.config import Client
 from gateway.base.effects import GRANTABLE
 from gateway.base.events import Event
 from gateway.base.jsonrpc import Call, Reply
-from gateway.flow.forward import GRACE, PATIENCE, ForwardCounters, Forwarder, Identity, body_of
+from gateway.flow.forward import GRACE, PATIENCE, ForwardCounters, Forwarder, body_of
+from gateway.flow.identity import Identity
 from gateway.profiles import load
 from gateway.rules import forward as rules
 from gateway.rules.forward import BROKEN, OVERSIZED, REFUSED
@@ -36,6 +37,7 @@ class Who:
     name: str
     address: str
     term: int
+    until: float = 0.0
 
 
 ONE, TWO = Who("gw-1", "http://one", 1), Who("gw-2", "http://two", 2)
@@ -60,7 +62,7 @@ class Sent1:
         assert found is not None
         assert rules.refusal(SECRET, *found, me=found[0].to, now=1.0) == ""
         assert rules.digest(self.body) == found[0].body
-        return Arrived(body, rules.answer_head(SECRET, found[0], status, retry_after, len(body)))
+        return Arrived(body, rules.answer_head(SECRET, found[0], status, retry_after, body))
 
 
 async def good(call: Sent1) -> Arrived | Broken:
@@ -524,15 +526,20 @@ def test_a_signature_that_is_refused_is_told_with_the_way_out() -> None:
 
 
 def test_an_answer_of_somebody_else_is_none() -> None:
-    """Unsigned, signed otherwise, or that of another call: a read is asked again, money is unknown."""
+    """Unsigned, signed otherwise, or with another body: a read is asked again, money is unknown."""
 
     async def stranger(call: Sent1) -> Arrived | Broken:
         call.sending.sent = True
         return Arrived(b"[forged]", "200 - " + "0" * 64)
 
+    async def forger(call: Sent1) -> Arrived | Broken:
+        call.sending.sent = True
+        return Arrived(b'["THEIRS"]', call.answer(b'["theirs"]').told)
+
     async def scene() -> None:
-        assert await World(stranger, good).ask() == b"[answer]"
-        assert (await World(stranger, good).error(SIGN))[0] == "outcome_unknown"
+        for lie in (stranger, forger):
+            assert await World(lie, good).ask() == b"[answer]"
+            assert (await World(lie, good).error(SIGN))[0] == "outcome_unknown"
 
     play(scene)
 

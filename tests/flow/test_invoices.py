@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, func, insert, select
 
 from gateway.base.config import Client
 from gateway.base.effects import GRANTABLE
-from gateway.base.errors import INVALID_PARAMS, NO_BACKEND, READ_ONLY, Failure, Kind
+from gateway.base.errors import INVALID_PARAMS, NO_BACKEND, OUTCOME_UNKNOWN, READ_ONLY, Failure, Kind
 from gateway.base.events import Event
 from gateway.base.jsonrpc import Answer
 from gateway.flow.allocate import Allocator
@@ -23,7 +23,7 @@ from gateway.ledger.invoices import Kept
 from gateway.ledger.marks import Change
 from gateway.ledger.schema import invoices as rows
 from gateway.ledger.schema import metadata
-from gateway.ledger.store import InlineLedger, LedgerError, SqliteLedger
+from gateway.ledger.store import InlineLedger, LedgerError, SqliteLedger, UncertainError
 from gateway.profiles import load
 from gateway.rules.invoices import MAX_MEMO, Receipt, label_key
 from gateway.rules.methods import Granted, judge
@@ -388,6 +388,54 @@ def test_clearing_that_the_ledger_interrupts_is_told(monkeypatch: pytest.MonkeyP
 
         monkeypatch.setattr(invoices, "clear", fails)
         assert "no room" in await shop.refused(READ_ONLY, "clearrequests")
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(("method", "params"), [("rmrequest", [A]), ("clearrequests", [])])
+def test_a_removal_of_which_nobody_knows_whether_it_is_written_down_is_told_as_unknown(
+    method: str, params: list[str]
+) -> None:
+    """It is done here; asked for again it comes to the same."""
+
+    async def scenario(shop: Shop) -> None:
+        await shop.call("addrequest", "1")
+        real = shop.ledger.run
+
+        def removed(connection: Connection) -> int | None:
+            return connection.scalar(select(func.count()).where(rows.c.removed_at.is_not(None)))
+
+        async def run(work: Callable[[Connection], Any]) -> Any:
+            before = await real(removed)
+            result = await real(work)
+            if before != await real(removed):
+                raise UncertainError("the answer was lost")
+            return result
+
+        shop.ledger.run = run  # type: ignore[method-assign]  # the answer to what writes is lost
+        assert "the answer was lost" in await shop.refused(OUTCOME_UNKNOWN, method, *params)
+        assert await shop.call("listrequests") == []
+        assert await shop.ask(method, *params) == Answer(b"null" if method == "clearrequests" else b"false", None)
+
+    play(scenario)
+
+
+def test_clearing_that_is_interrupted_half_way_is_not_told_as_not_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some are gone, and some are not."""
+
+    async def scenario(shop: Shop) -> None:
+        await shop.call("addrequest", "1")
+        await shop.call("addrequest", "1")
+        real = invoices.clear
+
+        def fails(connection: Connection, wallet: str, after: int, until: int, at: float) -> Any:
+            if after >= 0:
+                raise LedgerError("no room")
+            return real(connection, wallet, after, until, at, 1)
+
+        monkeypatch.setattr(invoices, "clear", fails)
+        assert "no room" in await shop.refused(OUTCOME_UNKNOWN, "clearrequests")
+        assert len(await shop.call("listrequests")) == 1
 
     play(scenario)
 

@@ -28,7 +28,7 @@ from gateway.ledger import epochs, marks
 from gateway.ledger import intents as intents_of
 from gateway.ledger.marks import Change
 from gateway.ledger.schema import holds, intents, metadata
-from gateway.ledger.store import InlineLedger, LedgerError, T
+from gateway.ledger.store import InlineLedger, LedgerError, T, UncertainError
 from gateway.profiles import load
 from gateway.rules.invoices import MAX_MEMO
 from gateway.rules.methods import Granted
@@ -48,13 +48,18 @@ class FailingLedger(InlineLedger):
         super().__init__(None)
         metadata.create_all(self.engine)
         self.fails_after = 1_000_000
+        self.loses_answers = False
+        """What is committed is not heard of."""
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Fail once so many transactions were done."""
         self.fails_after -= 1
         if self.fails_after < 0:
             raise LedgerError("disk is full")
-        return await super().run(work)
+        result = await super().run(work)
+        if self.loses_answers:
+            raise UncertainError("whether it was committed is not known")
+        return result
 
 
 class Shop:
@@ -272,6 +277,22 @@ def test_with_the_ledger_away_nothing_is_sent() -> None:
     assert (told.kind, told.safe_to_repeat) == (READ_ONLY, True)
     assert "disk is full" in told.message
     assert shop.sent == []
+
+
+def test_a_write_of_which_nobody_knows_whether_it_is_written_down_is_no_call_that_was_not_made() -> None:
+    """Whoever starts next on this ledger brings it to every daemon; one that leaves no mark is lost for good."""
+    shop = Shop()
+    shop.ledger.loses_answers = True
+    told = failure(shop.call("freeze_utxo", COIN))
+    assert (told.kind, told.safe_to_repeat) == (OUTCOME_UNKNOWN, True)
+    assert "may be brought about later" in told.message
+    assert shop.sent == []
+    told = failure(shop.call("version"))
+    assert (told.kind, told.safe_to_repeat) == (READ_ONLY, True)
+    assert shop.sent == []
+    assert shop.values() == {}
+    shop.ledger.transact(lambda c: intents_of.orphans(c, "main", 9.0))
+    assert shop.values() == {("freeze_utxo", COIN): "1"}
 
 
 def test_with_the_ledger_gone_after_the_daemons_answer_nothing_is_acknowledged() -> None:

@@ -18,14 +18,15 @@ import pytest
 from sqlalchemy import Connection, insert, select, text, update
 
 from gateway.base.cluster import Ledger as Settings
-from gateway.ledger import addresses, epochs, opening_postgres
+from gateway.ledger import addresses, epochs, leases, listing, opening_postgres
 from gateway.ledger.database import Database
 from gateway.ledger.key_file import make_key
 from gateway.ledger.opening_postgres import OpenedDatabase, open_database, take_for_granted
 from gateway.ledger.postgres import PostgresLedger
 from gateway.ledger.schema import meta, wallets
 from gateway.ledger.seal import LOST, OWN, SEQUENCE
-from gateway.ledger.store import LedgerError, MisplacedError, UncertainError
+from gateway.ledger.store import LedgerError, MisplacedError, OlderError, UncertainError
+from gateway.rules.lease import Gateway
 from tests.integration.postgres_server import OWNER, PASSWORD, Server, give, running, server, small_disk, wait
 
 __all__ = ("server",)
@@ -227,6 +228,35 @@ def test_a_look_sees_one_moment_and_keeps_nobody_from_writing(settings: Settings
             command.look(put("t-c"))
 
 
+async def test_a_long_list_is_read_while_others_write(
+    server: Server, settings: Settings, ledger: PostgresLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway that takes over reads years of addresses; its own lease is renewed meanwhile, as is everybody's."""
+    monkeypatch.setattr(listing, "PAGE", 2000)
+    count = 2 * listing.PAGE + 17
+    rows = f"SELECT 'main', n, 'q' || n, 'handed', 1.0 FROM generate_series(0, {count - 1}) n"  # noqa: S608 - ours
+    server.sql(f"INSERT INTO addresses (wallet, place, address, state, at) {rows}", name_of(settings))
+    begun, may_end = threading.Event(), threading.Event()
+
+    def hold(connection: Connection) -> None:
+        put("t-held")(connection)
+        begun.set()
+        assert may_end.wait(10)
+
+    with closing(open_database(settings, AT).ledger) as other:
+        holding = asyncio.create_task(other.run(hold))
+        assert await asyncio.to_thread(begun.wait, 10)
+        found = await listing.read(ledger, "main")
+        may_end.set()
+        await holding
+    assert found == [f"q{n}" for n in range(count)]
+    assert listing.read_now(ledger, "main") == found
+    ledger.transact(lambda c: addresses.add(c, "main", ["qlast"], addresses.POOL, 1, AT))
+    assert await ledger.run(lambda c: listing.whole(c, "main", found)) == [*found, "qlast"]
+    with pytest.raises(LedgerError, match="read-only transaction"):
+        await ledger.see(put("t-c"))
+
+
 # -- a server that is hurt ----------------------------------------------------------------------------------------
 
 
@@ -410,6 +440,48 @@ def test_a_gateway_that_is_frozen_in_a_transaction_holds_nobody_up_for_long(
     assert ledger.transact(facts) == ["t-mine"]
 
 
+RECEIVING = """
+import sys
+from sqlalchemy import text
+from gateway.base.cluster import Ledger
+from gateway.ledger.opening_postgres import open_database
+
+ledger = open_database(Ledger.model_validate_json(sys.argv[1]), 1.0).ledger
+try:
+    ledger.transact(lambda c: c.execute(text("SELECT repeat('x', 1000000) FROM generate_series(1, 1500)")).all())
+    print("done", flush=True)
+except Exception as error:
+    print(type(error).__name__, error, flush=True)
+ledger.close()
+"""
+
+
+def test_a_gateway_that_is_frozen_while_it_receives_an_answer_holds_nobody_up_for_long(
+    server: Server, settings: Settings, ledger: PostgresLedger
+) -> None:
+    """To the server that is no transaction that stands still: it has something to send."""
+    said = settings.model_dump(mode="json", exclude_defaults=True) | {"password": PASSWORD}
+    words = [sys.executable, "-c", RECEIVING, json.dumps(said)]
+    sending = "SELECT wait_event FROM pg_stat_activity WHERE query LIKE 'SELECT repeat%' AND state = 'active'"
+
+    def writes() -> bool:
+        with suppress(LedgerError):
+            return ledger.transact(put("t-mine")) == "t-mine"
+        return False
+
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as other:
+        try:
+            wait(lambda: ledger.look(lambda c: c.execute(text(sending)).all()))
+            os.kill(other.pid, signal.SIGSTOP)
+            wait(lambda: server.sql(sending) == "ClientWrite")
+            wait(writes)
+            os.kill(other.pid, signal.SIGCONT)
+            assert other.stdout is not None
+            assert other.stdout.readline().startswith("LedgerError")
+        finally:
+            other.kill()
+
+
 def test_a_server_without_room_for_one_more_is_told(settings: Settings) -> None:
     """And the ledger goes on when there is room."""
     database = opening_postgres.database_of(settings)
@@ -486,6 +558,51 @@ def test_a_database_that_lost_something_is_not_gone_on_with_before_an_operator_l
             assert standing is not None
             assert (standing.state, standing.epoch > 1000) == ("doubted", True)
             assert one.transact(lambda c: addresses.in_pool(c, "main")) == 0
+
+
+async def test_a_lease_goes_on_in_a_database_that_lost_something_and_nothing_else_does(
+    server: Server, settings: Settings, ledger: PostgresLedger
+) -> None:
+    """Or nobody would serve reads.  Its statements take the very numbers again that were lost, and hide nothing."""
+    me = Gateway("gw-1", "one", "http://gw-1", "c")
+
+    def renewal() -> leases.OfLease[float | None]:
+        return leases.OfLease(lambda c: leases.renew(c, "main", me, 1, 60.0))
+
+    assert await ledger.run(leases.OfLease(lambda c: leases.acquire(c, "main", me, 0, 1, 60.0)))
+    for n in range(9):
+        ledger.transact(put(f"t-{n}"))
+    set_back(server, settings, ledger.memory.highest - 9)
+    with closing(open_database(settings, AT).ledger) as young:
+        young.transact(put("t-y"))
+        assert await ledger.run(renewal()) is not None
+        with pytest.raises(OlderError, match="older than what was committed"):
+            young.transact(put("t-a"))
+        # what it does for leases is no reason to forget what it knew
+        server.sql(f"DELETE FROM meta WHERE key = '{LOST}'", name_of(settings))  # noqa: S608 - ours
+        with pytest.raises(OlderError, match="older than what was committed"):
+            await ledger.run(put("t-a"))
+        for _ in range(12):
+            question = renewal()
+            assert await ledger.run(question) is not None
+            assert "older than what was committed" in question.older
+            assert ledger.last_error == question.older
+            read = leases.OfLease(lambda c: leases.read(c, "main"))
+            assert await young.run(read) is not None
+            assert "older than what was committed" in read.older
+            for one in (young, ledger):
+                with pytest.raises(OlderError, match="older than what was committed"):
+                    await one.run(put("t-a"))
+        with closing(opening_postgres.open_beside(settings, may_be_behind=True)) as command:
+            assert command.transact(lambda c: take_for_granted(c, AT))
+        for one in (ledger, young):
+            question = renewal()
+            assert await one.run(question) is not None
+            assert (question.older, one.last_error) == ("", "")
+            one.transact(put(f"t-{one.memory.highest}"))
+    server.sql("UPDATE meta SET value = 'another' WHERE key = 'id'", name_of(settings))
+    with pytest.raises(LedgerError, match="has another ledger"):
+        await ledger.run(renewal())
 
 
 def test_another_ledger_behind_the_same_url_is_refused(

@@ -1,5 +1,6 @@
 """What PostgreSQL says is told with what helps, and only what it said of a commit is certain."""
 
+import asyncpg
 import pytest
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -49,6 +50,11 @@ def test_a_complaint_says_what_helps_and_no_value() -> None:
     assert told(TimeoutError(), "x") == f"the database x: the database did not answer in time; {away}"
     assert told(ConnectionRefusedError(), "x") == f"the database x: ConnectionRefusedError; {away}"
     assert told(SQLAlchemyError("odd\nsecret"), "x") == f"the database x: odd; {away}"
+    ended = asyncpg.InternalClientError("cannot switch to state 11; another operation (2) is in progress")
+    words = "it ended the connection before this process was done with it"
+    remedy = "see whether the database was restarted, or the machine of this process is overloaded"
+    assert told(ended, "x") == f"the database x: {words}; {remedy}"
+    assert told(DBAPIError("SELECT", {}, ended), "x") == f"the database x: {words}; {remedy}"
     cause = OSError("no")
     cause.__cause__ = ServerError("53300")
     assert "raise max_connections" in told(cause, "x")

@@ -11,7 +11,7 @@ from gateway.ledger import leases
 from gateway.ledger.held import HeldLedger, LeaseError
 from gateway.ledger.schema import leases as rows
 from gateway.ledger.schema import meta
-from gateway.ledger.store import InlineLedger
+from gateway.ledger.store import InlineLedger, UncertainError
 from gateway.rules.lease import Gateway, Lease
 
 AT = 1_800_000_000.0
@@ -289,6 +289,36 @@ async def test_a_holder_whose_own_clock_says_that_it_is_over_asks_nobody(book: B
         tenant.believes, tenant.current = True, 2
     with pytest.raises(LeaseError):
         held.transact(write)
+
+
+@pytest.mark.parametrize("trouble", [LedgerError, UncertainError])
+async def test_a_ledger_that_fails_after_the_lease_has_ended_is_told_as_a_lost_lease(
+    tenant: Tenant, trouble: type[LedgerError]
+) -> None:
+    """Whoever goes on without the ledger must not; and what may have been committed is never called not done."""
+
+    class Slow(InlineLedger):
+        """A database that is waited for longer than a lease lasts."""
+
+        def transact(self, work: Any) -> Any:
+            del work
+            tenant.believes = not is_over
+            raise trouble("it did not answer")
+
+    held = HeldLedger(Slow(None), tenant, 1)
+    for is_over in (False, True):
+        for do in (held.run,):
+            with pytest.raises(LedgerError, match="it did not answer") as caught:
+                await do(write)
+            assert isinstance(caught.value, LeaseError) is is_over
+            assert isinstance(caught.value, UncertainError) is (trouble is UncertainError)
+            assert ("nothing was written" in str(caught.value)) is (is_over and trouble is LedgerError)
+            tenant.believes = True
+        for act in (held.transact,):
+            with pytest.raises(LedgerError) as told:
+                act(write)
+            assert isinstance(told.value, LeaseError) is is_over
+            tenant.believes = True
 
 
 async def test_other_troubles_are_told_as_they_are(book: Book, tenant: Tenant) -> None:

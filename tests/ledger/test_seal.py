@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.ledger.seal import OLD, BehindError, Memory, Seal
-from gateway.ledger.store import LedgerError
+from gateway.ledger.store import LedgerError, OlderError
 
 
 def shown(before: int = 5, own: int | None = 5, number: int | None = None, **more: object) -> Seal:
@@ -52,6 +52,8 @@ def test_an_older_era_and_what_is_marked_and_what_is_another_are_refused(memory:
     with pytest.raises(LedgerError, match="shows 9, and 20 was committed") as caught:
         memory.judge(shown(9, lost=20), "x")
     assert not isinstance(caught.value, BehindError)
+    with pytest.raises(OlderError, match="older than what was committed: it has lost"):
+        memory.judge(shown(21, lost=20), "x")
     with pytest.raises(LedgerError, match="has another ledger"):
         memory.judge(shown(9, id="b"), "x")
 

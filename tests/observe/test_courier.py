@@ -5,10 +5,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from gateway.base.events import Event
-from gateway.observe.courier import LONGEST_PAUSE, ROOM, Courier
-from gateway.observe.sinks import SinkError
+from gateway.observe.courier import ROOM, Courier
+from gateway.observe.sinks import Message, SinkError
+from gateway.observe.turns import ASIDE, LONGEST_PAUSE
 from tests.fakes_alerts import AWAY, FakeSink, message
 from tests.virtual_time import run_virtual
 
@@ -151,6 +154,194 @@ def test_a_message_that_is_refused_does_not_hold_up_the_next() -> None:
         assert rig.gauge("alert_messages_total", outcome="refused") == 1
 
     rigged(FakeSink(trouble=SinkError("HTTP 400", is_refused=True)), test)
+
+
+class Picky(FakeSink):
+    """A sink that does not take the messages of some incidents, without saying that it never will."""
+
+    def __init__(self, *disliked: str) -> None:
+        """Take all others."""
+        super().__init__()
+        self.disliked = set(disliked)
+
+    async def send(self, one: Message) -> None:
+        """Take a message, or answer as a receiver does that fails at it."""
+        if one.incident in self.disliked:
+            self.tries += 1
+            raise SinkError("it answers HTTP 500")
+        await super().send(one)
+
+
+def test_a_message_that_is_never_taken_holds_up_no_other() -> None:
+    """Another one is tried as soon as it comes; it shows that the sink works, and whose fault it is."""
+
+    async def test(rig: Rig) -> None:
+        rig.push("opened", incident="odd")
+        await asyncio.sleep(3600.0)
+        assert rig.gauge("alert_sink_failing") == 1.0
+        for number in range(20):
+            rig.push("opened", incident=f"life-{number}")
+        await asyncio.sleep(1.0)
+        assert [one.incident for one in rig.sink.taken] == [f"life-{number}" for number in range(20)]
+        assert rig.gauge("alert_sink_failing") == 0.0
+        await asyncio.sleep(300.0)
+        rig.push("closed", incident="life-1")
+        await asyncio.sleep(0.1)
+        assert rig.sink.types[-1] == "closed"
+        assert rig.gauge("alert_queue") == 1.0
+        assert rig.told[-1].fields["alert"] == "all_down/main"
+
+    rigged(Picky("odd"), test)
+
+
+def test_a_message_that_is_never_taken_is_given_up_after_an_hour() -> None:
+    """And told aloud; but not while nothing else is taken either, and what follows it has its own tries."""
+
+    async def test(rig: Rig) -> None:
+        sink = rig.sink
+        rig.push("opened", incident="odd")
+        await asyncio.sleep(2 * ASIDE)
+        rig.push("opened", incident="life-1")
+        await asyncio.sleep(2 * ASIDE)
+        assert "alert.dropped" not in rig.names()
+        rig.push("closed", incident="odd")
+        rig.push("closed", incident="life-1")
+        await asyncio.sleep(1.25 * LONGEST_PAUSE)
+        (dropped,) = [event for event in rig.told if event.name == "alert.dropped"]
+        assert (dropped.fields["message"], dropped.level) == ("alert.opened", "error")
+        assert "HTTP 500" in str(dropped.fields["reason"])
+        assert isinstance(sink, Picky)
+        sink.disliked.clear()
+        await asyncio.sleep(1.25 * LONGEST_PAUSE)
+        assert [(one.incident, one.type) for one in sink.taken][-1] == ("odd", "alert.closed")
+        assert rig.gauge("alert_queue") == 0.0
+
+    rigged(Picky("odd"), test)
+
+
+def test_what_was_tried_in_vain_while_the_sink_was_away_has_its_turn() -> None:
+    """Also beside one that came later, was tried less, and is never taken."""
+
+    async def test(rig: Rig) -> None:
+        rig.sink.trouble = AWAY
+        rig.push("opened", incident="life-1")
+        await asyncio.sleep(40.0)
+        rig.sink.trouble = None
+        rig.push("opened", incident="odd")
+        await asyncio.sleep(24.0)
+        assert [one.incident for one in rig.sink.taken] == ["life-1"]
+
+    rigged(Picky("odd"), test)
+
+
+def test_what_is_critical_does_not_wait_for_the_others_that_are_not_taken() -> None:
+    """After half a minute it is tried first, wherever it stands."""
+
+    async def test(rig: Rig) -> None:
+        for number in range(10):
+            one = f"odd-{number}"
+            rig.courier.push(message(id=one, incident=one, severity="info"))
+        rig.push("opened", incident="life-1")
+        await asyncio.sleep(32.0)
+        assert [one.incident for one in rig.sink.taken] == ["life-1"]
+
+    rigged(Picky(*(f"odd-{number}" for number in range(10))), test)
+
+
+def test_a_dead_sink_is_asked_no_oftener_for_many_messages() -> None:
+    """One try at each pause, and one for each that comes; when it is back, each alert is told in its order, once."""
+
+    async def test(rig: Rig) -> None:
+        for number in range(50):
+            rig.push("opened", incident=f"life-{number}")
+        await asyncio.sleep(1500.0)
+        assert rig.sink.tries == 13
+        for number in range(50):
+            rig.push("closed", incident=f"life-{number}")
+            await asyncio.sleep(0.1)
+        assert rig.sink.tries <= 13 + 50
+        rig.sink.trouble = None
+        await asyncio.sleep(1.25 * LONGEST_PAUSE)
+        assert sorted((one.incident, one.type) for one in rig.sink.taken) == sorted(
+            (f"life-{number}", f"alert.{what}") for number in range(50) for what in ("opened", "closed")
+        )
+        for number in range(50):
+            told = [one.type for one in rig.sink.taken if one.incident == f"life-{number}"]
+            assert told == ["alert.opened", "alert.closed"]
+
+    rigged(FakeSink(trouble=AWAY), test)
+
+
+def test_one_that_comes_while_a_dead_sink_is_left_alone_makes_nobody_wait_longer() -> None:
+    """It has its own try, and the next one for all is when it would have been."""
+
+    async def test(rig: Rig) -> None:
+        rig.push("opened", incident="life-1")
+        await asyncio.sleep(40.0)
+        rig.push("opened", incident="life-2")
+        await asyncio.sleep(22.0)
+        assert rig.sink.tries == 7
+        assert rig.told[-1].fields["again_in"] == 23.0
+        await asyncio.sleep(2.0)
+        assert rig.sink.tries == 8
+
+    rigged(FakeSink(trouble=AWAY), test)
+
+
+def test_what_stands_aside_does_not_hold_up_the_end() -> None:
+    """Nobody waits for a message that is not taken anyway."""
+
+    async def test(rig: Rig) -> None:
+        rig.push("opened", incident="odd")
+        await asyncio.sleep(60.0)
+        rig.push("opened", incident="life-1")
+        await asyncio.sleep(20.0)
+        before = rig.loop.time()
+        await rig.courier.stop(2.0)
+        assert rig.loop.time() - before < 0.1
+
+    rigged(Picky("odd"), test)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(0, 4), st.sampled_from(["opened", "repeated", "closed"]), st.floats(0.0, 400.0)),
+        max_size=25,
+    ),
+    disliked=st.sets(st.integers(0, 4), max_size=3),
+    away=st.tuples(st.integers(0, 25), st.integers(0, 25)),
+)
+# one that came when the sink was back is never taken, beside one that was tried in vain before
+@example(steps=[(1, "opened", 31.0), (0, "opened", 0.0)], disliked={0}, away=(0, 1))
+# the same, beside one that stands aside
+@example(steps=[(0, "opened", 0.0), (2, "opened", 16.0), (1, "opened", 0.0)], disliked={1}, away=(0, 2))
+# what is never taken is overtaken by something newer of its own alert
+@example(steps=[(1, "repeated", 63.0), (1, "opened", 0.0), (0, "opened", 0.0)], disliked={1}, away=(0, 0))
+def test_whatever_happens_every_alert_that_can_be_told_is_told_in_order_and_once(
+    steps: list[tuple[int, str, float]], disliked: set[int], away: tuple[int, int]
+) -> None:
+    """Messages that are never taken beside others, and a sink that is away for a while."""
+
+    async def test(rig: Rig) -> None:
+        pushed: list[Message] = []
+        for number, (incident, what, pause) in enumerate(steps):
+            rig.sink.trouble = AWAY if min(away) <= number < max(away) else None
+            pushed.append(message(id=f"{number}", type=f"alert.{what}", incident=f"life-{incident}"))
+            rig.courier.push(pushed[-1])
+            await asyncio.sleep(pause)
+        rig.sink.trouble = None
+        # each that is never taken may have its turn before
+        await asyncio.sleep((2 + len(disliked)) * LONGEST_PAUSE)
+        taken = [int(one.id) for one in rig.sink.taken]
+        for incident in range(5):
+            name = f"life-{incident}"
+            told = [int(one.id) for one in rig.sink.taken if one.incident == name]
+            assert told == sorted(set(told))
+            wanted = {int(one.id) for one in pushed if one.incident == name and not one.may_be_dropped}
+            assert incident in disliked or wanted <= set(taken)
+
+    rigged(Picky(*(f"life-{number}" for number in disliked)), test)
 
 
 def test_where_there_is_no_room_the_oldest_repetition_goes_first() -> None:

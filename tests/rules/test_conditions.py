@@ -221,8 +221,10 @@ def test_each_event_leaves_its_mark(name: str, kind: Kind) -> None:
 @pytest.mark.parametrize(("name", "kind"), [(name, kind) for name, ended in ENDS.items() for kind in ended])
 def test_each_event_takes_its_marks_away(name: str, kind: Kind) -> None:
     """And no mark of another backend."""
-    cause = next(event for event, (left, _) in LEAVES.items() if left is kind)
-    heard = after(of(cause), of(cause, "ec-2"), of(name))
+    causes = {left: of(event) for event, (left, _) in LEAVES.items()}
+    causes[Kind.LAUNCHER] = of("restart.failed", serves_on=True)
+    cause = causes[kind]
+    heard = after(cause, replace(cause, backend="ec-2"), of(name))
     assert [key for key in heard.marks if key[0] is kind] == [(kind, "main", "ec-2")]
 
 
@@ -238,6 +240,21 @@ def test_a_restart_that_failed_names_the_step() -> None:
     found = held(wallet(WELL), heard=heard)[Kind.RESTART_FAILED, "main", "ec-1"]
     assert found.text == "ec-1 could not be restarted (at: load): wrong password"
     assert found.facts == {"reason": "wrong password", "step": "load", "took": 60.0}
+
+
+def test_a_restart_that_failed_before_anything_was_stopped_leaves_no_lasting_mark() -> None:
+    """The daemon serves on, so that no event would ever say that it does again; three minutes of a warning tell it."""
+    heard = after(of("restart.failed", step="look", reason="no such container", serves_on=True, cause="order"))
+    found = held(wallet(WELL), heard=heard)
+    assert list(found) == [(Kind.LAUNCHER, "main", "ec-1")]
+    assert found[Kind.LAUNCHER, "main", "ec-1"].text == (
+        "ec-1 could not be restarted, and serves on (at: look): no such container"
+    )
+    assert forget(heard, places([wallet(WELL)]), 179.0).marks == heard.marks
+    assert forget(heard, places([wallet(WELL)]), 180.0).marks == {}
+    # where it does not serve, the mark stays until it does
+    sick = after(of("restart.failed", step="look", reason="no such container"))
+    assert forget(sick, places([wallet(WELL)]), 90_000.0).marks == sick.marks
 
 
 def test_unknown_outcomes_are_the_wallet_s_and_counted() -> None:
@@ -277,6 +294,20 @@ def test_a_part_that_failed_is_the_wallet_s() -> None:
     )
     heard = after(of("room.failed", "", room="keeper"))
     assert held(wallet(WELL), heard=heard)[Kind.ROOM_FAILED, "main", ""].facts == {"room": "keeper"}
+
+
+def test_a_holder_that_is_not_reached_is_told_until_it_is() -> None:
+    """Of the wallet, in the words of whoever found out; the next holder ends it as well."""
+    unreached = of(
+        "lease.holder_unreached", "", holder="gw-2", reason="gw-2, which holds main, is not reached from here"
+    )
+    heard = after(unreached)
+    found = held(wallet(WELL), heard=heard)[Kind.CUT_OFF, "main", ""]
+    assert found.text == (
+        "calls that come to this gateway are not answered: gw-2, which holds main, is not reached from here"
+    )
+    assert forget(heard, places([wallet(WELL)]), 9.0 * HOUR).marks == heard.marks
+    assert after(unreached, of("lease.holder_reached", "", holder="gw-2")).marks == {}
 
 
 def test_what_is_so_now_says_more_than_what_was_heard() -> None:

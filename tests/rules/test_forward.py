@@ -29,9 +29,11 @@ from gateway.rules.retry import GiveUp, Sent
 SECRET, NOW = b"thirty-two random letters", 1_800_000_000.0
 BODY = b'{"method":"getbalance","id":1}'
 PASSAGE = Passage(
-    "gw-2", "gw-1", 7, "main", "shop", "8.731", "order-1", "ab" * 16, 41, int(NOW * 1000), forward.digest(BODY)
-)
+    "gw-2", "gw-1", 7, "main", "shop", "8.731", "order-1", "ab" * 16, 41, int(NOW * 1000), forward.digest(BODY),
+    Effect.WALLET_READ,
+)  # fmt: skip
 PATH = "/wallets/main"
+ANSWER = b'{"result":1}'
 
 
 def taken(
@@ -56,7 +58,8 @@ def test_what_was_signed_is_read_and_taken() -> None:
 def test_nothing_about_a_call_can_be_changed(name: str) -> None:
     """Another client, wallet, key, body, term, name, time or deadline is another call."""
     value = getattr(PASSAGE, name)
-    other = value + 1 if isinstance(value, int) else "7.731" if name == "left" else f"{value}x"
+    others = {"left": "7.731", "effect": Effect.SIGN}
+    other = value + 1 if isinstance(value, int) else others.get(name, f"{value}x")
     mac = forward.headers(SECRET, PASSAGE)["Authorization"].rpartition(" ")[2]
     heads = forward.headers(SECRET, replace(PASSAGE, **{name: other}))  # type: ignore[arg-type]  # of the same type
     heads["Authorization"] = heads["Authorization"].rpartition(" ")[0] + " " + mac
@@ -90,9 +93,11 @@ def test_another_secret_signs_nothing() -> None:
         {"Authorization": None},
         {"Authorization": "Basic dXNlcjpwYXNz"},
         {"Authorization": "ECGW-HMAC-SHA256 a b c"},
-        {"Authorization": f"ECGW-HMAC-SHA256 a b x {'0' * 32} 1 1 h m"},
-        {"Authorization": f"ECGW-HMAC-SHA256 a b 1 {'0' * 32} {'9' * 40} 1 h m"},
-        {"Authorization": f"Other a b 1 {'0' * 32} 1 1 h m"},
+        {"Authorization": f"ECGW-HMAC-SHA256 a b x {'0' * 32} 1 1 h read m"},
+        {"Authorization": f"ECGW-HMAC-SHA256 a b 1 {'0' * 32} {'9' * 40} 1 h read m"},
+        {"Authorization": f"Other a b 1 {'0' * 32} 1 1 h read m"},
+        {"Authorization": f"ECGW-HMAC-SHA256 a b 1 {'0' * 32} 1 1 h m"},
+        {"Authorization": f"ECGW-HMAC-SHA256 a b 1 {'0' * 32} 1 1 h steal m"},
     ],
 )
 def test_what_is_no_call_of_a_gateway_is_not_read(change: dict[str, str | None]) -> None:
@@ -150,20 +155,21 @@ def test_the_sender_that_was_silent_longest_is_forgotten() -> None:
 @pytest.mark.parametrize(("status", "retry_after"), [(200, None), (503, 0.25), (421, None), (503, 1.0)])
 def test_an_answer_says_its_status(status: int, retry_after: float | None) -> None:
     """Both reach the client as the holder meant them."""
-    head = forward.answer_head(SECRET, PASSAGE, status, retry_after, 12)
-    assert forward.read_answer(SECRET, PASSAGE, head, 12) == (status, retry_after)
+    head = forward.answer_head(SECRET, PASSAGE, status, retry_after, ANSWER)
+    assert forward.read_answer(SECRET, PASSAGE, head, ANSWER) == (status, retry_after)
 
 
-def test_an_answer_is_to_one_call_and_of_one_length() -> None:
-    """A late one for the call before, somebody else's, or one cut short is none."""
-    head = forward.answer_head(SECRET, PASSAGE, 200, None, 12)
-    assert forward.read_answer(SECRET, replace(PASSAGE, count=42), head, 12) is None
-    assert forward.read_answer(SECRET, replace(PASSAGE, session="cd" * 16), head, 12) is None
-    assert forward.read_answer(SECRET, PASSAGE, head, 11) is None
-    assert forward.read_answer(b"another one altogether", PASSAGE, head, 12) is None
-    assert forward.read_answer(SECRET, PASSAGE, head.replace("200", "503"), 12) is None
+def test_an_answer_is_to_one_call_and_has_one_body() -> None:
+    """A late one for the call before, somebody else's, one cut short or one that was changed is none."""
+    head = forward.answer_head(SECRET, PASSAGE, 200, None, ANSWER)
+    assert forward.read_answer(SECRET, replace(PASSAGE, count=42), head, ANSWER) is None
+    assert forward.read_answer(SECRET, replace(PASSAGE, session="cd" * 16), head, ANSWER) is None
+    assert forward.read_answer(SECRET, PASSAGE, head, ANSWER[:-1]) is None
+    assert forward.read_answer(SECRET, PASSAGE, head, ANSWER.replace(b"1", b"2")) is None
+    assert forward.read_answer(b"another one altogether", PASSAGE, head, ANSWER) is None
+    assert forward.read_answer(SECRET, PASSAGE, head.replace("200", "503"), ANSWER) is None
     for text in (None, "", "200", "200 - é", "x y z"):
-        assert forward.read_answer(SECRET, PASSAGE, text, 12) is None
+        assert forward.read_answer(SECRET, PASSAGE, text, ANSWER) is None
 
 
 # -- what follows -------------------------------------------------------------------------------------------
@@ -216,6 +222,24 @@ def test_a_signature_that_is_refused_does_not_heal(effect: Effect) -> None:
     assert forward.follows(effect, [refused] * MOST_REFUSED) == GiveUp(unknown=False, reason=REFUSED)
     elsewhere = Lost(Sent.NO, NOT_HELD, 1)
     assert forward.follows(effect, [elsewhere] * 30) == 0.8
+
+
+@pytest.mark.parametrize(
+    ("theirs", "mine", "bold"),
+    [
+        (Effect.READ, Effect.ALLOCATE, True),
+        (Effect.WALLET_READ, Effect.WRITE, True),
+        (Effect.PUBLISH, Effect.SIGN, True),
+        (Effect.WRITE, Effect.SIGN, True),
+        (Effect.READ, Effect.PUBLISH, False),
+        (Effect.WRITE, Effect.WRITE, False),
+        (Effect.SIGN, Effect.READ, False),
+        (Effect.SIGN, Effect.ALLOCATE, False),
+    ],
+)
+def test_who_would_repeat_what_must_not_be_is_bolder(theirs: Effect, mine: Effect, *, bold: bool) -> None:
+    """Be it the sender or, by his advice, the client; who is more careful than need be does no harm."""
+    assert forward.is_bolder(theirs, mine) is bold
 
 
 @pytest.mark.parametrize(

@@ -231,15 +231,3 @@ def test_another_configuration_is_told_and_goes_last() -> None:
     assert rules.remarks(None, over, ME) == [], "nobody has it"
     assert not may_try(over, NOW + TTL - 0.1)
     assert not rules.does_defer(None, ME)
-
-
-def test_configurations_are_compared_by_names_and_urls() -> None:
-    """Whoever they are listed by, and whatever the url says of a password."""
-    pairs = [("ec-1", "http://10.0.0.1:7001/x?y=1"), ("ec-2", "http://10.0.0.2:7001")]
-    one = rules.config_hash(pairs)
-    assert len(one) == 64
-    assert rules.config_hash(reversed(pairs)) == one
-    assert rules.config_hash([("ec-1", "http://user:pw@10.0.0.1:7001/x?y=1"), pairs[1]]) == one
-    assert rules.config_hash([("ec-1", "http://10.0.0.1:7002/x?y=1"), pairs[1]]) != one
-    assert rules.config_hash([("ec-3", pairs[0][1]), pairs[1]]) != one
-    assert rules.config_hash(pairs[:1]) != one

@@ -232,13 +232,84 @@ def test_a_host_that_cannot_be_reached_is_like_a_drift() -> None:
     assert first(lost, replace(lost, name="ec-2")).act is None
 
 
-def test_one_that_cannot_be_reached_is_dead_where_its_launcher_cannot_say() -> None:
-    """A single one as well, but not while a call may run there."""
-    lost = ill(Kind.DEAD, is_refused=False, is_away=True, is_blind=True)
-    assert (first(lost).act, first(lost).cause) == (Act.RESTART, Cause.DEAD)
+def unseen(name: str = "ec-1", **changes: object) -> Patient:
+    """One that cannot be reached, and whose launcher cannot say whether it runs."""
+    return ill(Kind.DEAD, name, **({"is_refused": False, "is_away": True, "is_blind": True} | changes))
+
+
+def test_one_that_cannot_be_reached_is_started_where_its_launcher_cannot_say() -> None:
+    """Which ends nothing; a single one as well, but not while a call may run there."""
+    lost = unseen()
+    assert (first(lost).act, first(lost).cause) == (Act.START, Cause.DEAD)
     assert first(replace(lost, busy_until=NOW + 3.0)).at == NOW + 3.0
     assert first(replace(lost, was_heard=False), started_at=NOW - 10.0).at == NOW + 25.0
     assert first(replace(lost, is_blind=False)).act is None
+    assert first(replace(lost, can_restart=False)).act is None
+    assert first(replace(lost, record=restarted(2))).act is None
+
+
+def test_a_network_that_is_away_for_a_moment_is_no_death() -> None:
+    """Nobody is even started for it."""
+    found = first(unseen(ill_since=NOW - 9.0))
+    assert (found.act, found.at) == (None, NOW + 1.0)
+
+
+def test_who_could_be_reached_no_more_is_ended_once_and_only_where_a_start_did_not_help() -> None:
+    """After a minute, and never beside another one that cannot be reached: the cause is elsewhere then."""
+    started = unseen(tried=Act.START, ill_since=NOW - 61.0)
+    assert first(started, well("ec-2")).act is Act.RESTART
+    assert first(started).act is Act.RESTART
+    assert first(replace(started, ill_since=NOW - 59.0)).act is Act.START
+    assert first(started, ill(Kind.DEAD, "ec-2", is_refused=False)).act is Act.START
+    assert first(replace(started, busy_until=NOW + 1.0)).act is None
+    assert first(replace(started, tried=Act.RESTART)).act is Act.START
+
+
+def test_whose_start_ends_what_runs_is_treated_like_one_that_is_ended() -> None:
+    """Its launcher has no other order than to restart."""
+    lost = unseen(start_ends=True, ill_since=NOW - 59.0)
+    assert (first(lost).act, first(lost).at) == (None, NOW + 1.0)
+    assert first(replace(lost, ill_since=NOW - 61.0)).act is Act.RESTART
+    braked = first(replace(lost, ill_since=NOW - 61.0), unseen("ec-2"))
+    assert (braked.act, "nor can ec-2, and the cause is elsewhere" in braked.reason) == (None, True)
+
+
+def test_what_may_be_running_waits_for_what_is_not() -> None:
+    """A start that may do nothing takes its time."""
+    found = asked(unseen(), ill(Kind.DEAD, "ec-2", record=restarted(1, NOW - 20.0)))
+    assert (found["ec-1"].act, found["ec-2"].act) == (None, Act.RESTART)
+    assert found["ec-1"].would is Act.START
+
+
+def unreached(kind: Kind, name: str = "ec-1", **changes: object) -> Patient:
+    """One to which no connection is made."""
+    return ill(kind, name, is_refused=False, is_away=True, is_unreached=True, **changes)
+
+
+@pytest.mark.parametrize("kind", [Kind.WEDGED, Kind.DEAD])
+@pytest.mark.parametrize("others", [0, 2])
+def test_where_no_daemon_is_reached_another_gateway_tries_before_any_is_ended(kind: Kind, others: int) -> None:
+    """They run, as their launchers say, and it may be the way there.  Once it was tried, it is as ever."""
+    rest = [unreached(kind, f"ec-{n + 2}") for n in range(others)]
+    one = unreached(kind)
+    found = first(one, *rest, may_be_cut_off=True)
+    assert found.act is None
+    assert "another gateway tries first" in found.reason
+    after = first(one, *rest)
+    assert "another gateway" not in after.reason
+    assert after.act is (Act.RESTART if kind is Kind.WEDGED else None), "nobody is ended for what all have"
+
+
+def test_where_any_daemon_is_reached_or_what_is_ill_is_sure_no_other_gateway_would_do_better() -> None:
+    """One that refuses, accepts and is silent, or is gone by its launcher's word; and an order is an order."""
+    one = unreached(Kind.WEDGED)
+    for other in (well("ec-2"), ill(Kind.DEAD, "ec-2"), ill(Kind.WEDGED, "ec-2"), ill(Kind.ADRIFT, "ec-2")):
+        assert first(one, other, may_be_cut_off=True).act is Act.RESTART or other.kind is Kind.DEAD
+        assert "another gateway" not in first(one, other, may_be_cut_off=True).reason
+    gone = unreached(Kind.DEAD, is_gone=True)
+    assert first(gone, replace(one, name="ec-2"), may_be_cut_off=True).act is Act.RESTART
+    assert first(replace(one, order="because"), may_be_cut_off=True).act is Act.RESTART
+    assert first(unseen(is_unreached=True), may_be_cut_off=True).act is Act.START, "that ends nothing"
 
 
 def test_wrong_credentials_are_not_cured_by_a_restart() -> None:
@@ -303,6 +374,16 @@ def test_prevention_leaves_a_daemon_alone_that_was_restarted_a_short_while_ago()
     assert first(fresh, well("ec-2"), now=NOW + 100.0, **PREVENTION).act is Act.RESTART
 
 
+def test_memory_that_a_restart_does_not_lower_is_left_alone_for_a_day() -> None:
+    """It would go round for ever."""
+    stuck = well(memory_share=0.9, no_help_at=NOW - 86_399.0)
+    found = first(stuck, well("ec-2"), **PREVENTION)
+    assert (found.act, found.at) == (None, NOW + 1.0)
+    assert "did not help" in found.reason
+    assert first(replace(stuck, no_help_at=NOW - 86_400.0), well("ec-2"), **PREVENTION).act is Act.RESTART
+    assert first(replace(stuck, is_due=True), well("ec-2"), **PREVENTION).cause is Cause.CRON
+
+
 # -- hope -----------------------------------------------------------------------------------------------------------
 
 
@@ -336,7 +417,8 @@ patients = st.builds(
         in_a_row=st.integers(0, 8), ended_at=st.floats(0, NOW), has_failed=st.booleans(),
     ),
     can_restart=st.booleans(), is_gone=st.booleans(), is_starting=st.booleans(), is_refused=st.booleans(),
-    is_away=st.booleans(), is_blind=st.booleans(), met_at=st.floats(0, NOW),
+    is_away=st.booleans(), is_blind=st.booleans(), start_ends=st.booleans(), tried=st.none() | st.sampled_from(Act),
+    no_help_at=st.none() | st.floats(0, NOW), met_at=st.floats(0, NOW),
     was_heard=st.booleans(), is_denied=st.booleans(), ill_since=st.floats(0, NOW),
     busy_until=st.none() | st.floats(NOW - 50, NOW + 50), reloaded_at=st.none() | st.floats(0, NOW),
     can_reload=st.booleans(), load_at=st.floats(0, NOW + 50), is_held=st.booleans(), is_drained=st.booleans(),
@@ -355,7 +437,7 @@ def test_whatever_there_is_at_most_one_is_ended_and_never_a_busy_or_held_one(
     under_way = frozenset(f"ec-{one}" for one in down) & names
     waits = (frozenset(f"ec-{one}" for one in settling) & names) - under_way
     found = asked(*named, under_way=under_way, settling=waits, prevention=PREVENTION["prevention"])
-    ended = [one for one in named if found[one.name].act in (Act.RESTART, Act.RELOAD)]
+    ended = [one for one in named if found[one.name].act in (Act.RESTART, Act.START, Act.RELOAD)]
     assert set(found) == names
     assert len(ended) <= (0 if under_way else 1)
     for one in ended:
@@ -365,6 +447,8 @@ def test_whatever_there_is_at_most_one_is_ended_and_never_a_busy_or_held_one(
         assert one.can_restart or verdict.act is Act.RELOAD
         if verdict.cause is Cause.WEDGED:
             assert one.busy_until is None or one.busy_until <= NOW
+        if verdict.act is Act.RESTART and verdict.cause is Cause.DEAD and one.is_out_of_reach and not one.is_gone:
+            assert not any(other.is_out_of_reach for other in named if other is not one)
         if verdict.cause in (Cause.ADRIFT, Cause.LOST) or (verdict.cause in (Cause.AGE, Cause.MEMORY)):
             assert any(other.is_well for other in named if other is not one)
     for one in named:

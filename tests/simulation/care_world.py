@@ -22,8 +22,10 @@ from gateway.plant import Plant, build_wallet
 from gateway.profiles import Method
 from gateway.profiles import load as load_profile
 from gateway.rules.lifecycle import Phase
+from gateway.rules.restart import UNREACHED
+from gateway.upstream.launchers import Memory
 from tests.fakes import FakeWire, Recorder
-from tests.fakes_launcher import CareDaemon, FakeLauncher
+from tests.fakes_launcher import CareDaemon, Deed, FakeLauncher
 
 EPOCH = 1_800_000_000.0
 """Seconds between the loop's time and the clock's."""
@@ -52,8 +54,14 @@ SETTLED = 15.0
 
 DESTRUCTIVE = ("kill", "stop")
 
-ORDERED = frozenset({"order", "cron"})
-"""Causes of restarts that a person wanted."""
+MEANT = frozenset({"order", "cron", "age", "memory"})
+"""Causes of restarts of daemons that may be well."""
+
+OLD_NEWS = 6.0
+"""Seconds within which a restart that was begun for an illness may still end a daemon that came round meanwhile."""
+
+GROWS = 2
+"""Per cent of its limit that a daemon takes more each second; it begins with 40."""
 
 
 def bound_of(row: Method) -> float:
@@ -72,7 +80,7 @@ class Life:
 class CareWorld:
     """A wallet of fake daemons with launchers, and one gateway after the other in front of it."""
 
-    def __init__(self, daemons: int, seed: int, *, cron: bool) -> None:
+    def __init__(self, daemons: int, seed: int, *, cron: bool, prevention: bool = False) -> None:
         """Build everything; must run inside the virtual loop."""
         self.loop = asyncio.get_running_loop()
         self.random = random.Random(seed)
@@ -80,15 +88,16 @@ class CareWorld:
         self.daemons = {name: CareDaemon(name, self.loop) for name in names}
         self.launchers = {
             name: FakeLauncher(
-                daemon, self.loop,
+                daemon, self.loop, epoch=EPOCH, started_at=EPOCH + self.loop.time(),
                 is_blind=self.random.random() < 0.15,
                 restarts_by_itself=self.random.random() < 0.2,
             )
             for name, daemon in self.daemons.items()
         }  # fmt: skip
-        for daemon in self.daemons.values():
+        for name, daemon in self.daemons.items():
             daemon.service = lambda method: SERVICE.get(method, 0.0003)
-        self.has_cron = cron
+            self._watch(name, daemon, self.launchers[name])
+        self.is_preventive = cron or prevention
         launcher = LauncherSettings(kind="fake", timeout=2.0)
         wallet = Wallet(
             backends=tuple(
@@ -96,7 +105,11 @@ class CareWorld:
                 for index, name in enumerate(names)
             ),
             start_grace=8.0,
-            preventive=Preventive(cron="* * * * *" if cron else None),
+            preventive=Preventive(
+                cron="* * * * *" if cron else None,
+                max_age=25.0 if prevention and seed % 2 else None,
+                memory_share=0.8 if prevention and not seed % 2 else None,
+            ),
         )
         self.settings = Settings(
             anonymous=True, wallets={"main": wallet}, restart=RESTART, timeouts=TIMEOUTS,
@@ -117,11 +130,23 @@ class CareWorld:
         self.until: dict[tuple[str, str], float] = {}
         """When faults that last are over."""
         self.before: dict[tuple[str, str], object] = {}
+        self.cuts: dict[str, float] = {}
+        """Since when nobody finds the way to a daemon."""
+        self.held: dict[str, float] = {}
+        """Since when which daemons are held."""
+        self.causes: dict[str, tuple[float, str]] = {}
+        """When the last restart of each was begun, and why."""
+        self.was_well: dict[str, bool] = {}
+        """Whether it was well then."""
+        self.down: dict[str, float] = {}
+        """Those whose process was ended or started by the gateway and that have no wallet yet, since when."""
+        self.misdeeds: list[str] = []
         self.loop.set_exception_handler(self._crashed)
         self.faults: tuple[Callable[[str, float], None], ...] = (
             self._die, self._die, self._kill, self._kill_twice, self._freeze, self._freeze, self._freeze_shortly,
             self._wedge, self._wedge, self._pause, self._unload, self._lock_out, self._drift, self._drift,
             self._drift_all, self._drift_all, self._launcher_fails, self._launcher_hangs, self._stays_dead,
+            self._cut, self._cut, self._cut_all,
             self._stop_hangs, self._order, self._order, self._hold, self._drain, self._starts_slowly, self._kill_all,
         )  # fmt: skip
 
@@ -141,6 +166,11 @@ class CareWorld:
 
         def emit(event: Event) -> None:
             self.events.append((self.loop.time(), number, event))
+            if event.name == "restart.begun":
+                self.causes[event.backend] = (self.loop.time(), str(event.fields["cause"]))
+                self.was_well[event.backend] = self._is_well(event.backend)
+            elif event.name in ("restart.done", "restart.failed"):
+                self.down.pop(event.backend, None)
 
         plant = build_wallet(
             "main",
@@ -156,6 +186,8 @@ class CareWorld:
         )
         plant.supervisor.limits = replace(plant.supervisor.limits, hour=HOUR)
         self.lives.append(Life(plant, self.loop.time()))
+        # the next gateway knows nothing of what the one before was told
+        self.held, self.causes, self.down = {}, {}, {}
         plant.start()
 
     async def stop(self) -> None:
@@ -273,6 +305,16 @@ class CareWorld:
         for name in self.daemons:
             self._drift(name, lasts)
 
+    def _cut(self, name: str, lasts: float) -> None:
+        """Let nobody find the way to it, as when a name server or a network is away; it is well meanwhile."""
+        if not self.daemons[name].is_cut:
+            self.cuts[name] = self.loop.time()
+        self._for(name, lasts, self.daemons[name], "is_cut", value=True)
+
+    def _cut_all(self, _name: str, lasts: float) -> None:
+        for name in self.daemons:
+            self._cut(name, lasts)
+
     def _launcher_fails(self, name: str, lasts: float) -> None:
         self._for(name, lasts, self.launchers[name], "fails", value=True)
 
@@ -300,21 +342,80 @@ class CareWorld:
 
     def _hold(self, name: str, lasts: float) -> None:
         self._hurt(name, lasts)
-        self._give(self.plant.hold(name))
-        self.loop.call_later(lasts, lambda: self._give(self.plant.release(name)))
+        self._give(self.plant.hold(name), lambda: self.held.setdefault(name, self.loop.time()))
+
+        def release() -> None:
+            self.held.pop(name, None)
+            self._give(self.plant.release(name))
+
+        self.loop.call_later(lasts, release)
 
     def _drain(self, name: str, lasts: float) -> None:
         self._hurt(name, lasts)
         self._give(self.plant.drain(name))
         self.loop.call_later(lasts, lambda: self._give(self.plant.undrain(name)))
 
-    def _give(self, order: "Coroutine[Any, Any, str]") -> None:
+    def _give(self, order: "Coroutine[Any, Any, str]", given: Callable[[], object] = lambda: None) -> None:
         async def give() -> None:
             await order
+            given()
 
         task = self.loop.create_task(give())
         self.asked.add(task)
         task.add_done_callback(self.asked.discard)
+
+    # -- what the gateway does --------------------------------------------------------------------------------------
+
+    def _watch(self, name: str, daemon: CareDaemon, launcher: FakeLauncher) -> None:
+        """Look at each deed in the moment in which it is done."""
+        stop = daemon.care.on_stop
+
+        def told_to_stop() -> None:
+            self._judge(name, "stop")
+            stop()
+
+        def loaded() -> None:
+            self.down.pop(name, None)
+
+        def weigh() -> Memory:
+            took = 40 + GROWS * int(EPOCH + self.loop.time() - launcher.started_at)
+            return Memory(min(99, took), 100)
+
+        def done(deed: Deed) -> None:
+            self._judge(name, deed.verb)
+
+        daemon.care.on_stop, daemon.care.on_load = told_to_stop, loaded
+        launcher.on_deed, launcher.weigh = done, weigh
+
+    def _judge(self, name: str, verb: str) -> None:
+        """Judge one deed by how the daemons are."""
+        now, daemon = self.loop.time(), self.daemons[name]
+        begun_at, cause = self.causes.get(name, (0.0, "nothing"))
+        what = f"{name} was told to {verb} at {now:.2f}"
+        if self.held.get(name, now) < begun_at:
+            self.misdeeds.append(f"{what}, and is held")
+        self.misdeeds += [f"{what}, beside {other}" for other in self.down if other != name]
+        if verb not in DESTRUCTIVE:
+            if not (daemon.is_alive and daemon.care.is_loaded):
+                self.down[name] = now
+            return
+        self.down[name] = now
+        if cause in MEANT or not self.was_well.get(name, True) or not self._is_well(name):
+            return
+        if not daemon.is_cut:
+            if now - self.quiet_since[name] >= OLD_NEWS:
+                self.misdeeds.append(f"{what} because of {cause}, and nothing was the matter with it")
+            return
+        others = [one for other, one in self.daemons.items() if other != name]
+        lasted = UNREACHED if self.launchers[name].is_blind else RESTART.adrift_after
+        if now - self.cuts[name] < lasted or any(one.is_cut for one in others):
+            self.misdeeds.append(f"{what} because of {cause}, and only the way to it was cut")
+
+    def _is_well(self, name: str) -> bool:
+        """Whether a daemon works, whoever finds the way to it."""
+        daemon = self.daemons[name]
+        is_sound = daemon.is_alive and not (daemon.is_frozen or daemon.has_idle_guest or daemon.is_saving)
+        return is_sound and daemon.care.is_loaded and daemon.care.connected
 
     # -- what is so -----------------------------------------------------------------------------------------------
 
@@ -329,28 +430,15 @@ class CareWorld:
 
     def violations(self) -> list[str]:
         """Whatever must not be."""
-        return [*self.crashes, *self.late, *self._two_at_once(), *self._storms(), *self._cut_short(), *self._braked()]
-
-    def _two_at_once(self) -> list[str]:
-        """Where a second process was ended before the first had its wallet again, or its restart had ended."""
-        found, busy, life = [], dict[str, float](), 0
-        for at, number, event in self.events:
-            if number != life:
-                busy, life = {}, number
-            if event.name == "restart.begun":
-                found += [f"{event.backend} was restarted at {at:.2f} beside {other}" for other in busy]
-                busy[event.backend] = at
-            is_loaded = event.name == "restart.step" and event.fields["step"] == "load" and "reason" not in event.fields
-            if is_loaded or event.name in ("restart.done", "restart.failed"):
-                busy.pop(event.backend, None)
-        return found
+        found = [*self.crashes, *self.late, *self.misdeeds]
+        return [*found, *self._storms(), *self._cut_short(), *self._braked(), *self._rounds()]
 
     def _storms(self) -> list[str]:
         """Where a daemon was restarted more often than an hour allows, orders left out."""
         found = []
-        # the cap, the slow tries beyond it, and those of cron, which wait for health before
-        cron = int(HOUR / RESTART.healthy_after) + 1 if self.has_cron else 0
-        most = RESTART.max_per_hour + int(HOUR / RESTART.failed_retry) + cron
+        # the cap, the slow tries beyond it, and those that prevent, which wait for health before
+        prevented = int(HOUR / RESTART.healthy_after) + 1 if self.is_preventive else 0
+        most = RESTART.max_per_hour + int(HOUR / RESTART.failed_retry) + prevented
         for name in self.daemons:
             begun = [
                 (at, life)
@@ -388,6 +476,20 @@ class CareWorld:
                     found.append(f"{name} was ended at {deed.at:.2f}, {lasted:.2f} s into {method}")
         return found
 
+    def _rounds(self) -> list[str]:
+        """Where a daemon was restarted for its memory twice in a row, though that had not helped."""
+        found = []
+        for name in self.daemons:
+            before: tuple[int, str] | None = None
+            for at, life, event in self.events:
+                if event.backend != name or event.name not in ("restart.done", "restart.failed", "backend.died"):
+                    continue
+                cause = str(event.fields.get("cause", "")) if event.name == "restart.done" else ""
+                if before == (life, "memory") and cause == "memory":
+                    found.append(f"{name} was restarted at {at:.2f} for its memory, round and round")
+                before = (life, cause)
+        return found
+
     def _braked(self) -> list[str]:
         """Where a daemon was restarted for a drift though nobody else was well, or for one that all had."""
         found = []
@@ -400,10 +502,11 @@ class CareWorld:
         return found
 
 
-async def history(seed: int, *, seconds: float = 40.0) -> CareWorld:
+async def history(seed: int, *, seconds: float = 40.0, prevention: bool = False) -> CareWorld:
     """Live one random history, then leave the world in peace until all is cured or too much time has passed."""
     chance = random.Random(seed)
-    world = CareWorld(chance.choice([1, 2, 2, 3]), seed, cron=chance.random() < 0.15)
+    daemons, what = chance.choice([1, 2, 2, 3]), chance.random()
+    world = CareWorld(daemons, seed, cron=what < 0.15, prevention=prevention or what > 0.9)
     world.start()
     faults = chance.choice([0.05, 0.15, 0.4])
     calls = chance.choice([0.1, 0.3, 1.0])
@@ -423,7 +526,7 @@ async def history(seed: int, *, seconds: float = 40.0) -> CareWorld:
         else:
             world.ask(chance.choice(["getbalance", "validateaddress", "history", "gettransaction", "payto"]))
             next_call = at + chance.expovariate(calls)
-    # the cron is no illness: what it begins now is nobody's failure to cure
+    # what prevents is no illness: what it begins now is nobody's failure to cure
     peace = max(world.loop.time(), *world.quiet_since.values())
     await asyncio.sleep(peace - world.loop.time() + 0.2)
     deadline = world.loop.time() + len(world.daemons) * ONE + RESTART.failed_retry + SETTLED

@@ -13,6 +13,7 @@ import pytest
 from gateway.fleet.backend import Backend
 from gateway.flow import runner as runner_room
 from gateway.rules import health, restart
+from gateway.rules.patients import Act, Cause, Patient, View
 from gateway.rules.records import Limits, Record, next_try
 from tests.simulation.care_world import history
 from tests.virtual_time import run_virtual
@@ -27,6 +28,9 @@ ENOUGH = 25
 """Histories in which every usual cause comes up."""
 
 CAUSES = frozenset({"dead", "wedged", "order"})
+
+PREVENTING = 25
+"""Histories with preventive restarts by age and memory."""
 
 MUTANT_HISTORIES = 60
 """Histories in which a mutant must be caught."""
@@ -53,6 +57,18 @@ def test_every_history_ends_in_health(block: int) -> None:
         seen.update(str(event.fields["cause"]) for _, _, event in world.told("restart.begun"))
     if SHARE >= ENOUGH:
         assert set(seen) >= CAUSES, f"never seen: {sorted(CAUSES - set(seen))}"
+
+
+@pytest.mark.simulation
+@pytest.mark.timeout(600)
+def test_prevention_is_lived_through() -> None:
+    """By age and by memory, beside all that goes wrong."""
+    seen: Counter[str] = Counter()
+    for seed in range(FIRST_SEED, FIRST_SEED + PREVENTING):
+        world = run_virtual(history(seed, prevention=True))
+        assert not world.violations(), f"seed {seed}"
+        seen.update(str(event.fields["cause"]) for _, _, event in world.told("restart.begun"))
+    assert set(seen) >= {"age", "memory"}
 
 
 # -- mutants ------------------------------------------------------------------------------------------------------
@@ -92,7 +108,40 @@ def no_brake(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(restart, "_others", lambda *_: None)
 
 
+def a_cut_is_a_death(patch: pytest.MonkeyPatch) -> None:
+    """Who cannot be reached is ended at once."""
+    patch.setattr(restart, "_must_last", lambda *_: 0.0)
+    patch.setattr(restart, "_cure_unseen", lambda *_: restart._Want(Act.RESTART, Cause.DEAD, "away"))
+    patch.setattr(restart, "_others", lambda *_: None)
+
+
+def a_hold_is_nothing(patch: pytest.MonkeyPatch) -> None:
+    """An operator's hold is not asked for."""
+    patch.setattr(restart, "_forbidden", lambda *_: None)
+
+
+def well_is_no_excuse(patch: pytest.MonkeyPatch) -> None:
+    """A daemon is restarted because it works on a call."""
+    honest = restart._cure
+
+    def cure(patient: Patient, view: View, limits: Limits, now: float) -> "restart._Want | None":
+        if patient.kind is health.Kind.BUSY:
+            return restart._Want(Act.RESTART, Cause.DEAD, "busy")
+        return honest(patient, view, limits, now)
+
+    patch.setattr(restart, "_cure", cure)
+
+
+def memory_round_and_round(patch: pytest.MonkeyPatch) -> None:
+    """A restart for memory that did not help is followed by the next one."""
+    patch.setattr(restart, "NO_HELP", 0.0)
+
+
 MUTANTS: dict[str, tuple[Patch, str]] = {
+    "a cut is a death": (a_cut_is_a_death, "only the way to it was cut"),
+    "a hold is nothing": (a_hold_is_nothing, "and is held"),
+    "well is no excuse": (well_is_no_excuse, "nothing was the matter with it"),
+    "memory round and round": (memory_round_and_round, "round and round"),
     "two at once": (two_at_once, "beside"),
     "busy is no excuse": (busy_is_no_excuse, "s into"),
     "no cap": (no_cap, "times from"),

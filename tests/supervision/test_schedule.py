@@ -56,12 +56,39 @@ def test_times_that_were_missed_are_one() -> None:
     assert not times.has_come()
 
 
+def test_after_the_clock_was_set_back_times_come_again() -> None:
+    """A gateway that began in 2030 does not wait until then."""
+    clock = Clock(2030, 1, 1, 12)
+    times = cron(clock, "30 4 * * *")
+    clock.move(2026, 6, 1, 4, 29)
+    assert not times.has_come()
+    clock.move(2026, 6, 1, 4, 30)
+    assert times.has_come()
+    clock.move(2026, 6, 2, 4, 30)
+    assert times.has_come()
+
+
+def test_a_time_that_has_come_does_not_come_again_when_the_clock_is_set_back() -> None:
+    """By hours, by a few minutes, or by less than one."""
+    for minute in (0, 20, 29):
+        clock = Clock(2026, 6, 1, 4, 29)
+        times = cron(clock, "30 4 * * *")
+        clock.move(2026, 6, 1, 4, 30)
+        assert times.has_come()
+        for moment in ((1, 4, minute), (1, 4, 30), (1, 23), (2, 4, 29)):
+            clock.move(2026, 6, *moment)
+            assert not times.has_come()
+        clock.move(2026, 6, 2, 4, 30)
+        assert times.has_come()
+
+
 def test_without_cron_no_time_comes() -> None:
     """For ever."""
     clock = Clock(2026, 6, 1)
     times = Cron(Preventive(), clock)
-    clock.move(2036, 6, 1)
-    assert not times.has_come()
+    for year in (2036, 2016):
+        clock.move(year, 6, 1)
+        assert not times.has_come()
 
 
 def test_a_time_that_the_clocks_skip_comes_right_after_the_gap() -> None:
@@ -143,6 +170,92 @@ def test_memory_that_cannot_be_had_takes_nothing_else_away() -> None:
         launcher.memory = unknown  # type: ignore[method-assign]  # the same
         await asyncio.sleep(12.0)
         assert len(bench.told("launcher.memory_unknown")) == 2
+
+    play(scene)
+
+
+def test_a_launcher_that_is_answered_rubbish_is_told_once_and_asked_on() -> None:
+    """It is one that does not answer: nothing that it said before counts, and a death after it is cured."""
+
+    async def scene(bench: CareBench) -> None:
+        launcher = bench.launchers[0]
+        known = launcher.status
+
+        async def rubbish() -> Status:
+            return Status(State(str({}["statename"])))  # type: ignore[index]  # what a reader of rubbish does
+
+        launcher.status = rubbish  # type: ignore[method-assign]  # a fake's
+        await asyncio.sleep(60.0)
+        (failed,) = bench.told("launcher.failed")
+        assert "KeyError" in str(failed.fields["reason"])
+        assert (bench.status()["process"], bench.status()["launcher_error"]) == (None, failed.fields["reason"])
+        bench.daemons[0].kill()
+        await asyncio.sleep(5.0)
+        assert "KeyError" in str(bench.told("restart.failed")[0].fields["reason"])
+        launcher.status = known  # type: ignore[method-assign]  # the same
+        await bench.until_well()
+        assert launcher.did("start") == 1
+        assert len(bench.told("launcher.answers")) == 1
+
+    play(scene)
+
+
+@pytest.mark.parametrize("verb", ["memory", "start", "kill", "stop"])
+def test_a_launcher_that_raises_anything_ends_nothing(verb: str) -> None:
+    """One that a package brings may; its order has failed, and the next one may do better."""
+
+    async def scene(bench: CareBench) -> None:
+        launcher, is_blind = bench.launchers[0], verb == "stop"
+        known, launcher.is_blind = getattr(launcher, verb), is_blind
+
+        async def broken(*_words: object) -> None:
+            raise RuntimeError("hunter2")
+
+        setattr(launcher, verb, broken)
+        if verb in ("start", "kill"):
+            bench.daemons[0].kill() if verb == "start" else bench.daemons[0].freeze()
+        else:
+            bench.plant.restart("ec-1", "")
+        event = "launcher.memory_unknown" if verb == "memory" else "restart.failed"
+        await bench.until(lambda: bool(bench.told(event)), 120.0)
+        assert "RuntimeError" in str(bench.told(event)[0].fields["reason"])
+        assert "hunter2" not in str(bench.told(event)[0])
+        setattr(launcher, verb, known)
+        launcher.is_blind = False
+        await bench.until_well(120.0)
+
+    play(scene)
+
+
+def test_what_a_command_printed_is_shown_to_no_client() -> None:
+    """It may hold a password, and whoever may call anything may ask how the wallet is."""
+
+    async def scene(bench: CareBench) -> None:
+        async def chatty() -> Status:
+            raise LauncherError("status ended with code 5: it said «sshpass -p hunter2»; run launcher.status by hand")
+
+        bench.launchers[0].status = chatty  # type: ignore[method-assign]  # a fake's
+        await asyncio.sleep(20.0)
+        shown = bench.status()
+        assert shown["launcher_error"].startswith("status ended with code 5: it said «see the log»; run launcher")
+        assert "hunter2" not in str(shown)
+
+    play(scene)
+
+
+def test_an_order_may_take_as_long_as_its_launcher_says() -> None:
+    """A kill is a look and an order, and a launcher of commands runs several lines for each."""
+
+    async def scene(bench: CareBench) -> None:
+        launcher = bench.launchers[0]
+        for each, limit in ((2.5, None), (8.0, lambda _order: 9.0)):
+            launcher.takes, before = each, launcher.did("kill")
+            if limit is not None:
+                launcher.limit = limit  # type: ignore[attr-defined]  # a fake that tells it
+            bench.daemons[0].freeze()
+            await bench.until(lambda: launcher.did("kill") > before)  # noqa: B023 - waited for before it changes
+            await bench.until_well()
+        assert not bench.told("restart.failed")
 
     play(scene)
 

@@ -66,6 +66,14 @@ class Line:
         """Do one transaction here and now."""
         return self.store.transact(work)
 
+    def look(self, work: Callable[[Connection], T]) -> T:
+        """Read here and now."""
+        return self.store.look(work)
+
+    async def see(self, work: Callable[[Connection], T]) -> T:
+        """Read as `run` does."""
+        return await self.run(work)
+
     def close(self) -> None:
         """Have nothing to let go of."""
 
@@ -82,6 +90,7 @@ class Member:
         self.begins = 0.0
         """Seconds that the rooms take to begin."""
         self.fails = False
+        self.trouble: Exception = LedgerError("the rooms want a ledger")
         self.tenancy = Tenancy(
             "main", self.line, Gateway(name, instance, f"http://{instance}:7777", config), TTL, bench.loop,
             self.gained, self.lost, bench.events.append, lambda: DAWN + bench.loop.time(),
@@ -97,7 +106,7 @@ class Member:
             self.calls.append("broken off")
             raise
         if self.fails:
-            raise LedgerError("the rooms want a ledger")
+            raise self.trouble
 
     async def lost(self) -> None:
         """End."""
@@ -461,16 +470,21 @@ def test_rooms_that_take_long_to_begin_are_broken_off_before_they_are_ended() ->
     scenario(play)
 
 
-def test_rooms_that_cannot_begin_leave_the_wallet_to_another_gateway() -> None:
+@pytest.mark.parametrize("trouble", [LedgerError("the rooms want a ledger"), ArithmeticError("a mistake of ours")])
+def test_rooms_that_cannot_begin_leave_the_wallet_to_another_gateway(trouble: Exception) -> None:
     """It is told, and tried again later; a failure to end them is told too."""
 
     async def play(bench: Bench) -> None:
         one = bench.start()
-        one.fails = True
+        one.fails, one.trouble = True, trouble
         two = bench.start()
         await bench.holds_within(two, 1.0)
         assert one.calls == ["gained 1", "lost"]
-        assert [event.fields["room"] for event in bench.told("room.failed")] == ["on_gained", "on_lost"]
+        is_ours = isinstance(trouble, ArithmeticError)
+        assert [event.fields["room"] for event in bench.told("room.failed")] == ["on_gained", "on_lost"][not is_ours :]
+        (lost,) = bench.told("lease.lost")
+        why = "ArithmeticError" if is_ours else "the rooms want a ledger"
+        assert (lost.level, lost.fields["reason"]) == ("error", f"its rooms could not be begun: {why}")
         await asyncio.sleep(10.0)
         assert two.calls == ["gained 2"]
         assert await two.tenancy.handover(FOR_GOOD)
@@ -480,6 +494,34 @@ def test_rooms_that_cannot_begin_leave_the_wallet_to_another_gateway() -> None:
         await asyncio.sleep(7.0)
         assert one.is_held
         assert one.calls[2:] == ["gained 3", "lost", "gained 4"]
+
+    scenario(play)
+
+
+def test_a_database_that_has_lost_something_is_told_once_while_the_lease_goes_on() -> None:
+    """Each question says that it is one about a lease: such a database carries out no others."""
+
+    async def play(bench: Bench) -> None:
+        one = bench.start()
+        real, older = one.line.run, "it lacks what was written last"
+
+        async def run(work: Any) -> Any:
+            assert isinstance(work, leases.OfLease)
+            work.older = older
+            return await real(work)
+
+        one.line.run = run  # type: ignore[method-assign]  # a database that went back
+        await asyncio.sleep(10.0)
+        assert one.is_held
+        assert one.calls == ["gained 1"]
+        assert [(event.level, event.fields["reason"]) for event in bench.told("lease.ledger_is_older")] == [
+            ("error", older)
+        ]
+        older = ""
+        await asyncio.sleep(5.0)
+        older = "once more"
+        await asyncio.sleep(5.0)
+        assert len(bench.told("lease.ledger_is_older")) == 2
 
     scenario(play)
 

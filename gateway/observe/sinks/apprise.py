@@ -1,7 +1,8 @@
 """Apprise: Telegram, Slack, e-mail and a hundred others, by the package of that name, which is an optional extra.
 
 Rule: apprise waits for the network in its own way, so each message is sent on a thread of its own and the loop goes on;
-a thread that hangs is never joined, and there is never more than one.  Its URL holds tokens and is shown to nobody.
+a thread that hangs is never joined.  One that has not come back for minutes is left behind, so that it takes no other
+message with it, and there are never more than a few of them.  Its URL holds tokens and is shown to nobody.
 """
 
 import asyncio
@@ -22,6 +23,12 @@ INSTALL = "install it: pip install 'ec-gateway[apprise]'"
 COMPARE = "compare it with the page of that service in the documentation of apprise"
 
 NOT_TAKEN = "the service has not taken it; look whether it can be reached from here, and at the tokens in its URL"
+
+LOST_AFTER = 300.0
+"""Seconds after which a thread that has not come back is left behind; apprise itself waits for seconds."""
+
+LOST_MOST = 8
+"""Threads that may be left behind; each is one more that may deliver its message late."""
 
 COLOURS = {"critical": "failure", "warning": "warning", "info": "info"}
 """Severities, and what apprise calls them."""
@@ -88,12 +95,16 @@ class Apprise:
         """Begin with nothing under way."""
         self._notify = notify
         self._under_way: tuple[str, asyncio.Future[str]] | None = None
+        self._begun_at = 0.0
+        self._threads = 0
+        """That have not come back."""
 
     async def send(self, message: Message) -> None:
         """Send a message; one that is still under way from the last try is waited for, not sent again.
 
         Raises SinkError.
         """
+        self._leave_lost()
         if self._under_way is not None and self._under_way[0] != message.id and not self._under_way[1].done():
             raise SinkError("it is still busy with an earlier message; look whether its service can be reached")
         if self._under_way is None or self._under_way[0] != message.id:
@@ -105,13 +116,25 @@ class Apprise:
         if trouble:
             raise SinkError(trouble)
 
+    def _leave_lost(self) -> None:
+        """Leave a thread behind that hangs.  Raises SinkError where there are too many of them."""
+        is_lost = asyncio.get_running_loop().time() - self._begun_at >= LOST_AFTER
+        if self._under_way is None or self._under_way[1].done() or not is_lost:
+            return
+        if self._threads > LOST_MOST:
+            raise SinkError("too many messages hang in it; see that its service can be reached, restart the gateway")
+        self._under_way = None
+
     def _begin(self, message: Message) -> "asyncio.Future[str]":
         """Send on a thread that ends with the process, whatever it waits for."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[str] = loop.create_future()
         title, body, colour = words(message)
+        self._begun_at = loop.time()
+        self._threads += 1
 
         def end(trouble: str) -> None:
+            self._threads -= 1
             if not future.done():
                 future.set_result(trouble)
 

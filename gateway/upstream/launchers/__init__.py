@@ -7,7 +7,9 @@ within its time limit, raises `LauncherError` with the way out, and may be given
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
+
+T = TypeVar("T")
 
 
 class LauncherError(Exception):
@@ -86,7 +88,7 @@ OnDeath = Callable[[Death], None]
 
 
 class Launcher(Protocol):
-    """Starts and stops one daemon.  Every method raises LauncherError; each is bounded by the `timeout` setting."""
+    """Starts and stops one daemon.  Each method raises LauncherError and ends within `timeout` or its own `limit`."""
 
     kind: str
     takes_along: bool
@@ -121,6 +123,34 @@ class Launcher(Protocol):
 
     def close(self) -> Awaitable[None]:
         """End the watching and close connections; the daemon goes on, unless the launcher is its parent."""
+
+
+def limit(launcher: Launcher, order: str, timeout: float) -> float:
+    """Return the seconds within which an order to a launcher ends, well or not: those that it tells, else `timeout`.
+
+    A launcher whose orders are several has a method `limit(order)` that tells it.
+
+    Args:
+        order: status, start, kill or stop; the grace of a stop is left out.
+        timeout: the setting of that name.
+    """
+    # the class is not asked, which may be that of a fence around it
+    told: Callable[[str], float] | None = getattr(launcher, "limit", None)
+    return timeout if told is None else told(order)
+
+
+async def heard(ask: Callable[[], Awaitable[T]]) -> T:
+    """Return what a launcher's method returns; whatever it raises becomes a LauncherError.
+
+    What answers a launcher may say anything, and one that a package brings may raise anything.
+    """
+    try:
+        return await ask()
+    except LauncherError:
+        raise
+    except Exception as error:
+        message = f"its launcher met what it cannot read ({type(error).__name__}); look at what answers it there"
+        raise LauncherError(message) from error
 
 
 @runtime_checkable

@@ -21,6 +21,11 @@ from gateway.upstream.launchers.common import Common, Flight, until
 _KEPT = 4096
 """Bytes of output; the last lines go into the error, the rest is read and thrown away."""
 
+_LINES = {"status": 2, "start": 4, "kill": 9, "stop": 12}
+"""Times `timeout` that an order takes at most, the grace of a stop left out.  A look is two lines.  A start looks and
+runs its line.  A kill looks, runs its line, waits as long as a line, and looks twice more; a stop looks, runs its line
+and is followed by a kill.  One time more is for what is between them."""
+
 _NO_SUCH_COMMAND = (126, 127)
 """Exit codes of a shell that could not run it."""
 
@@ -78,6 +83,10 @@ class CommandLauncher:
         """Nobody knows."""
         return None
 
+    def limit(self, order: str) -> float:
+        """Return the seconds for all lines of an order."""
+        return _LINES[order] * self._common.timeout
+
     async def _status(self) -> Status:
         if self._own.status is None:
             return Status(State.UNKNOWN)
@@ -86,6 +95,8 @@ class CommandLauncher:
             raise _failed("status", code, said)
         if code != 0:
             return Status(State.EXITED, detail=_last(said))
+        # what the restart brought is there, and the next start is for its successor
+        self._is_restarted = False
         if self._own.instance is None:
             return Status(State.RUNNING)
         code, said = await self._run("instance", self._own.instance)
@@ -97,15 +108,15 @@ class CommandLauncher:
 
     async def start(self) -> None:
         """Run `start`, else `restart`, unless `status` says that it runs or a kill had to restart it already."""
-        await self._flight.once("start", self._start, limit=4 * self._common.timeout)
+        await self._flight.once("start", self._start, limit=self.limit("start"))
 
     async def stop(self, grace: float) -> None:
         """Run `stop` with `grace` seconds more than usual, then `kill` if it failed or is all that there is."""
-        await self._flight.once("stop", lambda: self._stop(grace), limit=grace + 6 * self._common.timeout)
+        await self._flight.once("stop", lambda: self._stop(grace), limit=grace + self.limit("stop"))
 
     async def kill(self) -> None:
         """Run `kill`, else `stop`, else `restart`: then the next order to start finds it done."""
-        await self._flight.once("kill", self._kill, limit=5 * self._common.timeout)
+        await self._flight.once("kill", self._kill, limit=self.limit("kill"))
 
     async def _start(self) -> None:
         done, self._is_restarted = self._is_restarted, False
@@ -141,16 +152,20 @@ class CommandLauncher:
         if before.state is not State.RUNNING:
             return
 
-        async def is_gone() -> bool:
-            now = await self._status()
-            return now.state is not State.RUNNING or now.instance != before.instance
+        end = self._common.loop.time() + self._common.timeout
 
-        try:
-            async with asyncio.timeout(self._common.timeout):
-                await until(is_gone)
-        except TimeoutError as error:
-            message = f"{order} of {self._common.name} returned, and status says that it runs; look at both commands"
-            raise LauncherError(message) from error
+        async def is_gone() -> bool:
+            # what a look says that was begun in time may be over when it is said
+            is_late = self._common.loop.time() >= end
+            now = await self._status()
+            is_there = now.state is State.RUNNING and now.instance == before.instance
+            if is_there and is_late:
+                raise LauncherError(
+                    f"{order} of {self._common.name} returned, and status says that it runs; look at both commands"
+                )
+            return not is_there
+
+        await until(is_gone)
 
     # Files
 

@@ -39,6 +39,9 @@ _STATES = {
 
 _GONE = "no such container"
 
+_ANSWERS = 4
+"""Answers that a look takes at most: version and state, and both again of an engine that was replaced."""
+
 
 class Own(Section):
     """Keys of a docker launcher."""
@@ -87,6 +90,10 @@ class DockerLauncher:
     async def status(self) -> Status:
         """Ask the engine; a container that does not exist is ABSENT."""
         return await self._status()
+
+    def limit(self, order: str) -> float:
+        """Return the seconds for an order; a look asks more than once."""
+        return self._common.timeout * (_ANSWERS if order == "status" else 1)
 
     async def memory(self) -> Memory | None:
         """Ask the engine; None while it does not run."""
@@ -181,7 +188,7 @@ class DockerLauncher:
                         oom_at = event.at
                     elif event.action == "die":
                         on_death(await self._death(event, is_oom=event.at - oom_at < _OOM_BEFORE_DEATH))
-            except LauncherError:
+            except Exception:  # noqa: BLE001 - what answers may say anything, and nobody would miss an ear that fell off
                 # whoever asks for the status is told why; here it is a matter of trying again
                 pause = min(2 * pause, _RECONNECT[1])
             await asyncio.sleep(pause)
@@ -196,7 +203,7 @@ class DockerLauncher:
             status = None
         if raw and status and not status.instance:
             # not started again yet, so its last start is that of the life that ended
-            instance = str(raw["State"].get("StartedAt", "")) or instance
+            instance = str((raw.get("State") or {}).get("StartedAt", "")) or instance
             was_oom_killed = is_oom or status.was_oom_killed
         elif status and status.instance:
             self._seen = status.instance
@@ -227,8 +234,10 @@ def look(own: Own) -> list[Finding]:
 
 
 def _read(raw: dict[str, Any]) -> Status:
-    """Read the engine's `State`."""
+    """Read the engine's `State`.  Raises LauncherError where it is none."""
     found = raw.get("State") or {}
+    if not isinstance(found, dict):
+        raise LauncherError("what answers is no Docker engine: its State is none; look at launcher.host")
     state = _STATES.get(str(found.get("Status", "")), State.UNKNOWN)
     started = str(found.get("StartedAt") or "")
     is_alive = state in (State.RUNNING, State.PAUSED)

@@ -154,8 +154,9 @@ class DockerEngine:
         try:
             async for part in answer.content.iter_any():
                 *lines, held = (held + part).split(b"\n")
-                for line in filter(None, lines):
-                    yield _event(line)
+                for event in map(_event, filter(None, lines)):
+                    if event is not None:
+                        yield event
                 if len(held) > _MAX_EVENT:
                     raise LauncherError(f"{self._host} does not speak as a Docker engine does", may_pass=False)
         except TimeoutError:
@@ -209,12 +210,17 @@ def _mapping(answer: Answer) -> dict[str, Any]:
     return value
 
 
-def _event(line: bytes) -> Event:
+def _event(line: bytes) -> Event | None:
+    """Read a line of the stream, None where it is no event.  Raises ValueError where it is no JSON."""
     raw: Mapping[str, Any] = json.loads(line)
-    attributes = (raw.get("Actor") or {}).get("Attributes") or {}
-    code = str(attributes.get("exitCode", ""))
-    at = raw.get("timeNano") or int(raw.get("time", 0)) * 10**9
-    return Event(str(raw.get("Action", "")), int(at), int(code) if code.lstrip("-").isdigit() else None)
+    try:
+        attributes = (raw.get("Actor") or {}).get("Attributes") or {}
+        code = str(attributes.get("exitCode", ""))
+        at = int(raw.get("timeNano") or int(raw.get("time", 0)) * 10**9)
+        return Event(str(raw.get("Action", "")), at, int(code) if code.lstrip("-").isdigit() else None)
+    except (AttributeError, TypeError, ValueError, OverflowError):
+        # the next line may be one
+        return None
 
 
 def hush(task: "asyncio.Task[None]") -> None:

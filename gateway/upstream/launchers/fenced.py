@@ -7,7 +7,7 @@ about to do to a daemon is not done any more.
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
-from gateway.upstream.launchers import Launcher, LauncherError
+from gateway.upstream.launchers import Heir, Launcher, LauncherError
 
 LOST = "this gateway does not hold the wallet any more; nothing was done"
 
@@ -42,6 +42,13 @@ class _Fenced:
     async def write_wallet(self, path: str, content: bytes) -> None:
         """Replace a file of it.  Raises LauncherError."""
         await self._ask(lambda: self._launcher.write_wallet(path, content))
+
+    def take_over(self, before: Launcher) -> None:
+        """Go on with the daemon of the launcher before, fenced or not, where this kind takes one over."""
+        # said here, because whether one is an heir is asked of the class
+        if isinstance(self._launcher, Heir):
+            whose = before._launcher if isinstance(before, _Fenced) else before  # noqa: SLF001 - one of the same kind
+            self._launcher.take_over(whose)
 
 
 def fence(launcher: Launcher, may: Callable[[], bool]) -> Launcher:

@@ -26,7 +26,8 @@ def of_container(stats: Mapping[str, Any]) -> Memory | None:
         return None
     detail = memory.get("stats") or {}
     # cgroup v1 counts the container's own group beside the sum with the groups inside it; v2 has the sum alone
-    cache = sum(detail.get(f"total_{name}", detail.get(name, 0)) for name in ("inactive_file", "active_file"))
+    caches = (detail.get(f"total_{name}", detail.get(name)) for name in ("inactive_file", "active_file"))
+    cache = sum(one for one in caches if isinstance(one, int))
     limit = memory.get("limit")
     return Memory(max(usage - cache, 0), limit if isinstance(limit, int) and limit < _NO_LIMIT else 0)
 

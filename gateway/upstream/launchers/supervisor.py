@@ -248,12 +248,14 @@ def _result(answer: Answer, url: str) -> Any:
 
 
 def _read(info: Any) -> Status:
-    """Read an answer of getProcessInfo."""
+    """Read an answer of getProcessInfo.  Raises LauncherError where its numbers are none."""
     if not isinstance(info, dict):
         return Status(State.UNKNOWN, detail="supervisord said nothing of it")
     name = str(info.get("statename", ""))
     state = _STATES.get(name, State.UNKNOWN)
     pid, start = info.get("pid", 0), info.get("start", 0)
+    if not isinstance(pid, int) or not isinstance(start, int | float):
+        raise LauncherError("what answers is no supervisord: pid or start is no number; look at launcher.url")
     # one that is being started or stopped has a process too
     is_alive = bool(pid) and name in ("STARTING", "RUNNING", "STOPPING")
     detail = str(info.get("spawnerr") or "") or ("stopping" if name == "STOPPING" else "")

@@ -111,6 +111,42 @@ async def test_a_service_that_hangs_holds_up_nobody_and_gets_no_second_message(m
     assert len(slow.sent) == 2
 
 
+async def test_a_service_that_hangs_for_ever_takes_no_other_message_with_it(
+    message: Message, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thread is left behind after minutes, and there are never many of them."""
+    slow = Slow()
+    made = Apprise(slow.notify)
+
+    async def hangs(number: int) -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await made.send(a_message(id=f"life-{number}", title=f"{number}"))
+
+    await hangs(1)
+    monkeypatch.setattr(room, "LOST_MOST", 1)
+    with pytest.raises(SinkError, match="still busy"):
+        await made.send(message)
+    monkeypatch.setattr(room, "LOST_AFTER", 0.0)
+    await hangs(2)
+    with pytest.raises(SinkError, match="too many messages hang in it"):
+        await made.send(message)
+
+    async def come_back() -> None:
+        slow.go.set()
+        for thread in [one for one in threading.enumerate() if one.name == "alert-apprise"]:
+            await asyncio.to_thread(thread.join, 10)
+
+    await come_back()
+    await made.send(message)
+    assert sorted(slow.sent) == ["[CRITICAL] main: 1", "[CRITICAL] main: 2", "[CRITICAL] main: no daemon serves"]
+    # those that came back count no more
+    slow.go.clear()
+    await hangs(3)
+    await hangs(4)
+    await come_back()
+
+
 async def test_a_plugin_that_raises_is_a_message_not_taken(message: Message) -> None:
     """Whatever it says, its URL may be in it."""
 

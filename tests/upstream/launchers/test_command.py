@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from gateway.base import care
-from gateway.upstream.launchers import Launcher, LauncherError, State
+from gateway.upstream.launchers import Launcher, LauncherError, State, limit
+from gateway.upstream.launchers.command import CommandLauncher, Own
+from gateway.upstream.launchers.common import Common
 from gateway.upstream.launchers.registry import make
+from tests.virtual_time import run_virtual
 
 New = Callable[..., Launcher]
 
@@ -44,6 +47,46 @@ async def test_a_restart_alone_is_carried_out_once(new: New, tmp_path: Path) -> 
     assert ran(tmp_path) == ["restart"]
     await launcher.start()
     assert ran(tmp_path) == ["restart", "restart"]
+
+
+async def test_a_restart_that_was_seen_to_work_is_no_start_of_the_next_life(new: New, tmp_path: Path) -> None:
+    """Whoever saw it run gave no order to start it, and days later it dies."""
+    up = tmp_path / "up"
+    launcher = new(restart=f"@; touch {up}", status=f"test -e {up}")
+    await launcher.kill()
+    assert (await launcher.status()).state is State.RUNNING
+    up.unlink()
+    await launcher.start()
+    assert (await launcher.status()).state is State.RUNNING
+    assert ran(tmp_path) == ["restart", "restart"]
+
+
+@pytest.mark.parametrize("order", ["status", "start", "stop", "kill"])
+def test_an_order_has_time_for_all_its_lines(order: str) -> None:
+    """Each line is slow and within its own limit; the order is done within the limit that it tells."""
+    lines = {"start": "1", "stop": "2", "kill": "3", "status": "4", "instance": "5"}
+
+    class Slow(CommandLauncher):
+        is_there = order != "start"
+
+        def end(self) -> None:
+            self.is_there = False
+
+        async def _run(self, order: str, line: str, *, limit: float | None = None) -> tuple[int, str]:
+            assert line == lines[order]
+            await asyncio.sleep(0.99 * (limit or 10.0))
+            if order == "kill":
+                asyncio.get_running_loop().call_later(9.95, self.end)
+            return int(order == "stop" or (order == "status" and not self.is_there)), "1"
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        launcher = Slow(Own.model_validate(lines), Common("ec-1", "", 10.0, loop))
+        begun, grace = loop.time(), 5.0 if order == "stop" else 0.0
+        await getattr(launcher, order)(*([grace] if grace else []))
+        assert loop.time() - begun <= grace + limit(launcher, order, 10.0)
+
+    run_virtual(main())
 
 
 async def test_a_line_that_is_left_out_is_made_up_for(new: New, tmp_path: Path) -> None:

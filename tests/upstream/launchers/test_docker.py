@@ -1,15 +1,17 @@
 """The docker launcher against an engine that does what the test says."""
 
 import asyncio
+import math
 import tarfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
 from gateway.base import care
-from gateway.upstream.launchers import Death, Launcher, LauncherError, Memory, State, http
+from gateway.upstream.launchers import Death, Launcher, LauncherError, Memory, State, http, limit
 from gateway.upstream.launchers import docker as room
 from gateway.upstream.launchers.registry import make
 from tests.upstream.launchers.fake_engine import AGAIN, RUNNING, FakeEngine, event
@@ -196,6 +198,48 @@ async def test_what_is_no_engine_at_all(launcher: Launcher, body: bytes, monkeyp
     monkeypatch.setattr(http.Door, "ask", ask)
     with pytest.raises(LauncherError, match="no Docker engine"):
         await launcher.status()
+
+
+@pytest.mark.parametrize("state", ["running", [1], 5])
+async def test_a_state_that_is_none_is_told(engine: FakeEngine, launcher: Launcher, state: Any) -> None:
+    """To look at, and at an order; it may pass, as with a proxy that is set up anew."""
+    engine.state = state
+    for ask in (launcher.status, launcher.start, launcher.kill):
+        with pytest.raises(LauncherError, match="no Docker engine: its State is none") as caught:
+            await ask()
+        assert caught.value.may_pass
+
+
+@pytest.mark.parametrize("state", [{}, False])
+async def test_what_is_no_event_ends_no_listening(engine: FakeEngine, launcher: Launcher, state: Any) -> None:
+    """The next line may be one; and a death is told also where the container is gone with its state."""
+    rubbish: list[Any] = [None, [], 7, {"Actor": "x"}, {"timeNano": "x"}, {"time": None}, {"timeNano": math.inf}]
+    deaths: asyncio.Queue[Death] = asyncio.Queue()
+    engine.events = [[*rubbish, event("die", 101, exitCode="1")]]
+    engine.state = state
+    launcher.watch(deaths.put_nowait)
+    assert (await deaths.get()).exit_code == 1
+
+
+async def test_a_listener_that_fails_is_no_end_of_listening(
+    engine: FakeEngine, launcher: Launcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stream is opened anew."""
+    monkeypatch.setattr(room, "_RECONNECT", (0.001, 0.002))
+    heard: asyncio.Queue[int | None] = asyncio.Queue()
+
+    def listen(death: Death) -> None:
+        heard.put_nowait(death.exit_code)
+        raise KeyError(death.instance)
+
+    engine.events = [[event("die", 101, exitCode="1")], [event("die", 102, exitCode="2")]]
+    launcher.watch(listen)
+    assert [await heard.get(), await heard.get()] == [1, 2]
+
+
+async def test_a_look_may_take_as_many_answers_as_it_needs(launcher: Launcher) -> None:
+    """Version and state, and both again of an engine that was replaced; an order is bounded as a whole."""
+    assert [limit(launcher, order, 1.0) for order in ("status", "start", "stop", "kill")] == [20.0, 5.0, 5.0, 5.0]
 
 
 async def test_memory_is_asked_in_one_shot(engine: FakeEngine, launcher: Launcher) -> None:

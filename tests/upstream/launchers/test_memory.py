@@ -76,6 +76,12 @@ def test_a_limit_that_is_none_is_none() -> None:
     assert memory.share == 0.0
 
 
+@pytest.mark.parametrize("detail", [None, {"inactive_file": None}, {"inactive_file": "much", "active_file": []}])
+def test_page_cache_of_which_nothing_is_said_is_none(detail: Any) -> None:
+    """Engines that are none of Docker's leave holes."""
+    assert of_container({"memory_stats": {"usage": 5, "limit": 10, "stats": detail}}) == Memory(5, 10)
+
+
 STATUS = (
     "Name:\telectron-cash\nVmRSS:\t  300 kB\nRssAnon:\t  200 kB\nRssFile:\t   70 kB\nRssShmem:\t   30 kB\nThreads:\t4\n"
 )

@@ -4,6 +4,7 @@ import asyncio
 import os
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from gateway.base import care
 from gateway.loop import new_loop
 from gateway.upstream.launchers import Death, Heir, Launcher, LauncherError, State, tether
 from gateway.upstream.launchers.children import identity_in
+from gateway.upstream.launchers.fenced import fence
 from gateway.upstream.launchers.registry import make
 from gateway.upstream.launchers.tether import identity
 
@@ -122,12 +124,16 @@ async def test_what_keeps_it_from_starting_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("die", [False, True])
 @pytest.mark.parametrize("output", ["out", "other"])
-async def test_a_child_goes_on_with_the_launcher_that_comes_after(tmp_path: Path, output: str, *, die: bool) -> None:
-    """Whatever of its settings changed; the next gateway finds it where they say now."""
-    first = new(tmp_path, "sleep", "1000", die_with_gateway=die)
+@pytest.mark.parametrize("around", [lambda launcher: launcher, lambda launcher: fence(launcher, lambda: True)])
+async def test_a_child_goes_on_with_the_launcher_that_comes_after(
+    tmp_path: Path, output: str, around: Callable[[Launcher], Launcher], *, die: bool
+) -> None:
+    """Whatever of its settings changed, and also behind fences; the next gateway finds it where they say now."""
+    first = around(new(tmp_path, "sleep", "1000", die_with_gateway=die))
     await first.start()
     who = (await first.status()).instance
     second = new(tmp_path, "sleep", "1000", die_with_gateway=False, output=f"{tmp_path}/{output}", output_kept=1)
+    second = around(second)
     deaths: asyncio.Queue[Death] = asyncio.Queue()
     assert isinstance(second, Heir)
     second.take_over(first)

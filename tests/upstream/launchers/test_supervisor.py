@@ -86,6 +86,18 @@ async def test_supervisords_words(
     assert status.exit_code == (0 if name == "EXITED" else None)
 
 
+@pytest.mark.parametrize("more", [{"start": "soon"}, {"pid": [1]}, {"start": []}, {"pid": "7"}])
+async def test_numbers_that_are_none_are_told(
+    answers: Answers, new: Callable[[], Launcher], more: dict[str, Any]
+) -> None:
+    """As an error of the launcher, at a look and at an order."""
+    answers["getProcessInfo"] = info("RUNNING", **more)
+    launcher = new()
+    for ask in (launcher.status, launcher.memory, launcher.kill):
+        with pytest.raises(LauncherError, match="no supervisord: pid or start is no number"):
+            await ask()
+
+
 async def test_why_it_could_not_be_started_is_told(answers: Answers, new: Callable[[], Launcher]) -> None:
     """In its own words."""
     answers["getProcessInfo"] = info("FATAL", spawnerr="can't find command")
