@@ -75,7 +75,8 @@ class Server:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        self._run("pg_ctl", "-D", self.data, "-w", "-t", str(PATIENCE), "-o", f"-p {self.port}",
+        # after a death it makes every file of every database durable first, and a busy disk takes its time for that
+        self._run("pg_ctl", "-D", self.data, "-w", "-t", str(4 * PATIENCE), "-o", f"-p {self.port}",
                   "-l", self.folder / "log", "start")  # fmt: skip
 
     def stop(self) -> None:
@@ -135,7 +136,7 @@ class Server:
         if os.geteuid() == 0:
             command = ["runuser", "-u", "postgres", "--", *command]
         with (self.folder / "output").open("ab") as output:
-            done = subprocess.run(command, cwd="/", stdout=output, stderr=output, check=False, timeout=2 * PATIENCE)
+            done = subprocess.run(command, cwd="/", stdout=output, stderr=output, check=False, timeout=5 * PATIENCE)
         if done.returncode:
             raise AssertionError((self.folder / "output").read_text(errors="replace")[-2000:])
 
