@@ -27,8 +27,6 @@ def see_relief(chart: Chart, memory: Memory | None, most: float | None, wallet: 
         return None
     share = memory.share
     if share < most:
-        if now - chart.relieved_at >= HELPS:
-            chart.share_before = None
         return _relieved(chart, wallet, {"share": round(share, 3)})
     before, chart.share_before = chart.share_before, None
     if before is None or now - chart.relieved_at >= HELPS:

@@ -69,6 +69,8 @@ class CommandLauncher:
         self._flight: Final = Flight(common)
         self._pipes: Final[set[_Pipe]] = set()
         self._is_restarted = False
+        self.start_ends: Final = own.start is None and own.status is None
+        """Whether the order to start ends what runs: it is a restart then, of what nobody can ask about."""
 
     def __repr__(self) -> str:
         return f"<CommandLauncher of {self._common.name}>"

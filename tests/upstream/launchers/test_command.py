@@ -49,6 +49,19 @@ async def test_a_restart_alone_is_carried_out_once(new: New, tmp_path: Path) -> 
     assert ran(tmp_path) == ["restart", "restart"]
 
 
+@pytest.mark.parametrize(
+    ("lines", "ends"),
+    [
+        ({"restart": "@"}, True),
+        ({"restart": "@", "status": "@"}, False),
+        ({"restart": "@", "start": "@"}, False),
+    ],
+)
+async def test_a_restart_alone_is_no_start_that_harms_nobody(new: New, lines: dict[str, str], *, ends: bool) -> None:
+    """Whoever starts what may be running has to know."""
+    assert new(**lines).start_ends is ends  # type: ignore[attr-defined]  # its own
+
+
 async def test_a_restart_that_was_seen_to_work_is_no_start_of_the_next_life(new: New, tmp_path: Path) -> None:
     """Whoever saw it run gave no order to start it, and days later it dies."""
     up = tmp_path / "up"
