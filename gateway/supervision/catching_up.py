@@ -39,8 +39,12 @@ class CatchingUp:
         while missing := max(len(recall.known) - len(listed), len(told - set(listed)) if told else 0):
             if len(listed) - before >= most:
                 break
+            known = set(recall.known)
             for _ in range(min(missing, AT_ONCE)):
-                await self.lists.derive(backend)
+                derived = await self.lists.derive(backend)
+                # daemons extend their lists by themselves meanwhile, and what is beyond the end is for nobody
+                if told <= known and (derived not in known or derived == recall.known[-1]):
+                    break
             listed = await self.lists.of(backend)
         if len(listed) > before:
             self.tidings.tell_derived(backend, len(listed) - before, began)

@@ -15,6 +15,9 @@ from tests.checker.verdict import Violation
 LATE = 1.0 * PATIENCE
 """Seconds past its deadline that a call may take."""
 
+WITHOUT_PAUSE = 0.1
+"""Seconds between two derivations of one order to catch up."""
+
 AFTER_THAW = 0.6
 """Seconds in which a daemon that stood still works off what it had taken before."""
 
@@ -159,9 +162,11 @@ def liveness(evidence: Evidence) -> Iterator[Violation]:
 def _acts(evidence: Evidence) -> list[Row]:
     """Return what only a primary does: signatures of clients' payments, and derivations that nobody made before.
 
-    Left out is what a daemon works off after it stood still (sent before, and fenced when it is answered), and an
-    address that another daemon had by itself, for it extends its list without a call.
+    Left out is what a daemon works off after it stood still (sent before, and fenced when it is answered), an address
+    that another daemon had by itself, for it extends its list without a call, and what a standby derives too much while
+    it catches up, for its own list grows under its hands as well.
     """
+    catching_up = _catching_up(evidence)
     first: dict[str, Row] = {}
     derived: dict[str, set[int]] = defaultdict(set)
     for row in evidence.rows:
@@ -181,11 +186,30 @@ def _acts(evidence: Evidence) -> list[Row]:
             return True
         if row.method != "createnewaddress" or not isinstance(row.result, str):
             return False
+        if id(row) in catching_up:
+            return False
         address = bare(row.result)
         listed = {n for n, found in evidence.finals.listed.items() if address in found}
         return first[address] is row and listed <= derived[address]
 
     return [row for row in evidence.rows if is_act(row)]
+
+
+def _catching_up(evidence: Evidence) -> set[int]:
+    """Return (by identity) derivations without a pause that began with one that another daemon had made before."""
+    first: dict[str, Row] = {}
+    last: dict[int, tuple[float, bool]] = {}
+    found: set[int] = set()
+    for row in evidence.rows:
+        if row.method != "createnewaddress" or not isinstance(row.result, str):
+            continue
+        is_repeated = first.setdefault(bare(row.result), row) is not row
+        at, is_run = last.get(row.daemon, (float("-inf"), False))
+        is_run = is_run if row.at - at < WITHOUT_PAUSE else is_repeated
+        last[row.daemon] = (row.at, is_run)
+        if is_run:
+            found.add(id(row))
+    return found
 
 
 def _may_have_moved_on(evidence: Evidence, promotion: Deed, until: float) -> bool:

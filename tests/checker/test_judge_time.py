@@ -71,6 +71,13 @@ def test_two_that_derive_first_are_seen() -> None:
     first = [replace(one, at=30.0 - one.daemon) for one in other]
     evidence = Evidence(rows=[*mirrored, *sorted(first, key=lambda one: one.at)], finals=CALM)
     assert found(evidence) == {"6"}
+    # a standby that catches up may come past the end of the primary's list, in the same breath
+    catching_up = row(1, 10.15, "createnewaddress", result="bchreg:B")
+    mirrored[1:] = [replace(mirrored[2], at=10.05), mirrored[1]]
+    late = [row(n, 10.2 + n, "createnewaddress", result="bchreg:B") for n in (0, 2)]
+    assert found(Evidence(rows=[*mirrored, catching_up, *late], finals=CALM)) == set()
+    a_breath_later = [*mirrored, replace(catching_up, at=10.25), *(replace(one, at=one.at + 1.0) for one in late)]
+    assert found(Evidence(rows=a_breath_later, finals=CALM)) == {"6"}
     by_itself = Evidence(rows=[*mirrored, *(one for one in evidence.rows[3:] if one.daemon == 2)], finals=CALM)
     assert found(by_itself) == set()
 
