@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 
 import pytest
 
@@ -114,10 +115,21 @@ async def test_after_a_failure_the_next_address_is_dialled(wiring: MakeWire, lis
     assert asked == 2
 
 
+def on_one_port(one: str, other: str) -> tuple[socket.socket, socket.socket]:
+    """Sockets at one port of two addresses; somebody else may have a port at one of them alone."""
+    while True:
+        first, second = socket.socket(), socket.socket()
+        first.bind((one, 0))
+        with suppress(OSError):
+            second.bind((other, first.getsockname()[1]))
+            return first, second
+        first.close()
+        second.close()
+
+
 async def test_two_addresses_are_never_dialled_at_once(wiring: MakeWire, listen: Listen) -> None:
     """While the first one takes its time the second one hears nothing; a serial daemon may live behind both."""
-    first = socket.socket()
-    first.bind(("127.0.0.2", 0))
+    first, second = on_one_port("127.0.0.2", "127.0.0.1")
     port = first.getsockname()[1]
     first.listen(0)
     waiting: list[socket.socket] = []
@@ -129,8 +141,6 @@ async def test_two_addresses_are_never_dialled_at_once(wiring: MakeWire, listen:
             sock.connect(("127.0.0.2", port))
         except TimeoutError:
             break
-    second = socket.socket()
-    second.bind(("127.0.0.1", port))
     second.listen()
     second.settimeout(0)
 
