@@ -167,7 +167,8 @@ class Prober:
     def slot_is_free(self, backend: Backend) -> bool:
         """Hear that a slot came free where a probe is due; return True when the probe took it."""
         backend.probe_is_due = False
-        if not self._is_running or backend in self._pending:
+        if not self._is_running or backend in self._pending or self.pool.by_name.get(backend.name) is not backend:
+            # a reload took it away while it had a call
             return False
         now = self.loop.time()
         if now < self._due_at(backend, now):

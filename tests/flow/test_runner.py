@@ -495,6 +495,26 @@ def test_whoever_looks_after_a_backend_that_a_reload_took_away_is_told_so() -> N
     assert world.violations() == []
 
 
+def test_a_backend_that_a_reload_took_away_is_not_probed_when_its_last_call_ends() -> None:
+    """Not even where a probe was due: nobody looks after it any more, and nobody knows where it is."""
+
+    async def play(world: World) -> None:
+        daemon = world.daemons[2]
+        gone = world.plant.pool.by_name[daemon.name]
+        wallet = world.settings.wallets["main"]
+        wallet = wallet.model_copy(update={"backends": wallet.backends[:2]})
+        targets = {one.name: one.target for one in world.daemons[:2]}
+        world.plant.update(world.settings.model_copy(update={"wallets": {"main": wallet}}), targets)  # type: ignore[arg-type]  # fakes
+        await asyncio.sleep(3.0)
+        gone.probe_is_due = True
+        before = list(daemon.journal)
+        world.plant.runner.offer(gone)
+        await asyncio.sleep(1.0)
+        assert daemon.journal == before
+
+    assert scenario(play).violations() == []
+
+
 def test_a_fault_with_one_call_costs_no_other_its_deadline() -> None:
     """It is told, and what the sweep had to do after it is done."""
 
