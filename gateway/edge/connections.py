@@ -356,10 +356,10 @@ class Site(web.TCPSite):
 
 def family_of(host: str | None) -> socket.AddressFamily | None:
     """Return the family of an address; None for a name, and for an address with a zone."""
-    try:
-        version = ipaddress.ip_address(host or "").version
-    except ValueError:
-        return None
     if host is None or "%" in host:
+        return None
+    try:
+        version = ipaddress.ip_address(host).version
+    except ValueError:
         return None
     return socket.AF_INET6 if version == 6 else socket.AF_INET
