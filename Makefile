@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PORT ?= 7777
 ADMIN_PORT ?= 7780
+SHOP_PORT ?= 7781
 
 .PHONY: help setup sandbox test quick check simulate checker bench format lock clean
 
@@ -21,8 +22,8 @@ $(BIN)/.dev: requirements/dev.txt pyproject.toml
 
 setup: $(BIN)/.runtime  ## the environment to run in, and nothing else
 
-sandbox: $(BIN)/.runtime  ## the gateway and three sandbox wallets with invented coins (PORT=7777 ADMIN_PORT=7780)
-	@exec $(BIN)/ec-gateway sandbox --port $(PORT) --admin-port $(ADMIN_PORT)
+sandbox: $(BIN)/.runtime  ## the gateway and three sandbox wallets with invented coins (PORT=7777 ADMIN_PORT=7780 SHOP_PORT=7781)
+	@exec $(BIN)/ec-gateway sandbox --port $(PORT) --admin-port $(ADMIN_PORT) --shop-port $(SHOP_PORT)
 
 test: $(BIN)/.dev  ## every test; real components are used where they are installed
 	@scripts/real_components.sh
@@ -31,8 +32,7 @@ test: $(BIN)/.dev  ## every test; real components are used where they are instal
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include "gateway/rules/*,gateway/base/*" --fail-under 100 --show-missing
 	$(BIN)/python -m pytest tests -m "not simulation and not integration" -n $(WORKERS) --ignore tests/rules --ignore tests/base
-	$(BIN)/python -m pytest tests -m "integration" -n $(WORKERS) --dist loadfile
-	$(BIN)/python -m pytest tests -m "simulation" -n $(WORKERS)
+	scripts/long_tests.sh $(BIN)/python $(WORKERS)
 
 quick: $(BIN)/.dev  ## the tests that need no processes and no histories: under a minute
 	$(BIN)/python -m pytest tests -m "not simulation and not integration" -n $(WORKERS)

@@ -6,7 +6,7 @@ one without it.  Whatever takes too long loses its connection instead, and so do
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import asyncpg
@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.ledger.complaints import LATE, is_of_connection
-from gateway.ledger.database import LOCK, Database, engine_of
+from gateway.ledger.database import IDLE, LOCK, Database, engine_of
 
 T = TypeVar("T")
 
@@ -34,6 +34,22 @@ BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED; {limits}SELECT pg_advisory_xact_l
 GIVE_BACK = 1.0
 """Seconds that a ROLLBACK may take."""
 
+LOOK = IDLE / 4
+"""Seconds between two looks at who has the lock, once that has taken as long as anybody may stand still."""
+
+FREE = f"""
+SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND classid = {LOCK >> 32} AND objid = {LOCK & 0xFFFF_FFFF}
+AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+AND state = 'active' AND wait_event = 'ClientRead' AND clock_timestamp() - query_start > interval '{IDLE} s'
+"""  # noqa: S608 - of our own numbers alone
+"""Ends whoever has the lock and was frozen between the two halves of a statement.
+
+The driver has a new statement parsed, reads what it is like, and only then says that it be carried out.  In between the
+server waits for the client as for one that is in the middle of talking (protocol: Flush, not Sync): to none of its own
+limits is that a transaction that stands still (measured on 15: for as long as the client was frozen).  The sessions of
+the same user may be ended without further rights."""
+
 
 class Connections:
     """A bounded number of connections to one database.
@@ -46,6 +62,7 @@ class Connections:
         """Begin with none."""
         self.database = database
         self.engine = engine_of(database, name)
+        self._looks: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def begun(self, limit: float | None = None) -> AsyncIterator[AsyncConnection]:
@@ -100,7 +117,7 @@ class Connections:
             connection = await self._connected()
             raw = await driver(connection)
             try:
-                await within(lasts, raw, raw.execute(begin))
+                await self._begin(lasts, raw, begin)
             except TROUBLE as error:
                 is_stale = is_of_connection(error) and not isinstance(error, TimeoutError)
                 await _let_go(connection, raw, is_spoilt=is_of_connection(error))
@@ -109,6 +126,32 @@ class Connections:
             else:
                 return connection, raw
         raise AssertionError  # the last one is given or raised
+
+    async def _begin(self, lasts: float, raw: asyncpg.Connection, begin: str) -> None:
+        """Begin a transaction; who keeps its lock and is frozen where the server does not see it is ended meanwhile."""
+        loop = asyncio.get_running_loop()
+        beginning = loop.create_task(within(lasts, raw, raw.execute(begin)))
+        done, _ = await asyncio.wait({beginning}, timeout=IDLE)
+        while not done:
+            if not self._looks:
+                # in a task of its own: with the lock in hand nobody waits for a look, and no look is broken off
+                look = loop.create_task(self._free())
+                self._looks.add(look)
+                look.add_done_callback(self._looks.discard)
+            done, _ = await asyncio.wait({beginning}, timeout=LOOK)
+        await beginning
+
+    async def _free(self) -> None:
+        """End whoever keeps the lock and is frozen where the server does not see it."""
+        with suppress(*TROUBLE):
+            connection = await self._connected()
+            raw = await driver(connection)
+            is_spoilt = True
+            try:
+                await within(self.database.connect_timeout, raw, raw.execute(FREE))
+                is_spoilt = False
+            finally:
+                await _let_go(connection, raw, is_spoilt=is_spoilt)
 
 
 async def driver(connection: AsyncConnection) -> asyncpg.Connection:

@@ -8,7 +8,8 @@ How it is done:
     turn     each transaction begins with one advisory lock, whoever begins it, so that "look, then write" is as right
              as on a file.  READ COMMITTED: what follows the lock sees all that was committed before it; a stricter
              level would look at the moment before the lock.  Those of one process are asked for one at a time.
-    time     a process that is frozen in the middle is thrown out by the server (`database.IDLE`), and the next goes on
+    time     a process that is frozen in the middle is thrown out, and the next goes on: the server does it
+             (`database.IDLE`), and who waits where the server does not see it (`connections.FREE`)
     seal     the last statement numbers what was written, see `seal`
     thread   the driver has a loop on a thread of its own: callers may wait without one, and a caller that leaves
              takes nothing back

@@ -440,6 +440,50 @@ def test_a_gateway_that_is_frozen_in_a_transaction_holds_nobody_up_for_long(
     assert ledger.transact(facts) == ["t-mine"]
 
 
+BETWEEN = """
+import asyncio, signal, sys
+from sqlalchemy import insert
+from gateway.base.cluster import Ledger
+from gateway.ledger.connections import driver
+from gateway.ledger.opening_postgres import open_database
+
+ledger = open_database(Ledger.model_validate_json(sys.argv[1]), 1.0).ledger
+
+
+async def work():
+    async with ledger._connections.begun() as connection:
+        await (await driver(connection)).prepare("SELECT key FROM meta WHERE key = $1")
+        signal.raise_signal(signal.SIGSTOP)
+        await (await driver(connection)).execute("COMMIT")
+
+
+try:
+    ledger._ask(work()).result()
+    print("done", flush=True)
+except Exception as error:
+    print("thrown out", flush=True)
+ledger.close()
+"""
+
+
+def test_a_gateway_that_is_frozen_between_the_halves_of_a_statement_holds_nobody_up_for_long(
+    server: Server, settings: Settings, ledger: PostgresLedger
+) -> None:
+    """To the server that is no transaction that stands still either: who waits throws it out."""
+    said = settings.model_dump(mode="json", exclude_defaults=True) | {"password": PASSWORD}
+    words = [sys.executable, "-c", BETWEEN, json.dumps(said)]
+    frozen = "SELECT wait_event FROM pg_stat_activity WHERE query LIKE 'SELECT key%' AND state = 'active'"
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as other:
+        try:
+            wait(lambda: server.sql(frozen) == "ClientRead")
+            assert ledger.transact(put("t-mine")) == "t-mine"
+            os.kill(other.pid, signal.SIGCONT)
+            assert other.stdout is not None
+            assert other.stdout.readline() == "thrown out\n"
+        finally:
+            other.kill()
+
+
 RECEIVING = """
 import sys
 from sqlalchemy import text
