@@ -31,11 +31,11 @@ test: $(BIN)/.dev  ## every test; real components are used where they are instal
 	$(BIN)/coverage run -m pytest tests/rules tests/base -n $(WORKERS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include "gateway/rules/*,gateway/base/*" --fail-under 100 --show-missing
-	$(BIN)/python -m pytest tests -m "not simulation and not integration" -n $(WORKERS) --ignore tests/rules --ignore tests/base
+	$(BIN)/python -m pytest tests -m "not simulation and not integration and not long" -n $(WORKERS) --ignore tests/rules --ignore tests/base
 	scripts/long_tests.sh $(BIN)/python $(WORKERS)
 
 quick: $(BIN)/.dev  ## the tests that need no processes and no histories: under a minute
-	$(BIN)/python -m pytest tests -m "not simulation and not integration" -n $(WORKERS)
+	$(BIN)/python -m pytest tests -m "not simulation and not integration and not long" -n $(WORKERS)
 
 simulate: $(BIN)/.dev  ## ten thousand random histories of a fleet in virtual time
 	ECGW_HISTORIES=$${ECGW_HISTORIES:-10000} $(BIN)/python -m pytest tests -m "simulation" -n $(WORKERS)

@@ -115,6 +115,7 @@ def test_reads_and_broadcasts_go_on_and_nothing_else() -> None:
     closed(play)
 
 
+@pytest.mark.long
 def test_it_is_told_wherever_somebody_looks() -> None:
     """The status, readiness, the metrics, the alerts and the log, there again every few minutes."""
 
@@ -133,6 +134,7 @@ def test_it_is_told_wherever_somebody_looks() -> None:
     closed(play)
 
 
+@pytest.mark.long
 def test_it_goes_on_as_soon_as_the_ledger_can_be_opened() -> None:
     """With every address that was given out before, and none of them again."""
 

@@ -27,6 +27,7 @@ def promtool() -> str:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "words",
     [("check", "rules", "ec-gateway.rules.yml"), ("test", "rules", "ec-gateway.test.yml")],

@@ -231,3 +231,4 @@ class Slots(RuleBasedStateMachine):
 
 
 TestSlots = Slots.TestCase
+TestSlots.pytestmark = [pytest.mark.long]

@@ -748,4 +748,5 @@ class Machine(RuleBasedStateMachine):
 
 
 TestMachine = Machine.TestCase
+TestMachine.pytestmark = [pytest.mark.long]
 TestMachine.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)

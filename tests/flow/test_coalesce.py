@@ -1,5 +1,6 @@
 """Flights: who may join whom."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
@@ -98,3 +99,4 @@ class Flying(RuleBasedStateMachine):
 
 
 TestFlying = Flying.TestCase
+TestFlying.pytestmark = [pytest.mark.long]

@@ -360,6 +360,7 @@ PIECES = st.sampled_from(
 )
 
 
+@pytest.mark.long
 @given(
     method=st.sampled_from(["GET", "POST", "HEAD", "PUT", "DELETE", "CONNECT"]),
     target=st.one_of(st.lists(PIECES, max_size=12).map("".join), st.text(max_size=60)),

@@ -159,6 +159,7 @@ class _InVainError(Exception):
     """What ends a transaction."""
 
 
+@pytest.mark.long
 @settings(deadline=None)
 @given(steps)
 def test_no_address_is_told_twice_and_the_list_has_no_gap(done: list[tuple[object, ...]]) -> None:

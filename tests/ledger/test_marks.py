@@ -143,6 +143,7 @@ def test_pruning_takes_only_old_marks_that_are_none(connection: Connection) -> N
     assert {one.key for one in marks.every(connection, "main")} == {"old and frozen", "lifted now"}
 
 
+@pytest.mark.long
 @given(
     st.lists(
         st.tuples(

@@ -220,6 +220,7 @@ def test_a_file_of_before_is_not_taken_for_the_new_one(shop: Shop) -> None:
     play(scene, 2, prepare)
 
 
+@pytest.mark.long
 def test_while_a_wallet_is_exchanged_the_mirror_asks_it_nothing_and_tells_no_divergence(shop: Shop) -> None:
     """Customers take addresses all the while, and the primary lists more each time."""
 

@@ -335,6 +335,7 @@ def test_another_one_is_made_primary_before_the_primary_is_stopped() -> None:
     play(scene, ledger=True)
 
 
+@pytest.mark.long
 def test_a_chain_that_is_silent_for_all_does_not_keep_a_loaded_wallet_out_of_service() -> None:
     """Nobody is better, so it serves as it did before."""
 
@@ -469,6 +470,7 @@ def test_a_launcher_that_cannot_tell_for_a_moment_spoils_nothing() -> None:
     play(scene)
 
 
+@pytest.mark.long
 def test_what_a_person_must_change_first_fails_at_once_and_is_tried_soon() -> None:
     """Not after minutes: it is found as soon as it was changed."""
 
@@ -555,6 +557,7 @@ def test_a_host_name_that_nobody_knows_is_a_death_where_the_launcher_cannot_say(
     play(scene, daemons=1, before=lambda bench: setattr(bench.launchers[0], "is_blind", True))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("blind", [True, False])
 @pytest.mark.parametrize("seconds", [1.5, 30.0, 600.0])
 def test_daemons_that_nobody_finds_the_way_to_are_ended_by_nobody(seconds: float, *, blind: bool) -> None:
@@ -579,6 +582,7 @@ def test_daemons_that_nobody_finds_the_way_to_are_ended_by_nobody(seconds: float
     play(scene, daemons=3, before=before)
 
 
+@pytest.mark.long
 def test_a_single_one_that_cannot_be_reached_is_ended_once_when_a_start_did_not_help() -> None:
     """Once in that illness, a minute after it began; what follows are starts."""
 
@@ -1073,6 +1077,7 @@ def test_at_a_time_of_cron_one_after_the_other_is_restarted() -> None:
     play(scene, daemons=3, wallet={"preventive": {"cron": "18 8 * * *"}})
 
 
+@pytest.mark.long
 def test_the_only_daemon_is_restarted_at_its_time_and_calls_wait() -> None:
     """Its age alone is no reason."""
 
@@ -1133,6 +1138,7 @@ def test_a_restart_that_did_not_lower_the_memory_is_told_and_not_repeated(*, gro
     play(scene, before=before, wallet={"preventive": {"memory_share": 0.8}})
 
 
+@pytest.mark.long
 def test_a_restart_that_lowered_the_memory_for_an_hour_has_helped(monkeypatch: pytest.MonkeyPatch) -> None:
     """What grows slowly is what such restarts are for."""
     monkeypatch.setattr(relief, "HELPS", 700.0)

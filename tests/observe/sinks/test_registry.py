@@ -59,6 +59,7 @@ def test_a_package_that_cannot_be_imported_is_told(points: list[EntryPoint]) -> 
     assert (key, message) == ("kind", "the sink pigeon cannot be loaded (ModuleNotFoundError)")
 
 
+@pytest.mark.long
 def test_nothing_is_imported_of_a_sink_that_nobody_named() -> None:
     """A gateway without sinks pays for none of them."""
     program = (
