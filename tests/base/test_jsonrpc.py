@@ -71,6 +71,7 @@ def refused(body: bytes, max_depth: int = 64, max_batch: int = 100) -> Malformed
 # -- what passes through ------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @given(written(containers), written(ids), written())
 def test_every_value_goes_to_the_daemon_and_back_without_a_changed_byte(
     params: bytes, call_id: bytes, result: bytes
@@ -160,6 +161,7 @@ def test_no_bytes_make_the_reader_raise(body: bytes) -> None:
             json.loads(entry.params or b"[]")
 
 
+@pytest.mark.long
 @given(written(containers), st.data())
 def test_no_damage_to_a_call_makes_the_reader_raise(params: bytes, data: st.DataObject) -> None:
     """One byte cut out, changed or put in anywhere."""
@@ -188,6 +190,7 @@ def test_a_member_written_twice_is_refused_however_it_is_escaped(
     assert f"{name} is written twice" in found.failure.message
 
 
+@pytest.mark.long
 @given(st.sampled_from(MEMBERS), written(containers), st.booleans(), st.booleans())
 def test_a_member_written_twice_is_found_whatever_stands_in_params(
     name: str,
@@ -221,6 +224,7 @@ def test_what_is_left_without_strings_has_none_of_their_signs(text: bytes, times
     assert count_names(b'[%b, {%b: 1, "a": 2}, "b:"]' % (inside, inside)) == 2
 
 
+@pytest.mark.long
 @given(written(containers))
 def test_names_of_members_inside_of_params_are_no_duplicates(params: bytes) -> None:
     """Only the call's own members count, also where its parameters quote them."""
@@ -396,6 +400,7 @@ def test_no_bytes_from_a_daemon_raise_anything_but_bad_answer(body: bytes) -> No
         json.loads(answer.result if answer.result is not None else answer.error or b"")
 
 
+@pytest.mark.long
 @given(written(), written(st.dictionaries(texts, values)))
 def test_an_answer_has_exactly_one_of_result_and_error(result: bytes, error: bytes) -> None:
     """An error that is null is none; one beside a result counts."""

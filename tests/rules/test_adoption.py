@@ -53,6 +53,7 @@ def test_anything_else_counts_as_use(answer: object) -> None:
     assert not is_untouched(answer)
 
 
+@pytest.mark.long
 @given(json_values)
 def test_no_answer_of_a_daemon_makes_it_raise(answer: object) -> None:
     """And what holds anything but lists is never untouched."""

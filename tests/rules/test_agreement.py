@@ -213,6 +213,7 @@ READINGS = st.lists(
 )
 
 
+@pytest.mark.long
 @given(st.lists(st.tuples(st.floats(0.1, 40.0), READINGS, st.booleans(), st.booleans()), max_size=60))
 def test_whatever_daemons_say_cures_keep_their_rules(
     rounds: list[tuple[float, list[Reading], bool, bool]],

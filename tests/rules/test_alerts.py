@@ -234,6 +234,7 @@ ANY = st.sampled_from([FAILURES, DOWN, HALF, condition(Kind.MEMORY), condition(b
 HISTORIES = st.lists(st.tuples(st.integers(1, 400), st.lists(ANY, unique_by=lambda one: one.key)), max_size=12)
 
 
+@pytest.mark.long
 @given(HISTORIES)
 def test_whatever_comes_and_goes_openings_and_closings_take_turns(history: list[tuple[int, list[Condition]]]) -> None:
     """For each alert: opened, repeated any number of times, closed, and so on; and all are closed in the end."""
@@ -258,6 +259,7 @@ def test_whatever_comes_and_goes_openings_and_closings_take_turns(history: list[
     assert not any(is_open.values())
 
 
+@pytest.mark.long
 @given(HISTORIES, st.sampled_from([FAILURES, DOWN]))
 def test_no_history_floods(history: list[tuple[int, list[Condition]]], about: Condition) -> None:
     """Of one alert no more than its first settling allows at once, and then a message in a minute or two."""

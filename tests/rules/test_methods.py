@@ -411,6 +411,7 @@ def test_an_amount_reaches_the_daemon_as_the_digits_that_were_written(of: tuple[
     assert listed[:-1] == [json.loads(filler)] * (len(listed) - 1)
 
 
+@pytest.mark.long
 @given(st.lists(st.tuples(texts, numbers), max_size=5))
 def test_each_amount_of_many_outputs_is_quoted(outputs: list[tuple[str, bytes]]) -> None:
     """The amount is the second of each pair; nothing else changes."""
@@ -482,6 +483,7 @@ def test_two_amounts_in_one_list_are_both_quoted() -> None:
     assert granted("pay", b'[[["x", 1, 2.0]]]', profile=profile).params == b'[[["x", "1", "2.0"]]]'
 
 
+@pytest.mark.long
 @given(drawn(OPEN), st.dictionaries(texts, values, max_size=4), st.data())
 def test_what_is_granted_says_the_same_but_for_the_quoted_amounts(
     of: tuple[Profile, Method], extra: dict[str, object], data: st.DataObject

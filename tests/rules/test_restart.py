@@ -427,6 +427,7 @@ patients = st.builds(
 )  # fmt: skip
 
 
+@pytest.mark.long
 @given(st.lists(patients, min_size=1, max_size=4), st.sets(st.integers(1, 4)), st.sets(st.integers(1, 4)))
 def test_whatever_there_is_at_most_one_is_ended_and_never_a_busy_or_held_one(
     drawn: list[Patient], down: set[int], settling: set[int]
