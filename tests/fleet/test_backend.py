@@ -230,5 +230,4 @@ class Slots(RuleBasedStateMachine):
         assert self.backend.has_free_slot == (not self.inside)
 
 
-TestSlots = Slots.TestCase
-TestSlots.pytestmark = [pytest.mark.long]
+TestSlots = pytest.mark.long(Slots.TestCase)

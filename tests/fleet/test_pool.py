@@ -747,6 +747,5 @@ class Machine(RuleBasedStateMachine):
                 assert phase(one) is Phase.STARTING
 
 
-TestMachine = Machine.TestCase
-TestMachine.pytestmark = [pytest.mark.long]
+TestMachine = pytest.mark.long(Machine.TestCase)
 TestMachine.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)

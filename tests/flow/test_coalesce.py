@@ -98,5 +98,4 @@ class Flying(RuleBasedStateMachine):
         assert len(self.flights) == len(self.model)
 
 
-TestFlying = Flying.TestCase
-TestFlying.pytestmark = [pytest.mark.long]
+TestFlying = pytest.mark.long(Flying.TestCase)
