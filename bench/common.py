@@ -379,12 +379,12 @@ class Gateway(Process):
         events = [json.loads(line) for line in lines if line.endswith("\n")]
         return [event for event in events if event["event"] == "gateway.started"]
 
-    def call(self, method: str, *params: object, timeout: float = 15.0) -> dict[str, Any]:
+    def call(self, method: str, *params: object, timeout: float = 15.0, path: str = "/") -> dict[str, Any]:
         """Make one call over a connection of its own and return the whole answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
         try:
-            connection.request("POST", "/", body, {"Authorization": credentials()})
+            connection.request("POST", path, body, {"Authorization": credentials()})
             answer: dict[str, Any] = json.loads(connection.getresponse().read())
         finally:
             connection.close()

@@ -20,31 +20,39 @@ from gateway.base.care import Launcher
 from gateway.base.cluster import Ledger
 from gateway.base.config import Admin, Listen, Settings, Wallet
 from gateway.base.diff import difference, needs_restart
-from gateway.base.errors import ConfigError, LedgerError, Problem
+from gateway.base.errors import ConfigError, LedgerError, OrderError, Problem
 from gateway.base.events import Event
 from gateway.base.loader import load, secret_files, warnings
 from gateway.edge.admin import AdminDoor
 from gateway.edge.admin_access import Access
 from gateway.edge.admin_api import AdminApi
+from gateway.edge.admin_history import AdminHistory
+from gateway.edge.admin_orders import OrderDesk
+from gateway.edge.admin_outcomes import OutcomeDesk
 from gateway.edge.auth import Authenticator
 from gateway.edge.descriptors import Descriptors, raise_limit
+from gateway.edge.passwords import Passwords
 from gateway.edge.rpc import DoorCounters, RpcDoor, server_context
+from gateway.edge.sign_in import SignIn
 from gateway.flow.dispatch import Dispatcher
 from gateway.loop import new_loop
 from gateway.observe import logs
-from gateway.observe.attempts import attempt_line
+from gateway.observe.attempts import attempt_line, call_line
 from gateway.observe.metrics import Metrics
+from gateway.observe.rates import Rates
 from gateway.plant import Plant, build_wallet, fenced
 from gateway.profiles import Profile, path_of
 from gateway.profiles import load as load_profile
+from gateway.snapshot import Snapshots
 from gateway.supervision.reload import watch
 from gateway.supervision.schedule import mistakes
 from gateway.upstream.target import Target
 from gateway.upstream.wire import Wire
-from gateway.watch import alerts_of, check_sinks
+from gateway.watch import alerts_of, check_sinks, history_of
 
 if TYPE_CHECKING:
     from gateway.cluster import Cluster
+    from gateway.ledger.store import Transacting
     from gateway.money import Book
     from gateway.supervision.clerk import Verb
 
@@ -90,13 +98,17 @@ class App:
         self.paths = list(paths)
         self.loop = asyncio.get_running_loop()
         self.log = logs.get_logger()
-        self.alerts = alerts_of(settings, lambda: self.plants, logs.event_sink, self.loop, self._elsewhere)
+        self.history = history_of(settings, lambda: self.plants, logs.event_sink, self.loop)
+        self.alerts = alerts_of(settings, lambda: self.plants, self._tell, self.loop, self._elsewhere)
         self.emit = self._emit
+        self.stir: Callable[[], None] = lambda: None
+        """Tells the page that something may have changed."""
         self.is_draining = False
         self.counters = DoorCounters()
         self.metrics = Metrics(version=__version__, door=self.counters, dropped_lines=logs.dropped_lines)
         self.metrics.set_source(self._gauges)
-        self.metrics.on_attempt = attempt_line if logs.is_debug() else None
+        self._count_for(settings)
+        self.rates = self.metrics.rates = Rates(time.time())
         self.wire = self._wire()
         self.book, self._why_closed = (None, "") if settings.ledger is None else _open_book(settings.ledger)
         # where gateways share wallets, rooms are built as soon as a wallet is held
@@ -116,29 +128,63 @@ class App:
             descriptors=descriptors,
             peers=None if self.cluster is None else self.cluster.peers,
         )
+        self.snapshots = Snapshots(
+            lambda: self.settings, lambda: self.plants, self._names, lambda: self.cluster, self.alerts, self.rates,
+            lambda: self.is_draining, self.loop.time,
+        )  # fmt: skip
+        access = Access(settings.admin, emit=self.emit, now=self.loop.time)
         self.admin = AdminDoor(
             settings.admin,
             ready=self.why_not_ready,
             ailing=self.what_ails,
             draining=lambda: self.is_draining,
-            registry=self.metrics.registry,
+            metrics=self.metrics.text,
             api=AdminApi(
-                Access(settings.admin, emit=self.emit, now=self.loop.time),
-                status=self.overview,
+                access,
+                status=self.snapshots.whole,
                 backends=lambda: {name: plant.pool.by_name for name, plant in self.plants.items()},
                 orders=lambda: self.plants,
                 draining=lambda: self.is_draining,
                 emit=self.emit,
                 elsewhere=dict if self.cluster is None else self.cluster.elsewhere,
                 hand_over=None if self.cluster is None else self.cluster.hand_over,
+                outcomes=self._outcome_desk,
+                rates=self.rates,
+                samples=self.snapshots.samples,
+                turn=self.snapshots.turn,
+                listeners=descriptors.listeners,
             ),
+            sign_in=SignIn(access, Passwords(access.brakes, now=self.loop.time), emit=self.emit),
             descriptors=descriptors,
         )
+        if self.admin.api is not None:
+            self.stir = self.admin.api.stream.stir
+            self.admin.api.history = AdminHistory(self.history.past, time.time)
+            self.history.listeners.append(self.admin.api.stream.incident)
         self._stopping: asyncio.Event = asyncio.Event()
         self._hurry: asyncio.Event = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()
         self._retiring: list[Plant] = []
         """Wallets that a reload took away and that have calls under way."""
+
+    def _outcome_desk(self, desk: OrderDesk) -> OutcomeDesk:
+        """Build who tells operators of outcomes that nobody knows, and hears what they say of them."""
+
+        def writing(wallet: str) -> "Transacting":
+            plant = self.plants.get(wallet)
+            if plant is None or plant.money is None:
+                raise OrderError(f"the ledger of {wallet} is not open here; see how things stand")
+            return plant.money.book.ledger
+
+        def resolved(wallet: str) -> None:
+            plant = self.plants.get(wallet)
+            if plant is not None and plant.money is not None:
+                plant.money.rooms.settler.look_again()
+
+        return OutcomeDesk(
+            desk, reading=lambda: None if self.book is None else self.book.ledger, writing=writing, resolved=resolved,
+            emit=self.emit, clock=time.time,
+        )  # fmt: skip
 
     def _cluster(self) -> "Cluster":
         """Build what a gateway among others needs."""
@@ -215,6 +261,7 @@ class App:
         if self.cluster is not None and self.book is not None:
             self.cluster.open(self.book)
         self.alerts.start()
+        self.history.start()
         with _opening("listen", self.settings.listen):
             await self.rpc.start()
         self.emit(
@@ -248,6 +295,7 @@ class App:
         from gateway.supervision.clerk import Clerk  # noqa: PLC0415 - as above
 
         self.book, self._why_closed = book, ""
+        self.history.open(book.ledger, is_copy=bool(book.copied))
         if self.cluster is not None:
             self.cluster.open(book)
         for warning in book.warnings:
@@ -334,6 +382,7 @@ class App:
         await self.alerts.stop()
         for plant in self.plants.values():
             await plant.stop()
+        await self.history.stop()
         await self.wire.close()
         await self.admin.stop()
         if self.book is not None:
@@ -369,7 +418,9 @@ class App:
 
     def _watched(self) -> list[Path]:
         profiles = {wallet.profile for wallet in self.settings.wallets.values()}
-        return [*self.paths, *secret_files(self.paths), *map(path_of, profiles)]
+        tls = self.settings.admin.tls
+        certificate = [] if tls is None else [Path(tls.certificate), Path(tls.key)]
+        return [*self.paths, *secret_files(self.paths), *map(path_of, profiles), *certificate]
 
     def reload(self) -> None:
         """Read the files again and take them over, all or nothing."""
@@ -389,6 +440,12 @@ class App:
         for problem in bearable:
             # the log goes where it went before, well or not; that is no reason to refuse the rest
             self.emit(Event("config.risky", fields={"warning": str(problem)}, level="warning"))
+        try:
+            if self.admin.renew(settings.admin.tls):
+                self.emit(Event("certificate.renewed", fields={"door": "admin"}))
+        except OSError as error:
+            # read well a moment ago: they are being replaced, and the door shows the old one until they are whole
+            self.emit(Event("config.risky", fields={"warning": f"admin.tls cannot be used ({error})"}, level="warning"))
         changes = difference(self.settings, settings)
         edited = self._edited({name: load_profile(one.profile) for name, one in settings.wallets.items()})
         if not changes and not edited:
@@ -399,9 +456,10 @@ class App:
             wire.max_head, wire.max_body = settings.upstream.max_head, settings.upstream.max_body
             wire.resolver.ttl = settings.upstream.resolve_ttl
         self.rpc.update(settings.listen, _authenticator(settings))
+        self.admin.update(settings.admin)
         self.alerts.update(settings.alerts)
         logs.configure(settings.log, sandbox=settings.sandbox)
-        self.metrics.on_attempt = attempt_line if logs.is_debug() else None
+        self._count_for(settings)
         later = needs_restart(changes)
         self.settings = settings
         if self.cluster is not None:
@@ -483,17 +541,6 @@ class App:
         plant = self.plants[wallet]
         return {"version": __version__, "draining": self.is_draining, **plant.status(self.loop.time())}
 
-    def overview(self) -> dict[str, object]:
-        """Return what operators are shown: the same for all wallets."""
-        now = self.loop.time()
-        wallets = {name: plant.status(now) for name, plant in self.plants.items()}
-        if self.cluster is not None:
-            wallets = {
-                name: {"wallet": name, **wallets.get(name, {}), "lease": self.cluster.status(name)}
-                for name in self._names()
-            }
-        return {"version": __version__, "draining": self.is_draining, "wallets": wallets}
-
     def why_not_ready(self) -> dict[str, list[str]]:
         """Return for each wallet why it is not ready; empty lists when it is."""
         if self.cluster is not None:
@@ -515,10 +562,22 @@ class App:
             yield from self.cluster.gauges()
         yield from self.alerts.gauges()
 
+    def _count_for(self, settings: Settings) -> None:
+        """Count for what is configured now, and write a line for each call and try where the log wants that."""
+        self.metrics.keep({name: [one.name for one in wallet.backends] for name, wallet in settings.wallets.items()})
+        is_wanted = logs.is_debug()
+        self.metrics.on_attempt, self.metrics.on_call = (attempt_line, call_line) if is_wanted else (None, None)
+
     def _emit(self, event: Event) -> None:
-        """Write an event down and let the alerts hear of it."""
-        logs.event_sink(event)
+        """Write an event down and let the alerts and the history hear of it."""
+        self._tell(event)
         self.alerts.hear(event)
+        self.stir()
+
+    def _tell(self, event: Event) -> None:
+        """Write an event down and let the history hear of it; what the alerts say they do not hear themselves."""
+        logs.event_sink(event)
+        self.history.hear(event)
 
 
 class StartError(Exception):
@@ -577,12 +636,14 @@ def check_certificates(settings: Settings) -> None:
             _targets(name, wallet)
         except ConfigError as error:
             problems += error.problems
-    if settings.listen.tls is not None:
+    for door, tls in (("listen", settings.listen.tls), ("admin", settings.admin.tls)):
+        if tls is None:
+            continue
         try:
-            server_context(settings.listen.tls)
+            server_context(tls)
         except OSError as error:
             remedy = "name PEM files of a certificate and of its own key"
-            problems.append(Problem(SETTINGS, 0, "listen.tls", f"cannot be used ({error})", remedy))
+            problems.append(Problem(SETTINGS, 0, f"{door}.tls", f"cannot be used ({error})", remedy))
     if problems:
         raise ConfigError(problems)
 

@@ -25,6 +25,9 @@ ELSEWHERE = {
     **dict.fromkeys(("drain", "undrain", "restart", "hold", "release", "handover", "status"), "gateway.cli_care"),
     # what sends alerts is needed by few commands
     "alert-test": "gateway.cli_alerts",
+    # reads the ledger where no gateway answers
+    "report": "gateway.cli_report",
+    "hash-password": "gateway.cli_admin",
 }
 """Commands that are imported when they are asked for, and the room whose COMMANDS they are among."""
 
@@ -109,14 +112,15 @@ def check(files: tuple[Path, ...], *, show_schema: bool) -> None:
 @click.option(
     "--admin-port", default=7780, show_default=True, type=click.IntRange(0, 65535), help="Port for operators."
 )
-def sandbox(wallets: int, port: int, admin_port: int) -> None:
+@click.option("--shop-port", default=7781, show_default=True, type=click.IntRange(0, 65535), help="Port of the shop.")
+def sandbox(wallets: int, port: int, admin_port: int, shop_port: int) -> None:
     """Run the gateway with sandbox wallets behind it: invented coins, real behaviour."""
     from gateway import app, demo  # noqa: PLC0415 - only this command needs all rooms
 
     try:
-        code = demo.run(wallets, port, admin_port)
+        code = demo.run(wallets, port, admin_port, shop_port)
     except app.StartError as error:
-        click.echo(f"{error}; --port and --admin-port take other ones, 0 a free one", err=True)
+        click.echo(f"{error}; --port, --admin-port and --shop-port take other ones, 0 a free one", err=True)
         code = 1
     sys.exit(code)
 

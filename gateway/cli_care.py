@@ -110,12 +110,14 @@ def restart(
 )
 @FILES
 @URL
+@TOKEN
 @AS_JSON
 def status(
-    files: tuple[Path, ...], url: str | None, *, ready: bool, watch: bool, interval: float, as_json: bool
-) -> None:
-    """Show how the wallets and their daemons stand; takes no token."""
-    door = door_of(files, url, None, for_order=False)
+    files: tuple[Path, ...], url: str | None, token_file: Path | None, *, ready: bool, watch: bool, interval: float,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Show how the wallets and their daemons stand; takes a token only where the gateway asks who looks."""
+    door = door_of(files, url, token_file, for_order=False)
 
     def shown() -> bool:
         is_well, found = _readiness(door) if ready else (True, door.status())

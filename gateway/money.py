@@ -204,9 +204,10 @@ class Money:
         wallet = {"wallet": self.pool.name}
         yield "epoch", wallet, float(self.pool.epoch)
         yield "pool_addresses", wallet, float(self.keeper.free)
+        yield "pool_target_addresses", wallet, float(self.keeper.size)
         yield "ledger_addresses", wallet, float(self.keeper.known)
         yield "ledger_failing", wallet, float(bool(self.book.ledger.last_error))
-        yield "ledger_took_seconds", wallet, self.book.ledger.took
+        yield "ledger_last_transaction_seconds", wallet, self.book.ledger.took
         yield from self.rooms.settler.gauges()
 
 

@@ -15,7 +15,7 @@ from gateway.base.care import Launcher as LauncherSettings
 from gateway.base.config import Backend as BackendSettings
 from gateway.base.config import Settings
 from gateway.base.config import Wallet as WalletSettings
-from gateway.base.errors import NO_BACKEND, NOT_HOLDER, OUTCOME_UNKNOWN, LedgerError
+from gateway.base.errors import NO_BACKEND, NOT_HOLDER, OUTCOME_UNKNOWN, LedgerError, OrderError
 from gateway.base.events import Emit, Event
 from gateway.base.levels import Level
 from gateway.fleet.backend import Backend
@@ -233,10 +233,10 @@ class Plant:
     def gauges(self, now: float) -> Iterator[tuple[str, dict[str, str], float]]:
         """Yield what metrics want to know now: name, labels, value."""
         pool, wallet = self.pool, {"wallet": self.name}
-        yield "queue_waiting", wallet, float(self.runner.queue.waiting)
-        yield "errands", wallet, float(len(self.runner.errands))
-        yield "flights", wallet, float(len(self.runner.flights))
-        yield "retry_budget", wallet, self.runner.budget.balance(now)
+        yield "queue_waiting_calls", wallet, float(self.runner.queue.waiting)
+        yield "calls_in_progress", wallet, float(len(self.runner.errands))
+        yield "shared_reads_in_progress", wallet, float(len(self.runner.flights))
+        yield "retry_budget_tokens", wallet, self.runner.budget.balance(now)
         yield "panic", wallet, float(pool.is_panicking)
         yield "backends_serving", wallet, float(len(pool.serving))
         if self.money is not None:
@@ -259,7 +259,11 @@ class Plant:
             yield "backend_score", labels, backend.score
             yield "backend_latency_seconds", labels, backend.latency.value(now)
             if backend.height is not None:
-                yield "backend_height", labels, float(backend.height)
+                yield "backend_height_blocks", labels, float(backend.height)
+            if backend.listed is not None:
+                yield "backend_listed_addresses", labels, float(backend.listed)
+            since = self.supervisor.links.clock() - (now - backend.since)
+            yield "backend_phase_since_timestamp_seconds", labels, float(round(since))
 
     def why_not_ready(self) -> list[str]:
         """Return why the wallet can take no call now; empty when it can."""
@@ -343,6 +347,15 @@ class Plant:
     async def undrain(self, backend: str) -> str:
         """Give a backend calls again; return a sentence.  Raises OrderError."""
         return await self.supervisor.orders.undrain(backend)
+
+    async def promote(self, backend: str) -> str:
+        """Make a backend the primary; return a sentence.  Raises OrderError."""
+        if self.closed is not None:
+            raise OrderError(f"nobody is promoted while the ledger is closed: {self.closed.why}")
+        if self.money is None:
+            place = f"wallets.{self.name}.primary"
+            raise OrderError(f"without a ledger the primary is the one of the configuration; change {place} there")
+        return await self.money.rooms.election.order(backend)
 
     def _primary_of(self, wallet: WalletSettings) -> str:
         """Return the primary after a reload: with a ledger the one of now, as long as it is a backend at all."""

@@ -1,4 +1,4 @@
-"""What the alerts see of the wallets, and the alerts of a gateway put together.
+"""What the alerts and the history see of the wallets, and both of a gateway put together.
 
 Rule: looking changes nothing, asks no daemon and reads no ledger; everything seen here is already known.
 """
@@ -18,6 +18,7 @@ from gateway.base.events import Emit
 from gateway.fleet.backend import Backend
 from gateway.observe import sinks
 from gateway.observe.alerts import Alerts
+from gateway.observe.history import History
 from gateway.plant import Plant
 from gateway.rules import health
 from gateway.rules.conditions import BackendView, WalletView
@@ -51,6 +52,14 @@ def alerts_of(
         loop,
         gateway=socket.gethostname(),
     )
+
+
+def history_of(
+    settings: Settings, plants: Callable[[], Mapping[str, Plant]], tell: Emit, loop: asyncio.AbstractEventLoop
+) -> History:
+    """Build the history of a gateway; nothing is started.  Wallets that other gateways hold are theirs to watch."""
+    name = "" if settings.cluster is None else settings.cluster.name
+    return History(lambda: views(plants().values(), loop.time()), tell, time.time, loop, name)
 
 
 def check_sinks(settings: Settings) -> None:

@@ -4,7 +4,8 @@
 #   ECGW_INSTALL_REAL=1  install what is missing by apt-get first (CI; needs root)
 set -euo pipefail
 
-# command:package; the engine's tests start a private dockerd of their own, with a base image made by mmdebstrap
+# command:package, or a file of it; the engine's tests start a private dockerd of their own, with a base image made by
+# mmdebstrap; the font has Korean and Latin letters for the browser
 components=(
     electrum:electrum
     openssl:openssl
@@ -14,6 +15,10 @@ components=(
     ip:iproute2
     mmdebstrap:mmdebstrap
     initdb:postgresql
+    prometheus:prometheus
+    amtool:prometheus-alertmanager
+    chromium:chromium
+    /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc:fonts-noto-cjk
 )
 
 # its package leaves the programs of a server outside of PATH
@@ -24,7 +29,11 @@ done
 look() {
     missing=()
     for component in "${components[@]}"; do
-        command -v "${component%%:*}" >/dev/null || missing+=("${component##*:}")
+        what="${component%%:*}"
+        case "$what" in
+            /*) [ -e "$what" ] ;;
+            *) command -v "$what" >/dev/null ;;
+        esac || missing+=("${component##*:}")
     done
     # one package may bring two commands
     mapfile -t missing < <(printf '%s\n' "${missing[@]}" | awk 'NF && !seen[$0]++')

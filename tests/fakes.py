@@ -289,10 +289,11 @@ class FakeWire:
         self.sent: list[FakeExchange] = []
 
     def send(
-        self, target: FakeTarget, body: bytes, *, whole: float, reuse: bool, on_end: Callable[[Outcome], None]
-    ) -> FakeExchange:
+        self, target: FakeTarget, body: bytes, *, whole: float, reuse: bool, on_end: Callable[[Outcome], None],
+        more: bytes = b"",
+    ) -> FakeExchange:  # fmt: skip
         """Send one call."""
-        del reuse
+        del reuse, more
         exchange = FakeExchange(target.daemon, body, on_end, self.loop, self.loop.time())
         self.sent.append(exchange)
         self.loop.call_later(LATENCY, target.daemon.connects, exchange)

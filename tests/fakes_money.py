@@ -466,8 +466,9 @@ class MortalWire(FakeWire):
         self.life = life
 
     def send(
-        self, target: FakeTarget, body: bytes, *, whole: float, reuse: bool, on_end: Callable[[Outcome], None]
-    ) -> FakeExchange:
+        self, target: FakeTarget, body: bytes, *, whole: float, reuse: bool, on_end: Callable[[Outcome], None],
+        more: bytes = b"",
+    ) -> FakeExchange:  # fmt: skip
         """Send one call."""
         self.life.at("before a call is sent")
 
@@ -477,7 +478,7 @@ class MortalWire(FakeWire):
                 self.life.at("before an answer is read")
                 on_end(outcome)
 
-        exchange = super().send(target, body, whole=whole, reuse=reuse, on_end=ended)
+        exchange = super().send(target, body, whole=whole, reuse=reuse, on_end=ended, more=more)
         exchange.gateway = self.life.number  # type: ignore[attr-defined]  # read back by the daemon's journal
         self.life.at("after a call was sent")
         return exchange

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 import signal
 import socket
 import time
@@ -129,6 +130,26 @@ async def test_wallets_come_and_go(rig: Rig) -> None:
     assert rig.names().count("config.reloaded") == 2
 
 
+async def test_what_is_counted_follows_a_reload(rig: Rig) -> None:
+    """A wallet that comes begins at zero, one that goes is shown no more; each call is logged where that is wanted."""
+
+    def shown() -> set[str]:
+        return set(re.findall(r'ecgw_hedges_total\{wallet="(\w+)"\}', rig.app.metrics.text().decode()))
+
+    assert shown() == {"main"}
+    cold = {"backends": [{"name": "ec-1", "url": "http://127.0.0.1:3"}]}
+    rig.write(plain(wallets={**plain()["wallets"], "cold": cold}, log={"level": "debug"}))
+    rig.app.reload()
+    assert shown() == {"main", "cold"}
+    assert rig.app.metrics.on_call is not None
+    assert rig.app.metrics.on_attempt is not None
+    rig.write(plain())
+    rig.app.reload()
+    assert shown() == {"main"}
+    assert rig.app.metrics.on_call is None
+    assert rig.app.metrics.on_attempt is None
+
+
 async def test_keys_whose_client_is_gone_are_told_at_start_and_on_reload(rig: Rig) -> None:
     """Under its new name the client would pay again with each of them."""
     ledger = {"path": str(rig.path.with_name("ledger.db")), "may_be_lost": True}
@@ -238,6 +259,20 @@ async def test_the_doors_tell_one_story(rig: Rig) -> None:
     figures = {(name, labels.get("backend")): value for name, labels, value in rig.app._gauges()}
     assert figures["backend_up", "ec-1"] == 0.0
     assert figures["backends_serving", None] == 0.0
+
+
+async def test_what_anybody_emits_and_what_the_alerts_say_is_history(rig: Rig) -> None:
+    """It is heard by whoever listens to the stream, and answered at the operators' door."""
+    app, heard = rig.app, list[dict[str, object]]()
+    app.history.listeners.append(heard.append)
+    app._emit(Event("order.given", "main", "ec-1", {"verb": "drain", "who": "kim"}))
+    fields: dict[str, object] = {"alert": "pool_low", "incident": "a-1", "text": "few are left", "seconds": 30.0}
+    app.alerts.tell(Event("alert.opened", "main", "", fields))
+    assert app.admin.api is not None
+    assert app.admin.api.stream.incident in app.history.listeners
+    assert [row["id"] for row in heard] == ["a-1"]
+    assert [row["id"] for row in await app.admin.api.incidents(5)] == ["a-1"]
+    assert [(row["who"], row["verb"]) for row in await app.admin.api.audit(5)] == [("kim", "drain")]
 
 
 async def test_a_new_log_that_can_never_be_written_is_refused_and_an_old_one_borne(rig: Rig) -> None:

@@ -188,15 +188,17 @@ def test_the_sandbox_shows_how_to_throw_its_switches() -> None:
         def control_port(self, index: int) -> int:
             return 300 + index
 
-    text = demo._welcome(TwoWallets(), 7777, 7780)  # type: ignore[arg-type]  # it asks a fleet for these alone
+    text = demo._welcome(TwoWallets(), 7777, 7780, 7781)  # type: ignore[arg-type]  # it asks a fleet for these alone
     lines = [line.strip() for line in text.splitlines()]
     curls = [line for line in lines if line.startswith("curl ")]
     assert curls[0].startswith("curl -si ")
     tells = [line for line in lines if " -m gateway.sandbox tell 300 " in line]
     assert [line.split(" tell 300 ")[1] for line in tells] == ["slow value=3", "heal"]
     assert "switches at port 301" in text
-    for switch in ("behind", "lose_chain", "silent_chain", "wrong_balance", "unload", "leak"):
+    for switch in ("behind", "lose_chain", "silent_chain", "wrong_balance", "unload", "leak", "freeze", "wedge"):
         assert switch in text
+    for door in ("shop           http://127.0.0.1:7781/", "status page    http://127.0.0.1:7780/"):
+        assert door in text
 
 
 def test_the_schema_is_for_editors() -> None:

@@ -49,6 +49,8 @@ class FakeGateway:
     """An operators' door that says what a test wants, and remembers what it was asked."""
 
     answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    wants: str = ""
+    """A token without which nothing under /api/ is shown."""
     asked: list[tuple[str, str, str | None, bytes]] = field(default_factory=list)
     port: int = 0
 
@@ -81,6 +83,8 @@ def gateway() -> Iterator[FakeGateway]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             fake.asked.append((self.command, self.path, self.headers.get("Authorization"), body))
             code, said = fake.answer(self.path)
+            if fake.wants and self.path.startswith("/api/") and self.headers.get("Authorization") != fake.wants:
+                code, said = 401, json.dumps({"detail": "sign in"}).encode()
             self.send_response(code)
             self.send_header("Content-Length", str(len(said)))
             self.end_headers()
@@ -230,6 +234,71 @@ def test_address_and_token_come_from_the_configuration(
     assert "admin.token is not set" in ec_gateway("hold", "ec-1", "-c", config, code=2).stderr
     config.write_text("admin: {prot: 1}", encoding="utf-8")
     assert "gateway.yaml:1: admin.prot" in ec_gateway("hold", "ec-1", "-c", config, code=2).stderr
+
+
+def test_a_token_is_shown_for_a_look_where_it_is_asked_for(gateway: FakeGateway, token: Path) -> None:
+    """And not before; without one it is told how to name it."""
+    ec_gateway("status", "--url", gateway.url, "--token-file", token)
+    gateway.wants = f"Bearer {TOKEN}"
+    assert "ec-1" in ec_gateway("status", "--url", gateway.url, "--token-file", token).stdout
+    assert [header for _, _, header, _ in gateway.asked] == [None, None, f"Bearer {TOKEN}"]
+    assert ec_gateway("hold", "ec-1", "--url", gateway.url, "--token-file", token).stdout == "it is done\n"
+    assert "--token-file or $ECGW_TOKEN_FILE" in ec_gateway("status", "--url", gateway.url, code=1).stderr
+    gateway.wants = "Bearer another"
+    assert ec_gateway("status", "--url", gateway.url, "--token-file", token, code=1).stderr == "sign in\n"
+
+
+def test_a_token_in_the_environment_is_no_trouble_where_none_is_needed(
+    gateway: FakeGateway, token: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look goes without one that cannot be read."""
+    monkeypatch.setenv("ECGW_TOKEN_FILE", "/nowhere/token")
+    assert "ec-1" in ec_gateway("status", "--url", gateway.url).stdout
+    monkeypatch.setenv("ECGW_TOKEN_FILE", str(token))
+    gateway.wants = f"Bearer {TOKEN}"
+    assert "ec-1" in ec_gateway("status", "--url", gateway.url).stdout
+
+
+@pytest.mark.parametrize(
+    ("admin", "order", "look"),
+    [
+        ("token: own-token", "own-token", "own-token"),
+        ("tokens: [{name: a, token: a-token}, {name: b, role: operator, token: b-token}]", "b-token", "a-token"),
+        ("token: own-token, tokens: [{name: b, role: operator, token: b-token}]", "own-token", "b-token"),
+        ("open: true", "", ""),
+        ("tokens: [{name: a, token: a-token}]", None, "a-token"),
+    ],
+)
+def test_of_the_tokens_in_a_configuration_one_is_taken_that_may_do_it_and_no_more(
+    tmp_path: Path, admin: str, order: str | None, look: str
+) -> None:
+    """An order by an operator's, a look by a viewer's where there is one; at an open door by none."""
+    config = tmp_path / "gateway.yaml"
+    config.write_text((CONFIG % ("127.0.0.1", 7780, "")).replace('token: ""', admin), encoding="utf-8")
+    assert cli_door.door_of((config,), None, None, for_order=False).token == look
+    if order is not None:
+        assert cli_door.door_of((config,), None, None, for_order=True).token == order
+    else:
+        assert "operator among admin.tokens" in ec_gateway("hold", "ec-1", "-c", config, code=2).stderr
+
+
+def test_a_door_with_tls_is_known_by_the_certificate_in_its_configuration(tmp_path: Path, token: Path) -> None:
+    """Unless another one is named, which is checked as any other."""
+    for name in ("c.pem", "k.pem"):
+        (tmp_path / name).write_text("x")
+    config = tmp_path / "gateway.yaml"
+    tls = 'token: "x", tls: {certificate: c.pem, key: k.pem}'
+    config.write_text((CONFIG % ("0.0.0.0", 7780, "")).replace('token: ""', tls), encoding="utf-8")
+    door = cli_door.door_of((config,), None, token, for_order=True)
+    assert (door.url, door.certificate) == ("https://127.0.0.1:7780", str(tmp_path / "c.pem"))
+    assert cli_door.door_of((config,), "https://gw:1", None, for_order=True).certificate == ""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    url = f"https://127.0.0.1:{port}"
+    assert f"no gateway answers at {url}" in ec_gateway("status", "--url", url, code=3).stderr
+    (tmp_path / "c.pem").unlink()
+    with pytest.raises(UnreachableError, match="No such file"):
+        door.status()
 
 
 def test_where_a_configuration_listens_is_where_it_is_looked_for(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select
 
+from gateway.base.errors import OrderError
 from gateway.base.events import Event
+from gateway.closed import Closed
 from gateway.fleet.pool import Pool
 from gateway.ledger import addresses, epochs, intents, listing, marks
 from gateway.ledger.schema import addresses as address_rows
@@ -661,6 +663,30 @@ def test_a_promotion_that_was_written_without_an_answer_is_carried_out() -> None
         heard = [(one.backend, one.fields["epoch"]) for one in shop.recorder.of("primary.promoted")]
         assert heard == [("ec-2", 2), ("ec-3", 3)]
         await shop.address()
+
+    scenario(play)
+
+
+def test_a_wallet_takes_a_promotion_as_an_order() -> None:
+    """With a sentence for the operator, or with why not; without a ledger there is none to write it down in."""
+
+    async def play(shop: Shop) -> None:
+        assert shop.gateway is not None
+        plant = shop.gateway.plant
+        assert await plant.promote("ec-2") == "ec-2 is primary now, epoch 2"
+        assert await plant.promote("ec-2") == "ec-2 is primary already"
+        with pytest.raises(OrderError, match="no backend ec-9"):
+            await plant.promote("ec-9")
+        money, plant.money = plant.money, None
+        try:
+            with pytest.raises(OrderError, match=r"wallets\.main\.primary"):
+                await plant.promote("ec-3")
+            plant.closed = Closed("main", "the disk is full; make room")
+            with pytest.raises(OrderError, match="the disk is full"):
+                await plant.promote("ec-3")
+        finally:
+            plant.money, plant.closed = money, None
+        assert shop.pool.primary.name == "ec-2"
 
     scenario(play)
 

@@ -13,7 +13,7 @@ from gateway.ledger.epochs import ADOPTED, DOUBTED, NEW, UNADOPTED
 from gateway.rules import health
 from gateway.rules.conditions import WalletView
 from gateway.upstream.launchers import Memory, State, Status
-from gateway.watch import check_sinks, views
+from gateway.watch import check_sinks, history_of, views
 from tests.simulation.world import World
 from tests.supervision.care_bench import CareBench
 from tests.virtual_time import run_virtual
@@ -216,3 +216,23 @@ def test_every_mistake_of_every_sink_is_told_with_its_key() -> None:
     with pytest.raises(ConfigError) as caught:
         check_sinks(settings)
     assert [problem.key for problem in caught.value.problems] == ["alerts.sinks.pager.secret", "alerts.sinks.chat.kind"]
+
+
+@pytest.mark.parametrize(("cluster", "name"), [(None, ""), (SimpleNamespace(name="gw-1"), "gw-1")])
+def test_the_history_has_the_name_of_its_gateway_among_others(cluster: Any, name: str) -> None:
+    """Rows of several lie in one ledger; what is seen is the wallets that have rooms here."""
+
+    async def scene(world: World) -> None:
+        settings: Any = SimpleNamespace(cluster=cluster)
+        plants = {"main": world.plant}
+        history = history_of(settings, lambda: plants, lambda _event: None, asyncio.get_running_loop())
+        history.look()
+        assert (history.gateway, history.past.gateway) == (name, name)
+        assert {place: one.is_serving for place, one in history.services.places().items()} == {
+            ("main", ""): True, ("main", "ec-1"): True, ("main", "ec-2"): True,
+        }  # fmt: skip
+        plants.clear()
+        history.look()
+        assert history.services.places() == {}
+
+    play(scene)

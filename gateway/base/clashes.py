@@ -8,6 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
+from gateway.base.exposure import is_loopback
+from gateway.base.people import OWN_TOKEN
+
 Place = tuple[str | int, ...]
 
 
@@ -34,6 +39,7 @@ def clashes(settings: object) -> Iterator[Clash]:
         yield from _of_ledger(_mapping(top.get("ledger")))
     if top.get("cluster") is not None:
         yield from _of_cluster(top, wallets)
+    yield from _of_admin(_mapping(top.get("admin")))
     clients = _entries(top.get("clients"))
     yield from _twice(("clients",), clients, "name", "two clients are called {}", "give each its own name")
     yield from _twice(("clients",), clients, "username", "two clients sign in as {}", "give each its own user name")
@@ -93,6 +99,36 @@ def _of_cluster(top: dict[str, object], wallets: dict[str, object]) -> Iterator[
                 message = "is process, whose daemons are children of one gateway: no other could look after them"
                 remedy = "take docker, supervisor or command, or take cluster out"
                 yield Clash(("wallets", name, "backends", index, "launcher", "kind"), message, remedy)
+
+
+def _of_admin(admin: dict[str, object]) -> Iterator[Clash]:
+    """Somebody is one person with one role, and a door that asks nobody is on this machine alone."""
+    users, tokens = _entries(admin.get("users")), _entries(admin.get("tokens"))
+    yield from _twice(("admin", "users"), users, "name", "two users are called {}", "give each his own name")
+    yield from _twice(("admin", "tokens"), tokens, "name", "two tokens are called {}", "give each its own name")
+    taken = {_text(admin.get("token")): "admin.token"}
+    for index, entry in tokens:
+        place: Place = ("admin", "tokens", index, "token")
+        if entry.get("name") == OWN_TOKEN and _text(admin.get("token")):
+            message = f"{OWN_TOKEN} is the name of admin.token in the log"
+            yield Clash(("admin", "tokens", index, "name"), message, "give it another one, or take admin.token out")
+        if (token := _text(entry.get("token"))) in taken and token:
+            yield Clash(place, f"is the token of {taken[token]} too", "make one for each; 32 random letters")
+        taken.setdefault(token, f"admin.tokens {entry.get('name', index)}")
+    if admin.get("open") is not True:
+        return
+    if isinstance(host := admin.get("host", "127.0.0.1"), str) and not is_loopback(host):
+        message = f"lets whoever reaches {host} give orders"
+        yield Clash(("admin", "open"), message, "set admin.host to 127.0.0.1, or list admin.users and take it out")
+    if users:
+        remedy = "take it out, or take the users out"
+        yield Clash(("admin", "open"), "lets anybody order, and admin.users asks who it is", remedy)
+
+
+def _text(value: object) -> str:
+    """Return a text or a secret without what no token begins or ends with, "" for anything else."""
+    secret = value.get_secret_value() if isinstance(value, SecretStr) else value
+    return secret.strip() if isinstance(secret, str) else ""
 
 
 def _of_addresses(top: dict[str, object], wallets: dict[str, object]) -> Iterator[Clash]:

@@ -14,6 +14,7 @@ from gateway.base.care import Alerts, Launcher, Preventive, Restart
 from gateway.base.clashes import clashes
 from gateway.base.cluster import Cluster, Ledger
 from gateway.base.effects import GRANTABLE, OPEN_BY_DEFAULT, Effect
+from gateway.base.people import MOST_USERS, NamedToken, User
 from gateway.base.section import Bytes, Coins, Count, Name, Port, Seconds, Section, Share
 
 
@@ -44,8 +45,26 @@ class Admin(Section):
 
     host: str = "127.0.0.1"
     port: Port = 7780
+    tls: Tls | None = None
+    names: Annotated[tuple[str, ...], Field(max_length=100)] = ()
+    """What the door is called besides `host`: the names of its certificate, or of a proxy before it."""
+    users: Annotated[tuple[User, ...], Field(max_length=MOST_USERS)] = ()
+    """Who signs in; with anybody here, or in tokens, nobody else sees how the wallets stand."""
+    tokens: Annotated[tuple[NamedToken, ...], Field(max_length=MOST_USERS)] = ()
+    """What `Authorization: Bearer` may hold, each with a name and a role."""
     token: SecretStr = SecretStr("")
-    """What `Authorization: Bearer` must hold for orders (drain, restart, hold); without one none are taken."""
+    """One such token of an operator who has no name of his own."""
+    open: bool = False
+    """Whether whoever reaches the door may order; for loopback and trials."""
+    session_idle: Seconds = 3600
+    """Seconds without a request after which somebody has to sign in anew."""
+    session_life: Seconds = 43_200
+    """Seconds after which somebody has to sign in anew in any case."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is asked who somebody is before anything but /livez, /readyz and /metrics is shown."""
+        return bool(self.users or self.tokens) and not self.open
 
 
 class RateLimit(Section):

@@ -10,8 +10,8 @@ from pydantic import BaseModel, SecretStr
 from gateway.base.config import Settings
 
 NEEDS_RESTART = (
-    "listen.host", "listen.port", "listen.tls", "listen.keepalive_timeout", "admin.", "ledger", "cluster",
-    "sandbox",
+    "listen.host", "listen.port", "listen.tls", "listen.keepalive_timeout", "admin.host", "admin.port", "admin.tls",
+    "ledger", "cluster", "sandbox",
 )  # fmt: skip
 """Keys that are read once, when the doors open."""
 

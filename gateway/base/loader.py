@@ -19,21 +19,19 @@ from gateway.base.clashes import Place, clashes
 from gateway.base.cluster import Cluster
 from gateway.base.config import Listen, Settings
 from gateway.base.errors import ConfigError, Problem
+from gateway.base.exposure import LOOPBACK, about_admin
 from gateway.base.findings import found, join, model_at
 from gateway.base.section import SECRETS, FromEnvironment
 from gateway.base.yaml_nodes import ON_FILE, Located, NodeReader, merge, plain
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}")
 
-SHORT = 16
-"""Characters of a token that nobody guesses have at least so many."""
-
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-
-
 PEM_FILES = frozenset(
-    {("listen", "tls", "certificate"), ("listen", "tls", "key"), ("cluster", "ca_file"), ("ledger", "tls", "ca_file")}
-)
+    {
+        ("listen", "tls", "certificate"), ("listen", "tls", "key"), ("admin", "tls", "certificate"),
+        ("admin", "tls", "key"), ("cluster", "ca_file"), ("ledger", "tls", "ca_file"),
+    }
+)  # fmt: skip
 """Places that name files; the `tls.ca_file` of each backend is another."""
 
 LASTING_FILES = frozenset({("ledger", "path"), ("ledger", "key_file")})
@@ -256,15 +254,12 @@ def _everything(located: Located, place: Place) -> Iterator[tuple[Place, Located
 def warnings(settings: Settings) -> list[str]:
     """Return what is allowed and should be known: one sentence each."""
     found: list[str] = []
-    listen, admin = settings.listen, settings.admin
+    listen = settings.listen
     if listen.host not in LOOPBACK and listen.tls is None:
         found.append(f"listen.host {listen.host} takes passwords without TLS; keep that network private")
     if listen.host not in LOOPBACK and settings.anonymous:
         found.append(f"listen.host {listen.host} lets anybody call without credentials (anonymous: true)")
-    if admin.host not in LOOPBACK:
-        found.append(f"admin.host {admin.host} shows the state of the wallets to whoever reaches it")
-    if 0 < len(admin.token.get_secret_value()) < SHORT:
-        found.append(f"admin.token has fewer than {SHORT} characters and could be guessed; take 32 random letters")
+    found += about_admin(settings.admin)
     if settings.cluster is not None:
         found += _about_cluster(settings.cluster, listen)
     elif settings.ledger is not None and settings.ledger.url:

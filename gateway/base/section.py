@@ -16,7 +16,7 @@ Coins = Annotated[Decimal, Field(gt=0, le=21_000_000, decimal_places=8)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 
 
-SECRETS = frozenset({"password", "wallet_password", "token", "secret"})
+SECRETS = frozenset({"password", "password_hash", "wallet_password", "token", "secret"})
 """Keys whose value may come from a file named by KEY_file."""
 
 

@@ -7,24 +7,33 @@ from collections.abc import Callable
 
 import msgspec
 from aiohttp import web
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from gateway.base.config import Admin
-from gateway.edge.admin_api import AdminApi
+from gateway.base.config import Admin, Tls
+from gateway.edge.admin_access import Refused
+from gateway.edge.admin_api import AdminApi, Reply
+from gateway.edge.certificate import Certificate
 from gateway.edge.connections import Guard, Site
 from gateway.edge.descriptors import Descriptors
 from gateway.edge.rpc import DoorCounters
+from gateway.edge.sign_in import SignIn
+from gateway.edge.web.pages import Pages
 from gateway.observe import logs
+from gateway.observe.exposition import CONTENT_TYPE
 
-HINT = "there is /livez, /readyz, /metrics and /api/v1/status here; calls go to the other port"
+HINT = "there is /, /livez, /readyz, /metrics and /api/v1/status here; calls go to the other port"
 SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with no-referrer, a browser would send forms with `Origin: null`
 }
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+"""What a page may do: load what comes from this door and send forms to it; nothing that stands in its HTML runs."""
+
 HEAD_TIMEOUT = 10.0
 """Seconds for the head of a request."""
 
@@ -37,8 +46,9 @@ class AdminDoor:
         ready: for each wallet why it is not ready; empty lists when it is.
         ailing: for each wallet what is the matter with its backends, also where others stand in for them.
         draining: whether the gateway is on its way out.
-        registry: what /metrics shows.
+        metrics: what /metrics shows, in the text format of Prometheus.
         api: what is under /api/; without it there is nothing.
+        sign_in: where people sign in and out; without it nobody does.
         descriptors: how many connections fit into this process.
     """
 
@@ -49,8 +59,9 @@ class AdminDoor:
         ready: Callable[[], dict[str, list[str]]],
         ailing: Callable[[], dict[str, list[str]]],
         draining: Callable[[], bool],
-        registry: CollectorRegistry,
+        metrics: Callable[[], bytes],
         api: AdminApi | None = None,
+        sign_in: SignIn | None = None,
         descriptors: Descriptors = Descriptors(),  # noqa: B008 - frozen
     ) -> None:
         """Begin closed."""
@@ -58,16 +69,21 @@ class AdminDoor:
         self.ready = ready
         self.ailing = ailing
         self.draining = draining
-        self.registry = registry
+        self.metrics = metrics
         self.api = api
+        self.sign_in = sign_in
         self.descriptors = descriptors
+        self.pages = None if api is None else Pages(api)
+        if sign_in is not None and self.pages is not None:
+            sign_in.page = self.pages.sign_in
         self.port = 0
         self._runner: web.ServerRunner | None = None
+        self._certificate: Certificate | None = None
         self._pages = {"/livez": self._livez, "/readyz": self._readyz, "/metrics": self._metrics}
         self._log = logs.get_logger()
 
     async def start(self) -> None:
-        """Bind and serve.  Raises OSError when the port is taken."""
+        """Bind and serve.  Raises OSError when the port is taken or a certificate cannot be read."""
         server = Guard(
             self._handle,
             counters=DoorCounters(),  # nobody reads these: /metrics counts the clients' door
@@ -81,30 +97,67 @@ class AdminDoor:
         )
         self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=0.5)
         await self._runner.setup()
-        site = Site(self._runner, self.admin.host, self.admin.port, None, self.descriptors.operators_at_one_go)
+        self._certificate = None if self.admin.tls is None else Certificate(self.admin.tls)
+        context = None if self._certificate is None else self._certificate.context
+        site = Site(
+            self._runner, self.admin.host, self.admin.port, context, self.descriptors.operators_at_one_go, HEAD_TIMEOUT
+        )  # fmt: skip
         await site.start()
         self.port = self._runner.addresses[0][1]
+        if self.api is not None:
+            self.api.start()
+
+    def update(self, admin: Admin) -> None:
+        """Take new users, tokens and names; where it listens stays as it is."""
+        if self.api is not None:
+            self.api.access.update(admin)
+
+    def renew(self, tls: Tls | None) -> bool:
+        """Show another certificate from now on; return whether there is one.  Raises OSError for unusable files."""
+        return self._certificate is not None and tls is not None and self._certificate.renew(tls)
 
     async def stop(self) -> None:
         """Close."""
+        if self.api is not None:
+            # whoever listens would keep the door open
+            await self.api.stream.stop()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+        if self.sign_in is not None:
+            await self.sign_in.stop()
         if self.api is not None:
             await self.api.stop()
 
-    async def _handle(self, request: web.BaseRequest) -> web.Response:
+    async def _handle(self, request: web.BaseRequest) -> Reply:
         """Answer one HTTP request."""
         try:
-            if self.api is not None and request.path.startswith("/api/"):
+            response: Reply
+            if self.api is not None and f"{request.path}/".startswith("/api/"):
                 response = await self.api.handle(request)
+            elif (page := await self._page(request)) is not None:
+                response = page
             else:
                 response = self._answer(request)
         except Exception:  # noqa: BLE001 - the operator gets an answer whatever happens; the log gets the reason
             self._log.exception("admin.failed", path=request.path[:100])
             response = web.Response(text="the gateway failed; its log says why\n", status=500)
-        response.headers.update(SAFE_HEADERS)
+        for name, value in SAFE_HEADERS.items():
+            # what never changes says so itself
+            response.headers.setdefault(name, value)
+        if response.headers.get("Content-Type", "").startswith("text/html"):
+            response.headers["Content-Security-Policy"] = PAGE_POLICY
         return response
+
+    async def _page(self, request: web.BaseRequest) -> web.Response | None:
+        """Answer who signs in or out or wants a page for people, None for any other request."""
+        try:
+            if self.pages is not None:
+                await self.pages.warm(request.path)
+            found = None if self.sign_in is None else await self.sign_in.handle(request)
+            return await self.pages.handle(request) if found is None and self.pages is not None else found
+        except Refused as refused:
+            return refused.response()
 
     def _answer(self, request: web.BaseRequest) -> web.Response:
         page = self._pages.get(request.path)
@@ -134,7 +187,7 @@ class AdminDoor:
 
     def _metrics(self) -> web.Response:
         """Answer in the text format of Prometheus."""
-        return web.Response(body=generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=self.metrics(), headers={"Content-Type": CONTENT_TYPE})
 
 
 def _not_http(status: int) -> web.Response:

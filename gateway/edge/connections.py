@@ -11,7 +11,7 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol, cast
 
 from aiohttp import HttpVersion11, web
@@ -19,6 +19,7 @@ from aiohttp.http import RawRequestMessage, StreamWriter
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from multidict import istr
 
+from gateway.base import trace
 from gateway.base.heads import KnownHeads
 from gateway.edge.answer import Answer
 from gateway.edge.descriptors import on_top
@@ -29,6 +30,9 @@ SWEEP = 0.5
 
 FORWARDED = istr(forward.FORWARDED)
 """What another gateway sends is signed, so that no two heads of it are alike."""
+
+TRACEPARENT = istr(trace.HEADER)
+"""Names the call that it comes with, and no other."""
 
 BACKLOG = 128
 """Connections that the kernel keeps until they are accepted; one more is made to try again a second later."""
@@ -61,6 +65,11 @@ class Usual:
         self.headers = message.headers
         self.version = message.version
         self.body = body
+
+
+def _may_come_again(headers: Mapping[str, str]) -> bool:
+    """Whether the same head may come once more, byte for byte."""
+    return FORWARDED not in headers and TRACEPARENT not in headers
 
 
 class _Watched(web.RequestHandler):
@@ -101,7 +110,8 @@ class _Watched(web.RequestHandler):
         """Note when the head of the next request began."""
         if self.transport is None:
             return
-        was_between, waiter = self._is_between, self._waiter
+        # where nobody answers usual requests, all of them are for aiohttp's parser
+        was_between, waiter = self._is_between and self._guard.answer is not None, self._waiter
         if was_between and waiter is not None and not waiter.done():
             self._known = self._guard.heads.split(data)
             if self._known is not None:
@@ -113,7 +123,7 @@ class _Watched(web.RequestHandler):
         if was_between:
             usual = self._usual()
             self._is_between = usual is not None and self._guard.heads.learn(
-                data, usual[0], usual[1].total_bytes, keep=FORWARDED not in usual[0].headers
+                data, usual[0], usual[1].total_bytes, keep=_may_come_again(usual[0].headers)
             )
         if self._messages or self._is_busy or self._current_request is not None:
             self._head_since = 0.0

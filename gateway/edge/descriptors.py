@@ -10,8 +10,11 @@ import socket
 from contextlib import suppress
 from dataclasses import dataclass
 
-ADMIN = 64
+ADMIN = 320
 """Connections at once at the operators' door."""
+
+LISTENERS = 200
+"""Pages at once that the event stream is told to."""
 
 LEAST_KEPT = 64
 """Descriptors; an idle gateway in front of three daemons has about 20 open."""
@@ -51,6 +54,11 @@ class Descriptors:
     def at_one_go(self) -> int:
         """How many clients are accepted at one go; asyncio holds four helpings until the first is refused and gone."""
         return AT_ONE_GO if self.limit is None else max(1, min(AT_ONE_GO, self.limit // 32))
+
+    @property
+    def listeners(self) -> int:
+        """How many of these may listen to the event stream: somebody else gets in beside them."""
+        return max(1, min(LISTENERS, self.operators * 5 // 8))
 
     @property
     def operators_at_one_go(self) -> int:

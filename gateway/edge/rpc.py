@@ -7,6 +7,7 @@ It stands on aiohttp's low-level server: routes and middlewares cost more than a
 """
 
 import asyncio
+import random
 import ssl
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -14,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from aiohttp import HttpVersion11, web
-from multidict import istr
+from multidict import CIMultiDictProxy, istr
 
+from gateway.base import trace
 from gateway.base.config import Client, Listen, Tls
 from gateway.base.errors import (
     DEADLINE_BEFORE_SEND,
@@ -31,7 +33,7 @@ from gateway.base.errors import (
 from gateway.base.jsonrpc import Call, Malformed, Reply, error_reply, failure_error, parse
 from gateway.edge.answer import Answer
 from gateway.edge.auth import CHALLENGE, Authenticator, Caller, TokenBucket
-from gateway.edge.connections import FORWARDED, Guard, Site, Usual
+from gateway.edge.connections import FORWARDED, TRACEPARENT, Guard, Site, Usual
 from gateway.edge.descriptors import Descriptors
 from gateway.edge.peers import MORE, Peers
 from gateway.observe import logs
@@ -93,6 +95,7 @@ class RpcDoor:
         counters: where it counts.
         descriptors: how many connections fit into this process.
         peers: the other gateways; without them nothing that another one sends is taken.
+        bits: random ones, for the ids of traces.
     """
 
     def __init__(
@@ -106,6 +109,7 @@ class RpcDoor:
         counters: DoorCounters,
         descriptors: Descriptors = Descriptors(),  # noqa: B008 - frozen
         peers: Peers | None = None,
+        bits: trace.Bits = random.getrandbits,
     ) -> None:
         """Begin closed."""
         self.listen = listen
@@ -117,6 +121,7 @@ class RpcDoor:
         self.counters = counters
         self.descriptors = descriptors
         self.peers = peers
+        self.bits = bits
         self.port = 0
         self.is_draining = False
         self._loop = asyncio.get_running_loop()
@@ -240,6 +245,7 @@ class RpcDoor:
         if key is not None and (wrong := self._wrong_key(headers.getall(KEY), parsed, wallet)):
             failure = Failure(INVALID_PARAMS, f"{INVALID_PARAMS.name}: {wrong}", safe_to_repeat=False, wallet=wallet)
             return self._refuse_all(failure, caller.client, parsed)
+        self._trace(headers)
         if isinstance(parsed, list):
             return await self._batch(parsed, wallet, caller.client, deadline, key)
         if wallet in self.wallets():
@@ -259,6 +265,7 @@ class RpcDoor:
             body = self._whole(request.body, MORE) if isinstance(request, Usual) else await self._body(request, MORE)
             if not isinstance(body, bytes):
                 return body
+            self._trace(request.headers)
             answer = await peers.answer(passage, body, self.listen.max_depth, self._extra)
         if answer is not None:
             return answer
@@ -267,6 +274,13 @@ class RpcDoor:
         response = self._refusal(Failure(METHOD_REFUSED, message, safe_to_repeat=False), 401)
         response.force_close()
         return response
+
+    def _trace(self, headers: CIMultiDictProxy[str]) -> None:
+        """Say which trace the calls of this request belong to, for all that is done in this task."""
+        told = headers.get(TRACEPARENT)
+        if told is not None and len(headers.getall(TRACEPARENT)) > 1:
+            told = None
+        trace.CURRENT.set(trace.begin(told, self.bits))
 
     def _gone(self, wallet: str, call: Call) -> Reply:
         """Answer a call whose wallet a reload has taken away since its head was read."""

@@ -100,6 +100,8 @@ class Backend:
         self.remark = ""
         """What was wrong with its last answer to a probe, in words; "" when nothing was."""
         self.height: int | None = None
+        self.listed: int | None = None
+        """How many receiving addresses it listed last."""
         self.was_ready = False
         self.grace_until = grace_until
         self.refused_since: float | None = None
@@ -188,7 +190,7 @@ class Backend:
         self.is_stalled = False
         self.level = Level.NOTHING
         self.remark = ""
-        self.height = self.silent_since = self.behind_since = None
+        self.height = self.listed = self.silent_since = self.behind_since = None
 
     @property
     def last_bound(self) -> float | None:

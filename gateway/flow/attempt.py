@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.base.jsonrpc import Answer, BadAnswer, read_answer, request
+from gateway.base.trace import HEADER
 from gateway.fleet.backend import Backend, Occupant
 from gateway.fleet.breaker import Permit
 from gateway.rules.retry import Sent, Tried
@@ -36,6 +37,7 @@ class Attempt:
         "backend",
         "errand",
         "exchange",
+        "hop",
         "is_hedge",
         "occupant",
         "on_end",
@@ -59,13 +61,24 @@ class Attempt:
         self.on_end = on_end
         self.started_at = now
         self.is_hedge = is_hedge
+        self.hop = ""
+        """Its id within the trace of its call."""
 
-    def send(self, wire: Wire, target: Target, whole: float) -> None:
-        """Hand the request to the wire; `on_end` hears once how it ended."""
+    def send(self, wire: Wire, target: Target, whole: float, *, tells_trace: bool = False) -> None:
+        """Hand the request to the wire; `on_end` hears once how it ended.
+
+        Args:
+            tells_trace: the daemon may be told which trace the call belongs to.
+        """
         errand = self.errand
         body = request(self.our_id, errand.method.name, errand.params)
+        more, trace = b"", errand.trace
+        if trace is not None:
+            self.hop = trace.hop()
+            if tells_trace:
+                more = f"\r\n{HEADER}: {trace.header(self.hop)}".encode()
         self.exchange = wire.send(
-            target, body, whole=whole, reuse=errand.effect.is_read, on_end=partial(self.on_end, self)
+            target, body, whole=whole, reuse=errand.effect.is_read, on_end=partial(self.on_end, self), more=more
         )
 
 

@@ -30,6 +30,7 @@ from gateway.base.errors import (
 )
 from gateway.base.events import Emit, Event
 from gateway.base.jsonrpc import Answer, Call, Reply, error_reply, failure_error, result_reply
+from gateway.base.trace import place
 from gateway.flow.desk import Desk
 from gateway.flow.errand import Errand, Result
 from gateway.flow.runner import Runner
@@ -144,7 +145,7 @@ class Dispatcher:
                     "notification.refused",
                     wallet,
                     "",
-                    {"method": call.method, "client": client.name},
+                    {"method": call.method, "client": client.name, **place()},
                     level="warning",
                 )
             )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gateway.base.effects import Effect
 from gateway.base.errors import DEADLINE_BEFORE_SEND, NO_BACKEND, OUTCOME_UNKNOWN, Failure, Kind
 from gateway.base.jsonrpc import Answer
+from gateway.base.trace import CURRENT
 from gateway.fleet.backend import Backend
 from gateway.fleet.slots import Lane
 from gateway.profiles import Method
@@ -58,7 +59,7 @@ class Errand:
     __slots__ = (
         "anyway", "arrived_at", "asks_server", "bound", "client", "deadline", "effect", "epoch", "hedge_at",
         "is_done", "is_waiting", "key", "lane", "last_backend", "left_out", "live", "members", "method", "overflow",
-        "own", "params", "repeats", "request", "soonest", "tried", "wallet",
+        "own", "params", "repeats", "request", "soonest", "trace", "tried", "wallet",
     )  # fmt: skip
 
     def __init__(
@@ -102,12 +103,19 @@ class Errand:
         """The wallet's epoch when its last attempt was sent."""
         self.key: object = None
         """Its place among the flights."""
+        self.trace = CURRENT.get() if own is None else None
+        """Of the call that began it; upkeep belongs to none, also where a call is the occasion for it."""
 
     def __repr__(self) -> str:
         """Status line."""
         state = "done" if self.is_done else "waiting" if self.is_waiting else "in flight"
         attempts = len(self.tried) + len(self.live)
         return f"<Errand {self.method.name} {state} members={len(self.members)} attempts={attempts}>"
+
+    @property
+    def place(self) -> dict[str, object]:
+        """Return what a line of the log says about its trace."""
+        return {} if self.trace is None else {"trace": self.trace.id}
 
     def join(self, future: "asyncio.Future[Result]", deadline: float) -> Member:
         """Let one more caller wait; the errand lasts as long as the most patient one."""

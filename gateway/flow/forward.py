@@ -26,6 +26,7 @@ from gateway.base.effects import Effect
 from gateway.base.errors import DEADLINE_BEFORE_SEND, NO_BACKEND, NOT_HOLDER, OUTCOME_UNKNOWN, Failure
 from gateway.base.events import Emit, Event
 from gateway.base.jsonrpc import Call, Reply, error_reply, failure_error
+from gateway.base.trace import CURRENT, HEADER
 from gateway.flow.identity import Holder, Identity
 from gateway.flow.reach import Reach
 from gateway.profiles import Profile
@@ -205,6 +206,10 @@ class Forwarder:
         sent_at = self.loop.time()
         sending = Sending(careful=not is_repeatable(errand.effect))
         head = rules.headers(self.identity.secret, passage)
+        trace = CURRENT.get()
+        if trace is not None:
+            # not signed: it says nothing that anybody acts upon
+            head[HEADER] = trace.header(trace.hop())
         url = f"{holder.address}/wallets/{self.wallet}"
         task = self.loop.create_task(self.relay.send(url, head, errand.body, sending))
         try:

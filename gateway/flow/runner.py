@@ -280,7 +280,9 @@ class Runner:
     def _ask_anew(self, errand: Errand, backend: Backend) -> None:
         """Withhold an address that is no new one, let the mirror bring the primary past it, and ask once more."""
         errand.repeats += 1
-        fields: dict[str, object] = {"client": errand.client, "method": errand.method.name, "request": errand.request}
+        fields: dict[str, object] = {
+            "client": errand.client, "method": errand.method.name, "request": errand.request, **errand.place,
+        }  # fmt: skip
         self.pool.emit(Event("address.repeated", self.pool.name, backend.name, fields, "error"))
         self.pool.doubt_primary()
         if errand.repeats > MOST_REPEATS:
@@ -296,6 +298,7 @@ class Runner:
             "method": errand.method.name,
             "request": errand.request,
             "reason": failure.message,
+            **errand.place,
         }
         self.pool.emit(Event("call.outcome_unknown", self.pool.name, errand.last_backend, fields, "warning"))
 
@@ -308,6 +311,7 @@ class Runner:
             "method": errand.method.name,
             "request": attempt.our_id,
             "answer": "error" if result.result is None else "result",
+            **errand.place,
         }
         self.pool.emit(Event("call.answered_late", self.pool.name, attempt.backend.name, fields, "warning"))
 
@@ -342,7 +346,7 @@ class Runner:
         if not errand.effect.is_read and errand.own is None:
             self.pool.generation += 1
         self.attempts.add(attempt)
-        attempt.send(self.wire, target, self.settings.timeouts.server)
+        attempt.send(self.wire, target, self.settings.timeouts.server, tells_trace=self.profile.traceparent)
         return True
 
     def _hedge_delay(self, errand: Errand) -> float:

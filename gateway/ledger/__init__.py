@@ -13,6 +13,7 @@
     orders      what an operator asked the running gateway to do
     outcomes    what became of payments, for whoever asks
     events      what happened, bounded
+    history     incidents, restarts, orders of people, the seconds of each day
     opening     opens a ledger whole and up to date, or says why not (place, lasting: where it lies; seen: whether it is
                 the one that was last open here; key_file, key_of: its key; remedies: what helps)
     backup      copies it while it is in use, and puts a copy back

@@ -17,16 +17,19 @@ goes after a time that is written here.  One run is many small transactions: no 
     labels and freezes that were taken off                 90 days; a daemon that was away for longer may keep them
     orders that were answered                              30 days
     events                                                 the newest 10,000
+    incidents, restarts, orders of people, starts          400 days, and of each the newest 10,000
+    seconds of each day and backend                        400 days, about 100 bytes each
 
 A shop with 1,000 invoices and 100 payouts a day comes to some 150 MB in a year, most of it invoices that it does
 not remove: about 300 bytes each, with what was paid.  docs/money.md tells the same to whoever runs the shop.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     Delete,
@@ -46,13 +49,29 @@ from gateway.base.events import Emit, Event
 from gateway.ledger import intents as intent_rules
 from gateway.ledger.events import KEPT
 from gateway.ledger.orders import DONE, FAILED
-from gateway.ledger.schema import events, intents, invoices, keys, marks, orders, publications, receipts, spending
+from gateway.ledger.schema import (
+    audit,
+    availability,
+    events,
+    incidents,
+    intents,
+    invoices,
+    keys,
+    lives,
+    marks,
+    orders,
+    publications,
+    receipts,
+    restarts,
+    spending,
+)
 from gateway.ledger.store import Ledger, LedgerError
 
 DAY = 86_400.0
 
 ANSWERED_DAYS, UNKNOWN_DAYS, KEY_DAYS, PUBLICATION_DAYS = 30, 400, 90, 90
 SPENDING_DAYS, REMOVED_DAYS, LIFTED_DAYS, ORDER_DAYS = 400, 90, 90, 30
+HISTORY_DAYS, HISTORY_ROWS = 400, 10_000
 
 AT_ONCE = 200
 """Rows of each kind in one transaction; some milliseconds."""
@@ -64,14 +83,17 @@ PAUSE = 0.2
 """Seconds between two transactions of one run, in which calls have the ledger for themselves."""
 
 
-def prune(connection: Connection, at: float, most: int = AT_ONCE) -> int:
+def prune(
+    connection: Connection, at: float, most: int = AT_ONCE, parts: "Sequence[Part] | None" = None
+) -> int:  # fmt: skip
     """Do a few rows of everything that is due and return how many it was; 0 when nothing is due any more.
 
     Args:
         at: seconds since 1970.
         most: rows of each kind.
+        parts: what of it; all when None.
     """
-    return sum(connection.execute(part(at, most)).rowcount for part in PARTS)
+    return sum(connection.execute(part(at, most)).rowcount for part in parts or PARTS)
 
 
 async def prune_all(ledger: Ledger, at: float, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> int:
@@ -165,7 +187,30 @@ def _old_events(_at: float, most: int) -> Delete:
     return _drop(events, events.c.seq <= select(func.max(events.c.seq) - KEPT).scalar_subquery(), most)
 
 
+def _old_history(table: Table, moment: Column[float]) -> "Part":
+    """Return what removes the rows of a table that are too old or too many; what is open is among them one day."""
+
+    def part(at: float, most: int) -> Delete:
+        first = select(moment).order_by(moment.desc()).offset(HISTORY_ROWS - 1).limit(1).scalar_subquery()
+        return _drop(table, or_(moment < at - HISTORY_DAYS * DAY, moment < first), most)
+
+    return part
+
+
+def _old_days(at: float, most: int) -> Delete:
+    return _drop(availability, availability.c.day < int(at / DAY) - HISTORY_DAYS, most)
+
+
 Part = Callable[[float, int], Delete | Update]
+
+HISTORY: tuple[Part, ...] = (
+    _old_history(incidents, incidents.c.opened_at),
+    _old_history(restarts, restarts.c.began_at),
+    _old_history(audit, audit.c.at),
+    _old_history(lives, lives.c.began_at),
+    _old_days,
+)
+"""Of what happened; a gateway does some of it at its start too, for one that never lives an hour would grow it."""
 
 PARTS: tuple[Part, ...] = (
     _old_intents,
@@ -178,6 +223,7 @@ PARTS: tuple[Part, ...] = (
     _marks_taken_off,
     _old_orders,
     _old_events,
+    *HISTORY,
 )
 """Each takes the time and how many rows; done again and again, each comes to none."""
 

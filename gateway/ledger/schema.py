@@ -251,3 +251,95 @@ leases = Table(
 """Which gateway has a wallet, where several share a ledger.  instance: of its process; config: hash of the wallet's
 configuration there; term: number of the holding, grows with each; until, since: seconds on the clock of the database,
 until 0 once the lease was given up."""
+
+lives = Table(
+    "lives",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("gateway", NAME, nullable=False),
+    Column("began_at", Float, nullable=False),
+    Column("seen_at", Float, nullable=False),
+    Column("ending", String(16), nullable=False, server_default=""),
+    Index("ix_lives_began_at", "began_at"),
+)
+"""Each start of each gateway.  seen_at: when it last wrote; ending: "" while it runs, `stopped`, or `killed` where
+whoever came after it found that it had said nothing."""
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("life", String(32), nullable=False),
+    Column("gateway", NAME, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("wallet", NAME, nullable=False),
+    Column("backend", NAME, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("opened_at", Float, nullable=False),
+    Column("closed_at", Float, nullable=True),
+    Column("times", Integer, nullable=False),
+    Column("alerts", Text, nullable=False),
+    Column("done", Text, nullable=False),
+    Index("ix_incidents_opened_at", "opened_at"),
+)
+"""What went wrong (`rules/incidents.py`).  closed_at: none while it lasts.  alerts: ids, as JSON; done: moments and
+sentences, as JSON."""
+
+restarts = Table(
+    "restarts",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("life", String(32), nullable=False),
+    Column("gateway", NAME, nullable=False),
+    Column("wallet", NAME, nullable=False),
+    Column("backend", NAME, nullable=False),
+    Column("cause", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", NAME, nullable=False),
+    Column("began_at", Float, nullable=False),
+    Column("ended_at", Float, nullable=True),
+    Column("outcome", String(16), nullable=False),
+    Column("step", String(32), nullable=False),
+    Column("detail", Text, nullable=False),
+    Index("ix_restarts_began_at", "began_at"),
+)
+"""Every restart of a daemon.  outcome: `open`, `done`, `failed`, `broken off`."""
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("life", String(32), nullable=False),
+    Column("gateway", NAME, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("who", NAME, nullable=False),
+    Column("by", String(32), nullable=False),
+    Column("peer", String(64), nullable=False),
+    Column("wallet", NAME, nullable=False),
+    Column("backend", NAME, nullable=False),
+    Column("verb", String(32), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("done_at", Float, nullable=True),
+    Index("ix_audit_at", "at"),
+)
+"""What people ordered.  outcome: `open`, `done`, `failed`, `refused`, `broken off`."""
+
+availability = Table(
+    "availability",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("wallet", NAME, primary_key=True),
+    Column("backend", NAME, primary_key=True),
+    Column("gateway", NAME, primary_key=True),
+    Column("watched", Float, nullable=False),
+    Column("available", Float, nullable=False),
+    Column("stood_still", Float, nullable=False),
+    Column("first_at", Float, nullable=False),
+    Column("last_at", Float, nullable=False),
+    Column("reasons", Text, nullable=False),
+)
+"""The seconds of each day (days since 1970, UTC) as one gateway has seen them; backend "" is the wallet itself.
+reasons: seconds by word, as JSON."""

@@ -31,6 +31,9 @@ STOOD_STILL = 2.0
 FLUSH = 2.0
 """Seconds in which the last messages may leave while the gateway stops."""
 
+AGES = frozenset({Kind.STUCK, Kind.WAITING})
+"""Kinds whose text says for how long."""
+
 LEVELS = {Severity.INFO: "info", Severity.WARNING: "warning", Severity.CRITICAL: "error"}
 
 
@@ -135,6 +138,32 @@ class Alerts:
                 yield "alerts_open", {"wallet": wallet, "kind": kind.value}, float(count)
         for courier in self.couriers.values():
             yield from courier.gauges()
+
+    def shown(self) -> list[dict[str, object]]:
+        """Return what is open now, as the operators' door shows it: no address, no key, times since 1970.
+
+        A text that only grows older is that of the opening: who reads it sees since when.
+        """
+        found: list[dict[str, object]] = []
+        for key, alert in self._alerts.items():
+            incident = self._incidents.get(key)
+            if not alert.is_told or incident is None or incident.opening is None:
+                continue
+            opening, condition = incident.opening, alert.condition
+            found.append(
+                {
+                    "kind": opening.kind,
+                    "severity": opening.severity,
+                    "wallet": opening.wallet,
+                    "backend": opening.backend,
+                    "title": opening.title,
+                    "text": opening.text if condition.kind in AGES else condition.text,
+                    "since": round(opening.opened_at, 3),
+                    "incident": incident.id,
+                    "docs": f"docs/alerts.md#{opening.kind}",
+                }
+            )
+        return found
 
     # -- looking ------------------------------------------------------------------------------------------
 

@@ -79,7 +79,7 @@ class Courier:
     def gauges(self) -> Iterator[tuple[str, dict[str, str], float]]:
         """Yield what metrics want to know: name, labels, value."""
         sink = {"sink": self.name}
-        yield "alert_queue", sink, float(len(self._queue))
+        yield "alert_queue_messages", sink, float(len(self._queue))
         yield "alert_sink_failing", sink, float(self.failing_since is not None)
         for outcome in OUTCOMES:
             yield "alert_messages_total", {**sink, "outcome": outcome}, float(self.counts[outcome])

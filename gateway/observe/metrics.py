@@ -6,77 +6,43 @@ labels are names from the configuration and from profiles, never what a client w
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
-from prometheus_client.metrics_core import Metric
+from prometheus_client import ProcessCollector
+
+from gateway.base.levels import Level
+from gateway.observe.exposition import Gauges, Page, number
+from gateway.observe.rates import Rates
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 35.0)
 """Seconds; from a local call to the longest class bound."""
 
+BOUNDS = (*map(str, BUCKETS), "+Inf")
+
 MOST_METHODS = 250
 """Method names that get a label of their own; a profile has fewer."""
 
-HELP = {
-    "queue_waiting": "Calls that wait for a slot.",
-    "errands": "Calls under way or waiting.",
-    "flights": "Shared reads in flight.",
-    "retry_budget": "Tokens left for retries and hedges.",
-    "panic": "1 while fewer than half of the backends serve.",
-    "backends_serving": "Backends that calls are routed to.",
-    "backend_up": "1 while a backend is in service.",
-    "backend_level": "0 nothing, 1 accepts, 2 answers, 3 wallet loaded, 4 synced.",
-    "backend_phase": "1 for the phase a backend is in.",
-    "backend_kind": "1 for what is the matter with a backend.",
-    "backend_primary": "1 for the primary.",
-    "backend_aligned": "1 while a backend is known to list every address.",
-    "backend_circuit_open": "1 while the circuit is not closed.",
-    "backend_slots_taken": "Unsettled calls in a backend.",
-    "backend_score": "Health score, 0 to 1.",
-    "backend_latency_seconds": "Peak-sensitive average latency.",
-    "backend_height": "Height of a backend's chain.",
-    "wire_connections_opened_total": "Connections opened to backends.",
-    "wire_connections_reused_total": "Calls sent over a kept connection.",
-    "alerts_open": "Alerts of a kind that were told and are not over.",
-    "alert_queue": "Messages that wait for a sink of alerts.",
-    "alert_sink_failing": "1 while a sink of alerts takes no message.",
-    "alert_messages_total": "Messages to a sink of alerts by what became of them.",
-    "draining": "1 while the gateway drains.",
-    "backend_drained": "1 while an operator keeps calls away.",
-    "backend_held": "1 while an operator keeps restarts away.",
-    "backend_restarting": "1 while it is restarted.",
-    "backend_memory_bytes": "Memory of the daemon, page cache left out.",
-    "backend_memory_limit_bytes": "Its own limit, else the machine's memory.",
-    "backend_memory_growth_bytes_per_second": "Slope of its memory; a leak shows here.",
-    "restarts_total": "Restarts by cause and end: done, failed, or dry (only told).",
-    "epoch": "Number of the wallet's primary; it grows with each promotion and start.",
-    "pool_addresses": "Addresses derived ahead that can be given out.",
-    "ledger_addresses": "Addresses that the ledger knows.",
-    "ledger_failing": "1 while the ledger cannot be read or written.",
-    "ledger_took_seconds": "Time of the last transaction of the ledger, its fsync or the way to its database included.",
-    "calls_unknown": "Calls of clients whose outcome nobody knows.",
-    "broadcasts_unknown": "Broadcasts that the chain has not spoken on; they are sent again.",
-    "held_satoshi": "Coins held for signed payments that the chain does not have.",
-    "held_oldest_seconds": "Age of the oldest of these holds.",
-    "lease_held": "1 while this gateway has the lease of a wallet.",
-    "lease_has_holder": "1 while any gateway is known to have it.",
-    "lease_term": "Number of the holding that was seen last; it grows with each change of holder.",
-    "lease_answer_age_seconds": "Time since the database answered about the lease.",
-    "forwarded_calls_total": "Calls whose wallet another gateway holds, by what became of them.",
-    "forwarded_repeats_total": "Further tries of forwarded calls, by why the one before brought no answer.",
-    "peer_calls_total": "Calls that other gateways sent, by what became of them.",
-}
+MOST_REASONS = 60
+"""Ends of tries, and of probes, that get a label of their own; a daemon that answers with an HTTP status of its own for
+each call could make up hundreds."""
 
 COUNTED = {
-    "hedges": "Reads asked of a second backend.",
-    "retries": "Calls sent again after an attempt without an answer.",
-    "joined": "Reads that joined a flight.",
-    "overloaded": "Calls refused because too many waited.",
+    "hedges": "hedges_total",
+    "retries": "retries_total",
+    "joined": "joined_reads_total",
+    "overloaded": "overloaded_calls_total",
 }
+"""What `count` takes, and the metric of each."""
 
-Gauges = Iterable[tuple[str, dict[str, str], float]]
+OTHER = "other"
+"""Stands for all names beyond a bound."""
+
+ANSWERED = "answered"
+"""How an attempt ended that has no reason to tell."""
+
+LEVELS = frozenset(level.name.lower() for level in Level)
+"""How a probe ended that was answered."""
 
 
 class _HasName(Protocol):
@@ -128,18 +94,29 @@ class Histogram:
         self.counts[bisect_left(BUCKETS, seconds)] += 1
         self.total += seconds
 
-    def cumulative(self) -> list[tuple[str, float]]:
-        """Return what Prometheus wants: counts up to each bound."""
-        running = 0
-        rows: list[tuple[str, float]] = []
-        for bound, count in zip((*map(str, BUCKETS), "+Inf"), self.counts, strict=True):
-            running += count
-            rows.append((bound, running))
-        return rows
+
+class Names:
+    """The first so many names of a kind; all that come later are one."""
+
+    __slots__ = ("_known", "_most")
+
+    def __init__(self, most: int) -> None:
+        """Know none."""
+        self._known: set[str] = set()
+        self._most = most
+
+    def of(self, name: str, *, is_ours: bool = True) -> str:
+        """Return what stands for a name; one that is not out of a table of ours has no label of its own."""
+        if name in self._known:
+            return name
+        if not is_ours or len(self._known) >= self._most:
+            return OTHER
+        self._known.add(name)
+        return name
 
 
 class Metrics:
-    """All counters of one gateway, with a registry of their own.
+    """All counters of one gateway.
 
     Args:
         version: of the gateway.
@@ -147,6 +124,9 @@ class Metrics:
         dropped_lines: how many log lines could not be written.
         on_attempt: called with each ended attempt, for the debug log.
     """
+
+    on_call: Callable[[str, str, str, str, float], None] | None = None
+    """Called with each ended call (wallet, method, effect, outcome, seconds), for the debug log."""
 
     def __init__(
         self,
@@ -161,17 +141,20 @@ class Metrics:
         self.door = door
         self.dropped_lines = dropped_lines
         self.on_attempt = on_attempt
-        self.registry = CollectorRegistry()
-        self.registry.register(self)
-        ProcessCollector(registry=self.registry)
+        self._process = ProcessCollector(registry=None)
+        self._places: dict[str, frozenset[str]] = {}
+        """Wallets and their daemons, as they are configured."""
+        self.rates: Rates | None = None
+        """Who keeps the last minutes for charts."""
         self._source: Callable[[], Gauges] = list
         self._calls: Counter[tuple[str, str, str, str]] = Counter()
         self._latency: dict[tuple[str, str], Histogram] = {}
         self._attempts: Counter[tuple[str, str, str]] = Counter()
         self._attempt_latency: dict[tuple[str, str], Histogram] = {}
-        self._probes: dict[tuple[str, str, str], int] = {}
-        self._counts: dict[tuple[str, str], int] = {}
-        self._methods: set[str] = set()
+        self._probes: Counter[tuple[str, str, str]] = Counter()
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._methods = Names(MOST_METHODS)
+        self._reasons = Names(MOST_REASONS)
 
     def set_source(self, source: Callable[[], Gauges]) -> None:
         """Ask `source` at each scrape for (name, labels, value)."""
@@ -181,97 +164,93 @@ class Metrics:
 
     def call_ended(self, wallet: str, method: str, effect: str, outcome: str, seconds: float) -> None:
         """Count one client's call; a method without an effect is not classified and gets no label of its own."""
-        if method not in self._methods:
-            if not effect or len(self._methods) >= MOST_METHODS:
-                method = "other"
-            else:
-                self._methods.add(method)
+        method = self._methods.of(method, is_ours=bool(effect))
         self._calls[wallet, method, effect, outcome] += 1
         histogram = self._latency.get((wallet, effect))
         if histogram is None:
             histogram = self._latency[wallet, effect] = Histogram()
         histogram.observe(seconds)
+        if self.rates is not None:
+            self.rates.call_ended(wallet, outcome, seconds)
+        if self.on_call is not None:
+            self.on_call(wallet, method, effect, outcome, seconds)
 
     def attempt_ended(self, attempt: AttemptLike, outcome: object, result: object, now: float) -> None:
         """Count one try on one backend, by the reason of its end; an answer has none."""
         wallet, backend = attempt.errand.wallet, attempt.backend.name
-        reason = getattr(result, "reason", "answered")
-        self._attempts[wallet, backend, reason] += 1
+        reason = getattr(result, "reason", ANSWERED)
+        self._attempts[wallet, backend, self._reasons.of(reason)] += 1
         histogram = self._attempt_latency.get((wallet, backend))
         if histogram is None:
             histogram = self._attempt_latency[wallet, backend] = Histogram()
-        histogram.observe(now - attempt.started_at)
+        seconds = now - attempt.started_at
+        histogram.observe(seconds)
+        if self.rates is not None and reason == ANSWERED:
+            self.rates.answered(wallet, backend, seconds)
         if self.on_attempt is not None:
             self.on_attempt(attempt, outcome, result, now)
 
     def probe_ended(self, wallet: str, backend: str, outcome: str, seconds: float) -> None:
         """Count one probe by the level it showed, or by why it showed none."""
-        del seconds
-        key = (wallet, backend, outcome)
-        self._probes[key] = self._probes.get(key, 0) + 1
+        if self.rates is not None and outcome in LEVELS:
+            self.rates.answered(wallet, backend, seconds)
+        self._probes[wallet, backend, self._reasons.of(outcome)] += 1
 
     def count(self, name: str, wallet: str) -> None:
         """Count one of COUNTED."""
-        key = (name, wallet)
-        self._counts[key] = self._counts.get(key, 0) + 1
+        self._counts[name, wallet] += 1
+
+    def keep(self, places: Mapping[str, Collection[str]]) -> None:
+        """Show the wallets that are configured, by name with the names of their daemons, and forget all others.
+
+        Without it a gateway that is reloaded often would show more and more of what is long gone.
+        """
+        self._places = {wallet: frozenset(backends) for wallet, backends in places.items()}
+
+        def is_there(wallet: str, backend: str | None = None) -> bool:
+            return wallet in self._places and (backend is None or backend in self._places[wallet])
+
+        self._calls = Counter({key: count for key, count in self._calls.items() if is_there(key[0])})
+        self._counts = Counter({key: count for key, count in self._counts.items() if is_there(key[1])})
+        self._latency = {key: one for key, one in self._latency.items() if is_there(key[0])}
+        self._attempts = Counter({key: count for key, count in self._attempts.items() if is_there(*key[:2])})
+        self._attempt_latency = {key: one for key, one in self._attempt_latency.items() if is_there(*key)}
+        self._probes = Counter({key: count for key, count in self._probes.items() if is_there(*key[:2])})
 
     # -- scraping -------------------------------------------------------------------------------------------
 
-    def describe(self) -> list[Metric]:
-        """Nothing beforehand: what there is depends on what happened."""
-        return []
+    def text(self) -> bytes:
+        """Return everything that Prometheus scrapes, in its text format."""
+        page = Page()
+        page.add_counts("calls_total", self._calls.items())
+        for key, histogram in self._latency.items():
+            page.add_histogram("call_duration_seconds", key, BOUNDS, histogram.counts, histogram.total)
+        page.add_counts("attempts_total", self._attempts.items())
+        for key, histogram in self._attempt_latency.items():
+            page.add_histogram("attempt_duration_seconds", key, BOUNDS, histogram.counts, histogram.total)
+        page.add_counts("probes_total", self._probes.items())
+        for counted, name in COUNTED.items():
+            # nothing happened yet is 0 and not nothing: else the first time would be no increase
+            page.add_counts(name, [((wallet,), self._counts[counted, wallet]) for wallet in self._places])
+        self._show_door(page)
+        page.add(self._source())
+        page.add_counts("build_info", [((self.version,), 1)])
+        for family in self._process.collect():
+            name = family.samples[0].name
+            lines = [f"{sample.name} {number(sample.value)}\n" for sample in family.samples]
+            page.add_foreign(name, family.type, family.documentation, lines)
+        return page.text()
 
-    def collect(self) -> Iterator[Metric]:
-        """Yield everything that Prometheus scrapes."""
-        yield _counter("calls", "Calls of clients.", ("wallet", "method", "effect", "outcome"), self._calls)
-        yield _histogram("call_seconds", "Time from a call's policy to its reply.", ("wallet", "effect"), self._latency)
-        yield _counter("attempts", "Tries on backends by their end.", ("wallet", "backend", "outcome"), self._attempts)
-        yield _histogram("attempt_seconds", "Time of a try.", ("wallet", "backend"), self._attempt_latency)
-        yield _counter("probes", "Semantic probes by their end.", ("wallet", "backend", "outcome"), self._probes)
-        for name, text in COUNTED.items():
-            rows = {(wallet,): value for (counted, wallet), value in self._counts.items() if counted == name}
-            yield _counter(name, text, ("wallet",), rows)
-        yield from self._door()
-        yield from self._gauges()
-        info = InfoMetricFamily("ecgw_build", "What runs here.")
-        info.add_metric([], {"version": self.version})
-        yield info
-
-    def _door(self) -> Iterator[Metric]:
+    def _show_door(self, page: Page) -> None:
         door = self.door
-        for name, text, value in (
-            ("door_connections_refused", "Connections beyond the cap.", door.connections_refused),
-            ("door_requests", "HTTP requests of clients.", door.requests),
-            ("door_auth_failures", "Requests without valid credentials.", door.auth_failures),
-            ("door_rate_limited", "Requests beyond a client's rate.", door.rate_limited),
-            ("door_slow_heads", "Connections closed because their head did not come.", door.slow_heads),
-            ("log_lines_dropped", "Log lines that could not be written.", self.dropped_lines()),
+        for name, value in (
+            ("door_connections", door.connections_open),
+            ("door_connections_refused_total", door.connections_refused),
+            ("door_requests_total", door.requests),
+            ("door_auth_failures_total", door.auth_failures),
+            ("door_rate_limited_requests_total", door.rate_limited),
+            ("door_slow_heads_total", door.slow_heads),
+            ("log_lines_dropped_total", self.dropped_lines()),
         ):
-            yield CounterMetricFamily(f"ecgw_{name}", text, value=value)
-        yield GaugeMetricFamily("ecgw_door_connections", "Open connections of clients.", value=door.connections_open)
-        rows = {(what,): count for what, count in door.malformed.items()}
-        yield _counter("door_malformed", "Requests refused by what was wrong with them.", ("error",), rows)
-
-    def _gauges(self) -> Iterator[Metric]:
-        families: dict[str, Metric] = {}
-        for name, labels, value in self._source():
-            family = families.get(name)
-            if family is None:
-                kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
-                family = families[name] = kind(f"ecgw_{name}", HELP.get(name, name), labels=list(labels))
-            family.add_metric(list(labels.values()), value)  # type: ignore[attr-defined]  # both kinds have it
-        yield from families.values()
-
-
-def _counter(name: str, text: str, labels: tuple[str, ...], rows: "dict[tuple[str, ...], int] | dict") -> Metric:  # type: ignore[type-arg]  # keys are tuples of texts, of any length
-    family = CounterMetricFamily(f"ecgw_{name}", text, labels=labels)
-    for key, value in rows.items():
-        family.add_metric(key, value)
-    return family
-
-
-def _histogram(name: str, text: str, labels: tuple[str, ...], rows: dict[tuple[str, str], Histogram]) -> Metric:
-    family = HistogramMetricFamily(f"ecgw_{name}", text, labels=labels)
-    for key, histogram in rows.items():
-        family.add_metric(key, buckets=histogram.cumulative(), sum_value=histogram.total)
-    return family
+            page.add_counts(name, [((), value)])
+        page.add_counts("door_malformed_requests_total", [((what,), count) for what, count in door.malformed.items()])

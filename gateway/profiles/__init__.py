@@ -49,11 +49,12 @@ PROFILE_KEYS = frozenset(
         "allocate",
         "first_contact",
         "care",
+        "traceparent",
         "forbid_everywhere",
         "methods",
     }
 )
-REQUIRED_KEYS = PROFILE_KEYS - {"forbid_everywhere", "first_contact", "care"}
+REQUIRED_KEYS = PROFILE_KEYS - {"forbid_everywhere", "first_contact", "care", "traceparent"}
 
 CARE_KEYS = frozenset({"stop", "close", "load", "load_with_password"})
 """What the supervisor asks of a daemon that it restarts."""
@@ -152,6 +153,8 @@ class Profile:
     """Calls whose answers show nothing in a wallet that nobody ever used; without any, each has to be adopted."""
     care: Mapping[str, Care] = field(default_factory=dict, repr=False)
     """How it is stopped, and its wallet closed and loaded; what is missing is not asked of it."""
+    traceparent: bool = False
+    """Calls tell it which trace they belong to; only where it is known to bear headers that it does not know."""
 
 
 def names() -> list[str]:
@@ -242,6 +245,7 @@ class _Reader:
             methods=methods,
             first_contact=self._first_contact(top.get("first_contact"), methods),
             care=self._care(top.get("care"), methods),
+            traceparent=self._value(top.get("traceparent"), "traceparent", bool, default=False),
         )
         self._check_together(profile, {**top, "probe.method": probe.get("method"),
                                        "addresses.method": addresses.get("method")})  # fmt: skip

@@ -56,6 +56,7 @@ ENDS: dict[str, tuple[Kind, ...]] = {
     "backend.reinitialized": (Kind.WRONG_SEED, Kind.DIVERGED),
     "backend.balance_agrees": (Kind.DIVERGED,),
     "lease.holder_reached": (Kind.CUT_OFF,),
+    "outcome.all_resolved": (Kind.UNKNOWN_OUTCOME,),
 }
 """Events that take marks away."""
 

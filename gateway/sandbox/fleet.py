@@ -72,6 +72,7 @@ class Fleet:
         self._ports = [*ports, *[0] * n][:n]
         self._controls = [0] * n
         self._processes: list[subprocess.Popen[str] | None] = [None] * n
+        self._beside: list[subprocess.Popen[str]] = []
         self.directory.mkdir(parents=True, exist_ok=True)
         try:
             self._chain = _launch("gateway.sandbox.chain", [], {})
@@ -133,6 +134,23 @@ class Fleet:
     def journal_path(self, index: int) -> Path:
         """The file of that journal."""
         return self.directory / f"journal-{index}.jsonl"
+
+    def command(self, index: int) -> list[str]:
+        """Program and arguments of a daemon, for whoever starts it again in the fleet's place as a child of ours."""
+        return _command("gateway.sandbox.daemon", self._arguments(index))
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What a daemon needs in its environment to be started by that command."""
+        return {PASSWORD_VARIABLE: self.password, "PYTHONPATH": _search_path()}
+
+    def start_beside(
+        self, module: str, arguments: list[str], variables: dict[str, str], *, pass_fds: Sequence[int] = ()
+    ) -> int:
+        """Start another module of the sandbox with `pass_fds` open; it ends with the fleet, and its pid is returned."""
+        process = _launch(module, arguments, variables, pass_fds)
+        self._beside.append(process)
+        return process.pid
 
     # Asking
 
@@ -197,7 +215,7 @@ class Fleet:
 
     def stop(self) -> None:
         """End everything; may be called twice."""
-        everyone = [*self._processes, getattr(self, "_chain", None)]
+        everyone = [*self._beside, *self._processes, getattr(self, "_chain", None)]
         for process in everyone:
             if process is not None:
                 process.kill()
@@ -213,6 +231,9 @@ class Fleet:
         before = self._processes[index]
         if before is not None and before.stdout is not None:
             before.stdout.close()
+        self._processes[index] = _launch("gateway.sandbox.daemon", self._arguments(index), self.variables)
+
+    def _arguments(self, index: int) -> list[str]:
         options = {
             "port": self._ports[index],
             "control": self._controls[index],
@@ -226,8 +247,7 @@ class Fleet:
             "server-timeout": self._server_timeout,
             "sync-delay": self._sync_delay,
         }
-        arguments = [f"--{name}={value}" for name, value in options.items()] + self._flags
-        self._processes[index] = _launch("gateway.sandbox.daemon", arguments, {PASSWORD_VARIABLE: self.password})
+        return [f"--{name}={value}" for name, value in options.items()] + self._flags
 
     def _wait(self, index: int) -> None:
         process = self._processes[index]
@@ -245,19 +265,28 @@ class RpcError(Exception):
         self.error = error
 
 
-def _launch(module: str, arguments: list[str], variables: dict[str, str]) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", module, *arguments, f"--die-with-parent={os.getpid()}"]
-    # So that the children find this package from any working directory, installed or not.
-    found = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
+def _launch(
+    module: str, arguments: list[str], variables: dict[str, str], pass_fds: Sequence[int] = ()
+) -> subprocess.Popen[str]:
     # Sessions of their own: Ctrl-C in a terminal is for the one who started the fleet, who then ends it in order.
     return subprocess.Popen(  # noqa: S603 - our own modules
-        command,
-        env={**os.environ, **variables, "PYTHONPATH": found},
+        _command(module, arguments),
+        env={**os.environ, **variables, "PYTHONPATH": _search_path()},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        pass_fds=pass_fds,
     )
+
+
+def _command(module: str, arguments: list[str]) -> list[str]:
+    return [sys.executable, "-m", module, *arguments, f"--die-with-parent={os.getpid()}"]
+
+
+def _search_path() -> str:
+    """So that the children find this package from any working directory, installed or not."""
+    return os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
 
 
 def _wait_ready(process: subprocess.Popen[str]) -> dict[str, int]:

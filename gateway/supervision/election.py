@@ -7,6 +7,7 @@ to the new primary, and an answer that the old one still owes is withheld by who
 import asyncio
 from collections.abc import Callable
 
+from gateway.base.errors import OrderError
 from gateway.base.events import Event
 from gateway.fleet.backend import Backend
 from gateway.fleet.pool import Pool
@@ -19,7 +20,7 @@ LOOK = 0.05
 """Seconds between two looks at the primary."""
 
 
-class CannotPromoteError(Exception):
+class CannotPromoteError(OrderError):
     """An operator's promotion that is not possible; the text says why."""
 
 

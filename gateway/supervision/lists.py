@@ -55,17 +55,22 @@ class Lists:
         method, params = self.profile.methods[self.profile.list_addresses], self.profile.list_params
         result = await self._ask(backend, method, params)
         try:
-            return msgspec.json.decode(result, type=list[str])
+            listed = msgspec.json.decode(result, type=list[str])
         except msgspec.MsgspecError as error:
             raise CannotList(f"{backend.name} lists no addresses: {error}") from None
+        backend.listed = len(listed)
+        return listed
 
     async def derive(self, backend: Backend) -> str:
         """Make a daemon derive its next address and return it (bare).  Raises NotNow."""
         result = await self._ask(backend, self.profile.methods[self.profile.allocate], b"[]")
         try:
-            return bare(msgspec.json.decode(result, type=str))
+            derived = bare(msgspec.json.decode(result, type=str))
         except msgspec.MsgspecError as error:
             raise NotNow(f"{backend.name} derives no address: {error}") from None
+        if backend.listed is not None:
+            backend.listed += 1
+        return derived
 
     async def _ask(self, backend: Backend, method: Method, params: bytes) -> bytes:
         if self.is_held(backend):

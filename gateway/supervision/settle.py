@@ -141,13 +141,17 @@ class Settler:
         except LedgerError:
             return
 
+    def look_again(self) -> None:
+        """Count the calls of unknown outcome anew in the next round: a person has said something about one."""
+        self._resolves_at = 0.0
+
     def gauges(self) -> Iterator[tuple[str, dict[str, str], float]]:
         """Yield what metrics want to know: name, labels, value."""
         wallet = {"wallet": self.pool.name}
         yield "broadcasts_unknown", wallet, float(self.unknown)
         yield "calls_unknown", wallet, float(self.open_calls)
-        yield "held_satoshi", wallet, float(self.held)
-        yield "held_oldest_seconds", wallet, self.oldest
+        yield "held_satoshis", wallet, float(self.held)
+        yield "held_oldest_age_seconds", wallet, self.oldest
 
     def _measure(self, rows: list[Followed]) -> None:
         """Count what is held, and tell what is held for long."""

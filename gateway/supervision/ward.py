@@ -197,7 +197,7 @@ class Ward:
     def gauges(self) -> Iterator[tuple[str, dict[str, str], float]]:
         """Yield what metrics want to know: name, labels, value."""
         for (name, cause, end), count in self.counts.items():
-            labels = {"wallet": self.pool.name, "backend": name, "cause": cause, "end": end}
+            labels = {"wallet": self.pool.name, "backend": name, "cause": cause, "outcome": end}
             yield "restarts_total", labels, float(count)
         for backend in self.pool.backends:
             labels = {"wallet": self.pool.name, "backend": backend.name}

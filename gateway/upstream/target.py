@@ -70,10 +70,10 @@ class Target:
             head="\r\n".join(lines).encode(),
         )
 
-    def request(self, body: bytes, *, keep: bool) -> bytes:
-        """Return head and body in one piece, to be written at once."""
+    def request(self, body: bytes, *, keep: bool, more: bytes = b"") -> bytes:
+        """Return head and body in one piece, to be written at once; `more` is header lines, each behind a line end."""
         end = b"\r\nConnection: keep-alive\r\n\r\n" if keep else b"\r\nConnection: close\r\n\r\n"
-        return b"%b%d%b%b" % (self.head, len(body), end, body)
+        return b"%b%d%b%b%b" % (self.head, len(body), more, end, body)
 
 
 def _context(*, verify: bool, ca_file: str | None) -> ssl.SSLContext:

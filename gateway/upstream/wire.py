@@ -197,16 +197,19 @@ class Wire:
         """When the timer will ring."""
         self._is_closed = False
 
-    def send(self, target: Target, body: bytes, *, whole: float, reuse: bool, on_end: OnEnd) -> Exchange:
+    def send(
+        self, target: Target, body: bytes, *, whole: float, reuse: bool, on_end: OnEnd, more: bytes = b""
+    ) -> Exchange:
         """Send one call; `on_end` is called exactly once, from the loop and never from in here.
 
         Args:
             whole: seconds from now until the exchange ends in any case.
             reuse: the call is a read, so a kept connection may carry it where the target allows that.
+            more: header lines of this call alone, as `Target.request` takes them.
         """
         keep = reuse and target.keep_alive
         now = self.loop.time()
-        exchange = Exchange(self, target, target.request(body, keep=keep), whole, on_end, now)
+        exchange = Exchange(self, target, target.request(body, keep=keep, more=more), whole, on_end, now)
         if self._is_closed or not self.may_send():
             # not at once: whoever tries again and again must not keep the loop from its last work
             reason = "aborted" if self._is_closed else "not_held"

@@ -4,6 +4,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from gateway.base.clashes import clashes
 
@@ -14,7 +15,24 @@ anything: st.SearchStrategy[Any] = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["wallets", "clients", "main", "name", "username", "backends", "primary", "anonymous"]),
+            st.sampled_from(
+                [
+                    "wallets",
+                    "clients",
+                    "main",
+                    "name",
+                    "username",
+                    "backends",
+                    "primary",
+                    "anonymous",
+                    "admin",
+                    "users",
+                    "tokens",
+                    "token",
+                    "open",
+                    "host",
+                ]
+            ),
             inner,
             max_size=4,
         )
@@ -97,6 +115,36 @@ def test_the_loader_tells_them_beside_other_mistakes(folder: Folder, good: str) 
         ("0.yaml", 9, "wallets.main.backends[0].url"),
         ("0.yaml", 10, "wallets.main.backends[1].name"),
     ]
+
+
+def admin(**settings: Any) -> list[tuple[object, ...]]:
+    """Return the places of what clashes in a section `admin`, for plain values and for models alike."""
+    return found({"anonymous": True, "admin": settings})
+
+
+def test_somebody_at_the_operators_door_is_one_person_with_one_role() -> None:
+    """By name, and by token, of which nobody could say whose it is."""
+    kim, lee = {"name": "kim"}, {"name": "lee"}
+    assert admin(users=[kim, lee, kim]) == [("admin", "users", 2, "name")]
+    cron, stats = {"name": "cron", "token": "x"}, {"name": "stats", "token": SecretStr(" x ")}
+    assert admin(tokens=[cron, {**cron, "token": "y"}]) == [("admin", "tokens", 1, "name")]
+    assert admin(tokens=[cron, stats]) == [("admin", "tokens", 1, "token")]
+    assert admin(token=SecretStr("x"), tokens=[cron]) == [("admin", "tokens", 0, "token")]
+    assert admin(tokens=[{"name": "token", "token": "x"}]) == []
+    assert admin(token="y", tokens=[{"name": "token", "token": "x"}]) == [("admin", "tokens", 0, "name")]
+    assert admin(users=[kim], tokens=[{**cron, "name": "kim"}], token="y") == []
+    assert admin(tokens=[{"name": "a", "token": ""}, {"name": "b", "token": 5}, {"name": ["c"]}], token=7) == []
+
+
+def test_a_door_that_asks_nobody_is_on_this_machine_alone() -> None:
+    """And has no users whom it would not ask."""
+    for host in ("127.0.0.1", "127.9.9.9", "::1", "localhost", "LOCALHOST", 5):
+        assert admin(open=True, host=host) == []
+    for host in ("0.0.0.0", "::", "10.0.0.1", "gw", ""):
+        assert admin(open=True, host=host) == [("admin", "open")]
+        assert admin(open=False, host=host) == admin(open="x", host=host) == []
+    assert admin(open=True) == []
+    assert admin(open=True, users=[{"name": "kim"}]) == [("admin", "open")]
 
 
 def url(address: str) -> dict[str, Any]:

@@ -70,6 +70,7 @@ def test_a_list_that_became_empty_is_told(folder: Folder, good: str) -> None:
         ("listen: {host: h, tls: {certificate: /dev/null, key: /dev/null}, keepalive_timeout: 5}\n",
          ["listen.host", "listen.keepalive_timeout", "listen.tls", "listen.tls.certificate", "listen.tls.key"]),
         ("admin: {port: 1}\nsandbox: true\n", ["admin.port", "sandbox"]),
+        ("admin: {host: h, token: x, names: [gw], tokens: [{name: cron, token: y}]}\n", ["admin.host"]),
         ("ledger: {path: a.db}\n",
          ["ledger", "ledger.connect_timeout", "ledger.key_file", "ledger.may_be_asynchronous", "ledger.may_be_lost",
           "ledger.password", "ledger.path", "ledger.pool", "ledger.statement_timeout", "ledger.tls", "ledger.url"]),

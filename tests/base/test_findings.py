@@ -12,6 +12,7 @@ from .conftest import Folder
 PORT, MAP = "listen.port", "write `key: value` lines under it, or take the line out"
 WHOLE, NUMBER = "write digits without quotes", "write digits without quotes, like 2 or 0.5"
 LIST = "write one `- ` line for each entry, or [one, other]"
+HASH = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA"
 KNOWN = "is not a key that is known here"
 
 
@@ -20,7 +21,14 @@ KNOWN = "is not a key that is known here"
     [
         ("lisen: {}", "lisen", KNOWN, "did you mean listen?"),
         ("listen: {prot: 1}", "listen.prot", KNOWN, "did you mean port?"),
-        ("admin: {wat: 1}", "admin.wat", KNOWN, "take one of host, port, token, token_file"),
+        ("admin: {wat: 1}", "admin.wat", KNOWN,
+         "take one of host, names, open, port, session_idle, session_life, tls, token, token_file, tokens, users"),
+        ("admin: {users: [{name: kim}]}", "admin.users[0].password_hash", "is missing",
+         "add `password_hash_file: PATH` or `password_hash: ...`"),
+        ("admin: {users: [{name: kim, role: boss, password_hash: '" + HASH + "'}]}", "admin.users[0].role",
+         "must be 'viewer' or 'operator', got boss", "write one of them"),
+        ("admin: {tokens: [{name: cron, token: ''}]}", "admin.tokens[0].token", "must be at least 1 long",
+         "write something there"),
         ("listen: 7777", "listen", "must be a mapping", MAP),
         ("listen:", "listen", "must be a mapping", MAP),
         ("listen: {tls: {key: /dev/null}}", "listen.tls.certificate", "is missing", "add `certificate: ...`"),

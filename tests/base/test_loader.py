@@ -438,6 +438,7 @@ wallets: {main: {backends: [{name: a, url: http://h:1}]}}
     for part in (
         "listen.host 0.0.0.0 takes passwords without TLS",
         "lets anybody call without credentials",
+        "admin.host 10.0.0.1 takes passwords and tokens without TLS",
         "admin.host 10.0.0.1 shows the state",
         "admin.token has fewer than 16 characters",
         "client shop may do whatever sign does",
@@ -446,7 +447,7 @@ wallets: {main: {backends: [{name: a, url: http://h:1}]}}
         "backend a of main is called without a password",
     ):
         assert [one for one in said if part in one], part
-    assert len(said) == 8
+    assert len(said) == 9
 
 
 def test_nothing_is_said_where_nothing_is_risky(folder: Folder, good: str) -> None:

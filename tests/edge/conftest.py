@@ -12,6 +12,7 @@ from gateway.base.config import Client, Listen, RateLimit
 from gateway.base.jsonrpc import Call, Reply, result_reply
 from gateway.edge.auth import Authenticator
 from gateway.edge.rpc import DoorCounters, RpcDoor
+from tests.edge.admin_world import World
 
 Act = Callable[[Call], Awaitable[Reply]]
 
@@ -130,3 +131,12 @@ async def knock() -> AsyncIterator[Knock]:
     await door.start()
     yield Knock(door, dispatcher)
     await door.stop(0.1)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    """A door for operators that takes orders from who shows the token."""
+    one = World()
+    await one.open()
+    yield one
+    await one.door.stop()

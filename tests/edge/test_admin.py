@@ -41,7 +41,7 @@ async def test_it_tells_alive_from_ready(metrics: Metrics) -> None:
         ready=lambda: state.why,
         ailing=lambda: {"main": ["ec-2: wedged: silent"]},
         draining=lambda: state.draining,
-        registry=metrics.registry,
+        metrics=metrics.text,
     )
     await door.start()
     base = f"http://127.0.0.1:{door.port}"
@@ -80,7 +80,7 @@ async def test_it_tells_alive_from_ready(metrics: Metrics) -> None:
 async def small(metrics: Metrics) -> AsyncIterator[AdminDoor]:
     """A door that takes two connections."""
     door = AdminDoor(
-        Admin(port=0), ready=dict, ailing=dict, draining=bool, registry=metrics.registry, descriptors=Descriptors(32)
+        Admin(port=0), ready=dict, ailing=dict, draining=bool, metrics=metrics.text, descriptors=Descriptors(32)
     )
     await door.start()
     yield door

@@ -24,6 +24,14 @@ def test_something_is_always_left_for_the_daemons(limit: int, wanted: int) -> No
     assert bool(fit.warnings(wanted)) == (fit.clients(wanted) < wanted)
 
 
+@given(limit=st.integers(16, 2**20))
+def test_listeners_leave_room_for_other_operators(limit: int) -> None:
+    """Two hundred where they fit, and never so many that nobody else gets in."""
+    fit = Descriptors(limit)
+    assert 1 <= fit.listeners <= max(1, fit.operators - 1)
+    assert Descriptors().listeners == Descriptors(2**16).listeners == 200
+
+
 def test_the_warning_names_both_numbers() -> None:
     """What was asked for, what there is, and what comes of it."""
     (text,) = Descriptors(1024).warnings(4096)

@@ -1,6 +1,7 @@
 """What the end of an attempt means: an answer, or what may be said of a call that brought none."""
 
 import asyncio
+from random import getrandbits
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from gateway.base.effects import Effect
 from gateway.base.jsonrpc import Answer
 from gateway.base.levels import Level
+from gateway.base.trace import CURRENT, begin
 from gateway.fleet.backend import Backend, Occupant
 from gateway.fleet.breaker import Breaker, Permit
 from gateway.flow.attempt import REFUSED_BEFORE_WORK, Attempt, classify
@@ -104,6 +106,46 @@ def test_not_run_is_never_said_of_what_may_have_run(fate: Fate, body: bytes, sta
     if isinstance(found, Answer):
         assert fate is Fate.ANSWERED
         assert b"g7" in body
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_an_attempt_tells_its_own_id_within_the_trace_of_its_call(*, is_told: bool) -> None:
+    """Where the profile allows it; each try has another id, and upkeep belongs to no trace."""
+    sent: list[bytes] = []
+
+    class FakeWire:
+        """Keeps what goes along."""
+
+        def send(self, _target: object, _body: bytes, *, more: bytes, **_how: object) -> object:
+            """Keep it."""
+            sent.append(more)
+            return SimpleNamespace(sent=True)
+
+    profile = load("electron-cash")
+    backend = Backend(
+        "ec-1", "main", slots=1, is_serial=True, top=Level.SYNCED, breaker=Breaker(3, 1.0, 30.0, 1),
+        ewma=10.0, grace_until=60.0,
+    )  # fmt: skip
+    token = CURRENT.set(begin("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", getrandbits))
+    try:
+        ours, upkeep = (
+            Errand("main", "shop", profile.methods["ping"], Effect.READ, b"[]", 1.0, 0.0, own=own)
+            for own in (None, backend)
+        )
+    finally:
+        CURRENT.reset(token)
+    hops = []
+    for errand in (ours, ours, upkeep):
+        attempt = Attempt(
+            errand, backend, Permit(0, is_trial=False), Occupant(0.0, 1.0, is_money=False), OURS,
+            lambda _one, _end: None, 0.0, is_hedge=False,
+        )  # fmt: skip
+        attempt.send(FakeWire(), "there", 35.0, tells_trace=is_told)  # type: ignore[arg-type]  # fakes with the same verbs
+        hops.append(attempt.hop)
+    assert len(set(hops)) == 3
+    assert hops[2] == ""
+    line = b"\r\ntraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-%b-01"
+    assert sent == [line % hop.encode() if hop and is_told else b"" for hop in hops]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from random import getrandbits
 
 import pytest
 from pydantic import SecretStr
@@ -12,6 +13,7 @@ from gateway.base.config import Client
 from gateway.base.effects import GRANTABLE
 from gateway.base.events import Event
 from gateway.base.jsonrpc import Call, Reply
+from gateway.base.trace import CURRENT, begin
 from gateway.flow.forward import GRACE, PATIENCE, ForwardCounters, Forwarder, body_of
 from gateway.flow.identity import Identity
 from gateway.profiles import load
@@ -209,6 +211,26 @@ def test_what_another_holds_is_its_to_answer(call: Call) -> None:
         assert sent.head["Idempotency-Key"] == "order-1"
         assert sent.sending.careful == (call in (SIGN, ALLOCATE))
         assert world.outcomes() == {"answered": 1}
+
+    play(scene)
+
+
+def test_the_trace_goes_along_with_a_fresh_id_for_each_try() -> None:
+    """The whole stays; without a trace nothing is said of one."""
+
+    async def scene() -> None:
+        world = World(not_holder, good)
+        await world.ask()
+        assert all("traceparent" not in sent.head for sent in world.relay.sent)
+        world = World(not_holder, good)
+        token = CURRENT.set(begin("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", getrandbits))
+        try:
+            assert await world.ask() == b"[answer]"
+        finally:
+            CURRENT.reset(token)
+        told = [sent.head["traceparent"].split("-") for sent in world.relay.sent]
+        assert [(whole, flags) for _, whole, _, flags in told] == [("4bf92f3577b34da6a3ce929d0e0e4736", "01")] * 2
+        assert len({hop for _, _, hop, _ in told} | {"00f067aa0ba902b7"}) == 3
 
     play(scene)
 

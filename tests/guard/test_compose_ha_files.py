@@ -19,6 +19,7 @@ from gateway.ledger.key_file import LENGTH
 from tests.guard.test_compose_files import REAL, ROOT, SETTINGS, WALLETS, members, read
 
 PAIR = ROOT / "docker-compose.ha.yml"
+MONITORING = ROOT / "compose.monitoring.yml"
 HAPROXY = ROOT / "config/haproxy/haproxy.cfg"
 KEEPALIVED = ROOT / "config/keepalived"
 
@@ -129,9 +130,9 @@ def test_the_database_keeps_what_it_said_it_had() -> None:
 
 def test_every_secret_is_made_by_the_script(secrets: Path) -> None:
     """And is nobody's but whose it is: the folder is closed, the key is as long as a key is."""
-    named = set(read(PAIR)["secrets"]) | set(read(REAL)["secrets"])
+    named = set(read(PAIR)["secrets"]) | set(read(REAL)["secrets"]) | set(read(MONITORING)["secrets"])
     assert named == {one.name for one in secrets.iterdir()}
-    for path in (PAIR, REAL):
+    for path in (PAIR, REAL, MONITORING):
         assert all(one == {"file": f"./secrets/{name}"} for name, one in read(path)["secrets"].items())
     assert stat.S_IMODE(secrets.stat().st_mode) == 0o700
     assert len((secrets / "ledger_key").read_bytes()) == LENGTH

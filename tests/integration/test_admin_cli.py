@@ -55,7 +55,7 @@ def test_status_shows_every_daemon_and_readiness_is_an_exit_code(ordered: Gatewa
     assert all(name in told for name in ("wallet main", "ec-1", "ec-2", "ec-3", "in service"))
     found = json.loads(ec_gateway("status", "--json", "--url", where(ordered)))
     assert [one["name"] for one in found["wallets"]["main"]["backends"]] == ["ec-1", "ec-2", "ec-3"]
-    assert {*found["wallets"]["main"], "version", "draining"} == set(ordered.status())
+    assert {*found["wallets"]["main"], "version", "draining"} >= set(ordered.status())
     assert ec_gateway("status", "--ready", "--url", where(ordered)).startswith("ready\n")
     ec_gateway("status", "--ready", "--url", f"http://127.0.0.1:{ordered.port}", code=3)
 
@@ -83,7 +83,7 @@ def test_who_has_no_right_orders_nothing(ordered: Gateway, tmp_path: Path, token
     wrong = tmp_path / "wrong"
     wrong.write_text("a-token-of-somebody-else")
     told = ec_gateway("hold", "ec-1", "--url", where(ordered), "--token-file", wrong, code=1)
-    assert "not the token of this gateway" in told
+    assert "not a token of this gateway" in told
     how = ("--url", where(ordered), "--token-file", token)
     assert "there are ec-1, ec-2, ec-3" in ec_gateway("hold", "ec-9", *how, code=1)
     assert "launcher" in ec_gateway("restart", "ec-1", *how, code=1)

@@ -170,7 +170,7 @@ def test_a_hang_up_ends_a_read_and_never_a_write(gateway: Gateway, fleet: Fleet)
         with gateway.knock() as line:
             line.request(body)
             wait_until(lambda: gateway.status()["waiting"] >= 1, "the call waits")
-    wait_until(lambda: gateway.metric("ecgw_errands", wallet="main") <= 2, "the read has ended")
+    wait_until(lambda: gateway.metric("ecgw_calls_in_progress", wallet="main") <= 2, "the read has ended")
     wait_until(lambda: labels_in(fleet)["of one who left"] == 1, "the write ran")
     holder.join()
     fleet.control(0, "heal")

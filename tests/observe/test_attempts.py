@@ -11,8 +11,9 @@ import pytest
 from gateway import __version__
 from gateway.base.config import Log
 from gateway.base.jsonrpc import Answer
+from gateway.base.trace import CURRENT, Trace
 from gateway.observe import logs
-from gateway.observe.attempts import attempt_line
+from gateway.observe.attempts import attempt_line, call_line
 from gateway.observe.metrics import Metrics
 from gateway.rules.retry import Sent, Tried
 from gateway.upstream.wire import Fate, Outcome
@@ -29,6 +30,7 @@ def attempt(**changes: object) -> SimpleNamespace:
         method=SimpleNamespace(name="getbalance"),
         arrived_at=99.5,
         params=b'["words of a seed"]',
+        trace=None,
     )
     fields = {
         "errand": errand,
@@ -104,6 +106,25 @@ def test_a_line_that_cannot_be_written_is_not_the_attempts_fault(monkeypatch: py
     monkeypatch.setattr(sys, "stdout", None)
     attempt_line(attempt(our_id=object()), outcome(), Answer(b"1", None), 100.031)
     assert logs.dropped_lines() == 1
+
+
+def test_a_call_and_its_tries_name_their_trace(lines: Lines) -> None:
+    """The try below the call, the call below whoever called us; a call without one has none."""
+    trace = Trace("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", "01", lambda _: 7)
+    one = attempt(hop="bbbbbbbbbbbbbbbb")
+    one.errand.trace = trace
+    token = CURRENT.set(trace)
+    try:
+        attempt_line(one, outcome(), Answer(b"1", None), 100.031)
+        call_line("main", "getbalance", "wallet_read", "ok", 0.5314)
+    finally:
+        CURRENT.reset(token)
+    call_line("main", "getbalance", "wallet_read", "ok", 0.5)
+    tried, called, without = lines()
+    assert (tried["trace"], tried["parent"], tried["span"]) == (trace.id, "8000000000000007", "bbbbbbbbbbbbbbbb")
+    assert (called["trace"], called["parent"], called["span"]) == (trace.id, "00f067aa0ba902b7", "8000000000000007")
+    assert (called["event"], called["method"], called["outcome"], called["ms"]) == ("call", "getbalance", "ok", 531.4)
+    assert "trace" not in without
 
 
 @pytest.mark.parametrize(("level", "expected"), [("debug", 1), ("info", 0)])

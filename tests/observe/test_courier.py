@@ -76,7 +76,7 @@ def test_whoever_hands_over_never_waits() -> None:
         for number in range(5000):
             rig.push("opened", incident=f"life-{number}")
         assert rig.loop.time() == before
-        assert rig.gauge("alert_queue") == ROOM
+        assert rig.gauge("alert_queue_messages") == ROOM
 
     rigged(FakeSink(takes=float("inf")), test)
 
@@ -188,7 +188,7 @@ def test_a_message_that_is_never_taken_holds_up_no_other() -> None:
         rig.push("closed", incident="life-1")
         await asyncio.sleep(0.1)
         assert rig.sink.types[-1] == "closed"
-        assert rig.gauge("alert_queue") == 1.0
+        assert rig.gauge("alert_queue_messages") == 1.0
         assert rig.told[-1].fields["alert"] == "all_down/main"
 
     rigged(Picky("odd"), test)
@@ -214,7 +214,7 @@ def test_a_message_that_is_never_taken_is_given_up_after_an_hour() -> None:
         sink.disliked.clear()
         await asyncio.sleep(1.25 * LONGEST_PAUSE)
         assert [(one.incident, one.type) for one in sink.taken][-1] == ("odd", "alert.closed")
-        assert rig.gauge("alert_queue") == 0.0
+        assert rig.gauge("alert_queue_messages") == 0.0
 
     rigged(Picky("odd"), test)
 
@@ -359,7 +359,7 @@ def test_where_there_is_no_room_the_oldest_repetition_goes_first() -> None:
         rig.push("closed", incident="three")
         assert (rig.told[2].fields["message"], rig.told[2].level) == ("alert.opened", "error")
         assert rig.gauge("alert_messages_total", outcome="dropped") == 3
-        assert rig.gauge("alert_queue") == ROOM
+        assert rig.gauge("alert_queue_messages") == ROOM
 
     rigged(FakeSink(trouble=AWAY), test)
 

@@ -218,7 +218,10 @@ def test_each_event_leaves_its_mark(name: str, kind: Kind) -> None:
     assert mark.text.endswith(": because")
 
 
-@pytest.mark.parametrize(("name", "kind"), [(name, kind) for name, ended in ENDS.items() for kind in ended])
+OF_BACKENDS = [(name, kind) for name, ended in ENDS.items() for kind in ended if kind is not Kind.UNKNOWN_OUTCOME]
+
+
+@pytest.mark.parametrize(("name", "kind"), OF_BACKENDS)
 def test_each_event_takes_its_marks_away(name: str, kind: Kind) -> None:
     """And no mark of another backend."""
     causes = {left: of(event) for event, (left, _) in LEAVES.items()}
@@ -266,6 +269,13 @@ def test_unknown_outcomes_are_the_wallet_s_and_counted() -> None:
     views = [wallet(WELL, WELL)]
     assert forget(heard, places(views), 99.0 + HOUR).marks == heard.marks
     assert forget(heard, places(views), 100.0 + HOUR).marks == {}
+
+
+def test_unknown_outcomes_are_over_when_a_person_has_spoken_of_all() -> None:
+    """Of this wallet; those of others are others'."""
+    heard = after(of("call.outcome_unknown"), Event("call.outcome_unknown", "savings", "ec-1"))
+    heard = hear(heard, Event("outcome.all_resolved", "main"), 1.0)
+    assert list(heard.marks) == [(Kind.UNKNOWN_OUTCOME, "savings", "")]
 
 
 def test_an_unknown_outcome_of_an_earlier_life_names_no_backend() -> None:

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from sqlalchemy import insert, update
 
 from gateway.ledger import broadcasts, marks
 from gateway.ledger.schema import intents
@@ -251,8 +252,8 @@ def test_held_value_is_a_gauge_and_after_a_day_an_event() -> None:
         assert gauges == {
             "broadcasts_unknown": 0.0,
             "calls_unknown": 0.0,
-            "held_satoshi": 1_000_000.0,
-            "held_oldest_seconds": 0.0,
+            "held_satoshis": 1_000_000.0,
+            "held_oldest_age_seconds": 0.0,
         }
         for _ in range(2):
             await world.settle(LONG)
@@ -297,6 +298,32 @@ def test_signatures_that_an_earlier_process_left_open_are_closed_at_the_start() 
         await asyncio.sleep(0.1)
         assert [row.state for row in world.rows(intents)] == ["resolved"]
         run.cancel()
+
+    play(scene)
+
+
+def test_what_a_person_says_of_a_call_is_counted_soon() -> None:
+    """Within a round, and not only when unknown calls are looked at anyway."""
+
+    async def scene(world: World) -> None:
+        row = {
+            "wallet": "main",
+            "epoch": 1,
+            "client": "shop",
+            "method": "setlabel",
+            "state": "unknown",
+            "opened_at": 1.0,
+        }
+        await world.ledger.run(lambda connection: connection.execute(insert(intents).values(row)))
+        world.settler.look_again()
+        await world.settle()
+        assert world.settler.open_calls == 1
+        await world.ledger.run(lambda connection: connection.execute(update(intents).values(state="resolved")))
+        await world.settle()
+        assert world.settler.open_calls == 1
+        world.settler.look_again()
+        await world.settle()
+        assert world.settler.open_calls == 0
 
     play(scene)
 

@@ -91,3 +91,11 @@ def test_an_authority_that_cannot_be_read_is_an_os_error(tmp_path: Path, content
         path.write_text(content)
     with pytest.raises(OSError, match=r"No such file|NO_CERTIFICATE|no start line|\[X509"):
         Target.make("https://a", "", "", keep_alive=False, ca_file=str(path))
+
+
+def test_header_lines_of_one_call_stand_before_the_end_of_the_head() -> None:
+    """And cost no second write: it is one piece with the body."""
+    target = Target.make("http://127.0.0.1:7777", "user", "pass", keep_alive=False)
+    plain = target.request(b"{}", keep=False)
+    told = target.request(b"{}", keep=False, more=b"\r\ntraceparent: 00-aa-bb-00")
+    assert told == plain.replace(b"Content-Length: 2", b"Content-Length: 2\r\ntraceparent: 00-aa-bb-00")

@@ -85,6 +85,18 @@ async def test_head_and_body_arrive_in_one_piece(wire: Wire, listen: Listen) -> 
     ]
 
 
+async def test_header_lines_of_one_call_go_along_in_the_same_piece(wire: Wire, listen: Listen) -> None:
+    """What tells the daemon of a trace costs no second write, which a serial daemon would wait for."""
+    peer, future = listen(), asyncio.get_running_loop().create_future()
+    more = b"\r\ntraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    wire.send(peer.target(), b'{"method": "version"}', whole=5.0, reuse=False, on_end=future.set_result, more=more)
+    assert ended(await future) == (Fate.ANSWERED, "")
+    [piece] = peer.guests[0].pieces
+    head, _, body = piece.partition(b"\r\n\r\n")
+    assert body == b'{"method": "version"}'
+    assert more.strip() in head.split(b"\r\n")
+
+
 async def test_each_call_has_a_connection_of_its_own_and_none_is_left(wire: Wire, listen: Listen) -> None:
     """The incident was one idle connection: there is never one, even when the daemon would keep it."""
 

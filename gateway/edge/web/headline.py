@@ -1,0 +1,227 @@
+"""The most important sentence of all: what is the matter, why, since when, what was done about it and what is left.
+
+Rule: it follows from the snapshot alone, the worst comes first, and "all well" is said only where nothing else can be.
+Pure.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from gateway.edge.web.words import Words
+
+Snapshot = Mapping[str, Any]
+"""What /api/v1/status answers, or a part of it."""
+
+MOST = 3
+"""Sentences about what is done, and names in one."""
+
+DENIED = "HTTP 401"
+"""What a reason holds of a daemon that refuses the gateway's credentials."""
+
+
+class Tone(IntEnum):
+    """How loud something is; the higher, the louder."""
+
+    WELL = 0
+    WATCH = 1
+    """Nobody has to do anything, and something is not as it always is."""
+    WARNING = 2
+    CRITICAL = 3
+
+    @property
+    def word(self) -> str:
+        """Its name in templates and style sheets."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The first sentence of the page, and what stands below it.
+
+    Args:
+        title: the sentence; why: the reason in words, "" for none.
+        since: seconds since 1970; None where it is about no moment.
+        did, todo: sentences: what the gateway did, what is left to do.
+        more: how many other things are the matter.
+    """
+
+    tone: Tone
+    title: str
+    why: str = ""
+    since: float | None = None
+    did: tuple[str, ...] = ()
+    todo: tuple[str, ...] = ()
+    more: int = 0
+
+
+def headline(snapshot: Snapshot, words: Words) -> Headline:
+    """Return the sentence for a snapshot."""
+    found = sorted(_matters(snapshot, words), key=lambda one: (-one.tone, one.since or 0.0))
+    if not found:
+        return _well(snapshot, words)
+    first = found[0]
+    return Headline(first.tone, first.title, first.why, first.since, first.did, first.todo, len(found) - 1)
+
+
+def tone_of(backend: Snapshot) -> Tone:
+    """Return how loud the state of a backend is by itself."""
+    match backend.get("phase"):
+        case "READY" if backend.get("kind") in ("ok", "busy"):
+            is_as_always = not (backend.get("drained") or backend.get("held"))
+            return Tone.WELL if is_as_always else Tone.WATCH
+        case "EJECTED":
+            return Tone.WATCH if backend.get("drained") else Tone.WARNING
+        case "FAILED":
+            return Tone.CRITICAL
+        case "READY":
+            return Tone.WARNING
+        case _:
+            return Tone.WATCH
+
+
+def backends_of(wallet: Snapshot) -> Sequence[Snapshot]:
+    """Return the backends that a snapshot has of a wallet; none where another gateway holds it."""
+    found = wallet.get("backends")
+    return found if isinstance(found, Sequence) and not isinstance(found, str) else ()
+
+
+def todo_of(backend: Snapshot, words: Words) -> str:
+    """Return what is left to do about a backend that is not as always; "" where there is nothing to say."""
+    name, phase = backend.get("name", "?"), backend.get("phase")
+    if backend.get("drained"):
+        return words.text("todo.undrain")
+    if DENIED in str(backend.get("reason")):
+        return words.text("todo.password")
+    if phase == "FAILED":
+        return words.text("todo.failed")
+    if phase in ("STARTING", "WARMING", "DRAINING", "RESTARTING"):
+        return words.text("todo.wait")
+    if backend.get("kind") == "dead" and not backend.get("launcher"):
+        return words.text("todo.no_launcher", backend=name)
+    if backend.get("held"):
+        return words.text("todo.release")
+    return words.text("todo.nothing") if tone_of(backend) is Tone.WARNING else ""
+
+
+def title_of(alert: Snapshot, words: Words) -> str:
+    """Return what an alert is about and whom, in the language of the page; an unknown kind keeps its own title."""
+    known = words.alerts.get(str(alert.get("kind")))
+    title = known[0] if known else str(alert.get("title") or alert.get("kind") or "?")
+    backend, place = alert.get("backend"), alert.get("backend") or alert.get("wallet")
+    if known and "{daemon}" in title:
+        return title.format(daemon=words.text("daemon.named", name=backend) if backend else words.text("daemon"))
+    return words.text("head.alert.at", place=place, title=title) if place else title
+
+
+def condition_of(backend: Snapshot, words: Words) -> str:
+    """Return what is the matter with a backend, in words, with the reason where it says more."""
+    kind, reason = str(backend.get("kind")), words.say(str(backend.get("reason") or ""))
+    condition = words.kinds.get(kind, kind)
+    return condition if kind == "ok" or reason in ("", condition) else f"{condition}: {reason}"
+
+
+# -- what is the matter -----------------------------------------------------------------------------------------
+
+
+def _matters(snapshot: Snapshot, words: Words) -> Iterator[Headline]:
+    """Yield everything that is not as always."""
+    wallets: Mapping[str, Snapshot] = snapshot.get("wallets") or {}
+    told: set[tuple[str, str]] = set()
+    for alert in snapshot.get("alerts") or ():
+        if alert.get("severity") == "info":
+            continue
+        of = str(alert.get("wallet") or "")
+        told |= {(of, str(alert.get("backend") or "")), (of, "")}
+        yield _of_alert(alert, wallets.get(of, {}), words)
+    if snapshot.get("draining"):
+        yield Headline(Tone.WATCH, words.text("head.stopping"), words.text("head.stopping.why"))
+    for name, wallet in wallets.items():
+        unresolved = wallet.get("unresolved")
+        if isinstance(unresolved, int) and unresolved > 0:
+            title = words.count("head.unresolved", unresolved, wallet=name)
+            yield Headline(Tone.WATCH, title, todo=(words.alerts["unknown_outcome"][1],))
+        for backend in backends_of(wallet):
+            tone = tone_of(backend)
+            # what an alert of its wallet has said already is not counted once more
+            if tone is not Tone.WELL and (name, backend.get("name")) not in told and (name, "") not in told:
+                yield _of_backend(backend, wallet, tone, words)
+
+
+def _of_alert(alert: Snapshot, wallet: Snapshot, words: Words) -> Headline:
+    tone = Tone.CRITICAL if alert.get("severity") == "critical" else Tone.WARNING
+    known = words.alerts.get(str(alert.get("kind")))
+    todo = (known[1],) if known else ()
+    concerned = [one for one in backends_of(wallet) if one.get("name") == alert.get("backend")] or [
+        one for one in backends_of(wallet) if tone_of(one) is not Tone.WELL
+    ]
+    return Headline(
+        tone,
+        title_of(alert, words),
+        words.say(str(alert.get("text") or "")),
+        _at(alert.get("since")),
+        _did(concerned, wallet, words),
+        todo,
+    )
+
+
+def _of_backend(backend: Snapshot, wallet: Snapshot, tone: Tone, words: Words) -> Headline:
+    name, phase = backend.get("name", "?"), str(backend.get("phase"))
+    kind = str(backend.get("kind"))
+    if tone is Tone.WATCH and backend.get("drained"):
+        title, why = words.text("head.drained", backend=name), words.text("head.drained.why")
+    elif tone is Tone.WATCH and phase == "READY":
+        title, why = words.text("head.held", backend=name), ""
+    else:
+        title = words.text("head.backend", backend=name, state=words.phases.get(phase, phase))
+        why = "" if kind == "ok" else condition_of(backend, words)
+    todo = todo_of(backend, words)
+    return Headline(
+        tone, title, why, _at(backend.get("since")), _did([backend], wallet, words), (todo,) if todo else ()
+    )
+
+
+def _did(concerned: Iterable[Snapshot], wallet: Snapshot, words: Words) -> tuple[str, ...]:
+    """Return what the gateway does about backends of a wallet, in sentences."""
+    everyone = backends_of(wallet)
+    serving = [str(one.get("name")) for one in everyone if _serves(one)]
+    sentences: list[str] = []
+    # where nobody is out there is nothing to go round
+    if serving and len(serving) < len(everyone):
+        sentences.append(words.text("did.others", names=", ".join(serving[:MOST])))
+    elif everyone and not serving:
+        sentences.append(words.text("did.nobody"))
+    for backend in concerned:
+        sentences += _did_for(backend, words)
+    return tuple(sentences[: MOST + 1])
+
+
+def _did_for(backend: Snapshot, words: Words) -> Iterator[str]:
+    name, phase, step = backend.get("name", "?"), backend.get("phase"), str(backend.get("step") or "")
+    if phase in ("DRAINING", "RESTARTING"):
+        key = "did.restarting.step" if step else "did.restarting"
+        yield words.text(key, backend=name, step=words.steps.get(step, step))
+    elif phase == "WARMING":
+        yield words.text("did.warming", backend=name)
+    elif backend.get("care"):
+        yield words.text("did.care", backend=name, care=words.say(str(backend["care"])))
+    restarts = backend.get("restarts")
+    if isinstance(restarts, int) and restarts > 0 and phase != "READY":
+        yield words.count("did.restarts", restarts, backend=name)
+
+
+def _well(snapshot: Snapshot, words: Words) -> Headline:
+    wallets: Mapping[str, Snapshot] = snapshot.get("wallets") or {}
+    count = sum(len(backends_of(wallet)) for wallet in wallets.values())
+    if not count:
+        return Headline(Tone.WELL, words.text("head.elsewhere"))
+    return Headline(Tone.WELL, words.text("head.well"), words.count("head.well.why", count))
+
+
+def _serves(backend: Snapshot) -> bool:
+    return backend.get("phase") in ("READY", "WARMING") and not backend.get("drained") and not backend.get("suspect")
+
+
+def _at(found: object) -> float | None:
+    return float(found) if isinstance(found, int | float) else None

@@ -1,0 +1,227 @@
+"""Answers browsers: the status page, the pages that ask before an order is given, and the files they need.
+
+Rule: a page is complete without a script.  Nothing is ordered by a link: an order is a form of ours with the session's
+CSRF token in it, sent from here, by an operator; everybody else is shown no button and refused.
+"""
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from gateway.base.errors import OrderError
+from gateway.base.people import Person
+from gateway.edge.admin_access import Refused
+from gateway.edge.admin_api import AdminApi
+from gateway.edge.forms import read_form
+from gateway.edge.origins import peer_of
+from gateway.edge.sign_in import sign_in_path
+from gateway.edge.web.assets import PREFIX as STATIC
+from gateway.edge.web.assets import Assets, takes_gzip
+from gateway.edge.web.drawing import Drawing, pack
+from gateway.edge.web.frame import Frame, choice
+from gateway.edge.web.headline import headline
+from gateway.edge.web.lists import SHOWN, alerts_view, audit_view, incidents_view, outcomes_view
+from gateway.edge.web.order_forms import MAX_REASON, OrderForm, find
+from gateway.edge.web.views import wallet_view
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+OURS = (STATIC, "/orders/", "/outcomes/", "/switches/")
+"""How paths begin that are answered here, beside the first page's."""
+
+FRESH = 0.25
+"""Seconds for which what was drawn is shown to others as well: a hundred open pages ask for it in the same moment."""
+
+LISTED = 50
+"""Incidents and orders on the page; the API has all of them."""
+
+TOLD = 100
+"""Answers to orders that wait for their page."""
+
+
+class Pages:
+    """The pages of one gateway.
+
+    Args:
+        api: what they show, and who carries out what they order.
+    """
+
+    def __init__(self, api: AdminApi) -> None:
+        """Have drawn nothing."""
+        self.api = api
+        self.assets = Assets()
+        self.drawing = Drawing(self.assets)
+        self._drawn: dict[tuple[str, bool], tuple[float, dict[str, Any]]] = {}
+        self._lock = asyncio.Lock()
+        self._is_warm = False
+        self._told: OrderedDict[str, tuple[str, bool]] = OrderedDict()
+
+    async def warm(self, path: str) -> None:
+        """Get ready for a request, in a thread where that takes long: once, and only when somebody wants a page."""
+        if self._is_warm or not (path in ("/", "/sign-in") or path.startswith(OURS)):
+            return
+        async with self._lock:
+            if not self._is_warm:
+                await asyncio.to_thread(self.drawing.warm)
+                self._is_warm = True
+
+    async def handle(self, request: web.BaseRequest) -> web.Response | None:
+        """Answer a request for a page, None for any other.  Raises Refused."""
+        path = request.path
+        if path.startswith(STATIC):
+            _only(request, "GET", "HEAD")
+            return self.assets.answer(request)
+        if path != "/" and not path.startswith(OURS):
+            return None
+        # a name may hold what stands in a path with percent signs, a slash as well
+        parts = [unquote(part) for part in request.rel_url.raw_path.split("/")[1:]]
+        is_look = request.method in ("GET", "HEAD")
+        self.api.access.see_where_from(request, is_page=is_look)
+        frame = Frame.of(request, self.api)
+        if is_look and (chosen := choice(request)) is not None:
+            return chosen
+        if frame.person is None:
+            return web.Response(status=303, headers={"Location": sign_in_path(path)})
+        if path == "/":
+            _only(request, "GET", "HEAD")
+            return await self._status(request, frame)
+        _only(request, "GET", "HEAD", "POST")
+        return await self._order(request, frame, frame.person, parts)
+
+    def sign_in(self, request: web.BaseRequest, error: str, goal: str) -> bytes:
+        """Return the page to sign in; as `gateway.edge.sign_in.Page`."""
+        frame = Frame.of(request, self.api, is_known=False)
+        key = f"sign_in.{error}"
+        said = frame.words.text(key) if key in frame.words.texts else error
+        return self.drawing.page("sign_in.html", frame.words, frame.now, error=said, next=goal, **frame.named)
+
+    # -- looking --------------------------------------------------------------------------------------------------
+
+    async def _status(self, request: web.BaseRequest, frame: Frame) -> web.Response:
+        main = await self._main(frame)
+        told = self._told.get(request.query.get("told", ""))
+        page = self.drawing.page(
+            "status.html", frame.words, frame.now, told=told and {"text": told[0], "is_bad": told[1]},
+            script_words=frame.script_words, **{**frame.named, **main},
+        )  # fmt: skip
+        return _html(request, page)
+
+    async def _main(self, frame: Frame) -> dict[str, Any]:
+        """Return the part of the status page that is the same for all who speak a language and may do the same."""
+        key = (frame.words.lang, frame.may_order)
+        async with self._lock:
+            made_at, drawn = self._drawn.get(key, (-FRESH, {}))
+            now = asyncio.get_running_loop().time()
+            if not drawn or now - made_at >= FRESH:
+                drawn = await self._draw(frame)
+                self._drawn[key] = (now, drawn)
+            return drawn
+
+    async def _draw(self, frame: Frame) -> dict[str, Any]:
+        incidents, outcomes, audit = await asyncio.gather(
+            self.api.incidents(LISTED), self.api.outcomes(), self.api.audit(LISTED), return_exceptions=True
+        )
+        # after what takes time, so that nothing on the page is older than its moment says
+        snapshot: Mapping[str, Any] = self.api.snapshot()
+        words, now, may_order = frame.words, float(snapshot["time"]), frame.may_order
+        head = headline(snapshot, words)
+        main: Markup = self.drawing.part(
+            "main.html", words, now,
+            head=head,
+            alerts=alerts_view(snapshot, words),
+            wallets=[
+                wallet_view(name, wallet, words, snapshot, may_order=may_order)
+                for name, wallet in snapshot["wallets"].items()
+            ],
+            outcomes=outcomes_view(_list(outcomes), may_order=may_order, words=words),
+            incidents=None if isinstance(incidents, BaseException) else incidents_view(incidents, words, now),
+            audit=audit_view(_list(audit), words),
+            warnings=[str(one) for one in snapshot.get("warnings") or ()],
+            shown=SHOWN,
+        )  # fmt: skip
+        return {"main": main, "tone": head.tone.word, "icon": head.tone.word, "time": now}
+
+    # -- ordering -------------------------------------------------------------------------------------------------
+
+    async def _order(self, request: web.BaseRequest, frame: Frame, person: Person, parts: list[str]) -> web.Response:
+        """Show a form, or take one."""
+        if not frame.may_order:
+            return self._trouble(request, frame, "order.forbidden", 403)
+        outcomes = await self.api.outcomes() if parts[0] == "outcomes" else []
+        order = find(parts, self.api.snapshot(), outcomes, frame.words)
+        if order is None:
+            return self._trouble(request, frame, "order.gone", 404)
+        if request.method != "POST":
+            return self._form(request, frame, order)
+        fields = await read_form(request)
+        reason = fields.get("reason", "").strip()
+        try:
+            self.api.access.see_order(request, person, fields.get("csrf", ""))
+        except Refused as refused:
+            return self._form(request, frame, order, frame.words.text("order.expired"), refused.status)
+        if len(reason) > MAX_REASON or not reason.isprintable():
+            return self._form(request, frame, order, frame.words.text("order.too_long", n=MAX_REASON), 400)
+        if order.asks_executed and fields.get("executed") not in ("0", "1"):
+            return self._form(request, frame, order, frame.words.text("order.pick"), 400, reason)
+        try:
+            answer = await order.give(self.api, person, fields, reason, peer_of(request))
+        except OrderError as error:
+            return self._failed(request, frame, order, str(error), 409, reason)
+        except Refused as refused:
+            return self._failed(request, frame, order, refused.detail, refused.status, reason)
+        self._drawn.clear()
+        return web.Response(status=303, headers={"Location": f"/?told={self._keep(frame, answer)}"})
+
+    def _failed(
+        self, request: web.BaseRequest, frame: Frame, order: OrderForm, why: str, status: int, reason: str
+    ) -> web.Response:
+        said = frame.words.text("order.failed", why=frame.words.say(why))
+        return self._form(request, frame, order, said, status, reason)
+
+    def _keep(self, frame: Frame, answer: str) -> str:
+        """Keep an answer until its page is drawn; return what it is asked for by."""
+        name = secrets.token_urlsafe(9)
+        self._told[name] = (frame.words.text("order.done", answer=frame.words.say(answer)), False)
+        while len(self._told) > TOLD:
+            self._told.popitem(last=False)
+        return name
+
+    def _form(
+        self, request: web.BaseRequest, frame: Frame, order: OrderForm, error: str = "", status: int = 200,
+        reason: str = "",
+    ) -> web.Response:  # fmt: skip
+        page = self.drawing.page(
+            "order.html", frame.words, frame.now, order=order, error=error, reason=reason, csrf=frame.csrf,
+            max_reason=MAX_REASON, **frame.named,
+        )  # fmt: skip
+        return _html(request, page, status)
+
+    def _trouble(self, request: web.BaseRequest, frame: Frame, key: str, status: int) -> web.Response:
+        page = self.drawing.page(
+            "trouble.html", frame.words, frame.now, error=frame.words.text(key), **frame.named
+        )  # fmt: skip
+        return _html(request, page, status)
+
+
+def _only(request: web.BaseRequest, *methods: str) -> None:
+    if request.method not in methods:
+        raise Refused(405, f"this takes {' and '.join(methods)}", {"Allow": ", ".join(methods)})
+
+
+def _list(found: Any) -> list[dict[str, object]]:
+    """Return a list that was asked for, nothing where it could not be read."""
+    return found if isinstance(found, list) else []
+
+
+def _html(request: web.BaseRequest, page: bytes, status: int = 200) -> web.Response:
+    headers = {"Vary": "Accept-Encoding, Accept-Language, Cookie"}
+    if takes_gzip(request):
+        headers["Content-Encoding"] = "gzip"
+        page = pack(page)
+    return web.Response(body=page, status=status, headers=headers, content_type="text/html", charset="utf-8")

@@ -1,0 +1,130 @@
+"""What the operators' door shows of the whole gateway: one object, for the page, for scripts and for the event stream.
+
+Rule: everything in it is already known; to make it asks no daemon and reads no ledger.  Moments are seconds since 1970
+and stay as they are while nothing happens, so that two snapshots can be compared.  No secret is in it, no address of a
+customer and no key.
+"""
+
+import socket
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from gateway import __version__
+from gateway.base.config import Settings
+from gateway.observe.alerts import Alerts
+from gateway.observe.rates import Rates
+from gateway.plant import Plant
+
+if TYPE_CHECKING:
+    from gateway.cluster import Cluster
+
+SLIP = 0.5
+"""Seconds by which two clocks may part before moments are told anew: the machine slept, or its clock was set."""
+
+
+class Snapshots:
+    """Makes snapshots of a gateway.
+
+    Args:
+        settings, plants, names, is_draining: asked anew each time; `names` are the wallets that calls may be for.
+        cluster: None where the gateway is alone.
+        now: of the loop; clock: seconds since 1970.
+    """
+
+    def __init__(
+        self, settings: Callable[[], Settings], plants: Callable[[], Mapping[str, Plant]],
+        names: Callable[[], Collection[str]], cluster: Callable[[], "Cluster | None"], alerts: Alerts, rates: Rates,
+        is_draining: Callable[[], bool], now: Callable[[], float], clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        """Begin now."""
+        self.settings = settings
+        self.plants = plants
+        self.names = names
+        self.cluster = cluster
+        self.alerts = alerts
+        self.rates = rates
+        self.is_draining = is_draining
+        self.now = now
+        self.clock = clock
+        self._shift = clock() - now()
+        """What turns a moment of the loop into one since 1970."""
+        self._started_at = round(clock(), 3)
+        self.machine = socket.gethostname()
+
+    def whole(self) -> dict[str, object]:
+        """Return how everything stands."""
+        now, at, settings, cluster = self.now(), self.clock(), self.settings(), self.cluster()
+        if abs(at - now - self._shift) > SLIP:
+            self._shift = at - now
+        wallets: dict[str, dict[str, object]] = {}
+        plants = self.plants()
+        for name in self.names():
+            plant = plants.get(name)
+            wallets[name] = {"wallet": name} if plant is None else self._wallet(plant, now)
+            if cluster is not None:
+                lease = cluster.status(name)
+                wallets[name] |= {"lease": lease, "holder": lease, "not_ready": cluster.why_not_ready(name)}
+        return {
+            "version": __version__,
+            "gateway": self.machine if settings.cluster is None else settings.cluster.name,
+            "sandbox": settings.sandbox,
+            "started_at": self._started_at,
+            "time": round(at, 3),
+            "draining": self.is_draining(),
+            "alerts": self.alerts.shown(),
+            "wallets": wallets,
+        }
+
+    def turn(self) -> None:
+        """End a second of the charts."""
+        self.rates.turn(self.clock(), self._places())
+
+    def samples(self) -> dict[str, object]:
+        """Return the second that ended last, for charts that are open."""
+        return {
+            "time": self.rates.until,
+            "wallets": {
+                wallet: {
+                    **self.rates.last(wallet),
+                    "backends": {name: self.rates.last_answer(wallet, name) for name in backends},
+                }
+                for wallet, backends in self._places()
+            },
+        }
+
+    def _places(self) -> Iterable[tuple[str, Collection[str]]]:
+        return [(name, plant.pool.by_name) for name, plant in self.plants().items()]
+
+    def _wallet(self, plant: Plant, now: float) -> dict[str, object]:
+        """Return what is known of one wallet: as `gateway.status` says it, and what only operators are shown."""
+        shown = plant.status(now)
+        money, urls = plant.money, {one.name: one.url for one in plant.settings.wallets[plant.name].backends}
+        shown["rates"] = self.rates.now(plant.name)
+        shown["slots_taken"] = sum(len(one.occupants) for one in plant.pool.backends)
+        shown["slots"] = sum(one.slots for one in plant.pool.backends)
+        shown["addresses"] = None
+        shown["unresolved"] = 0
+        if money is not None:
+            keeper, settler = money.keeper, money.rooms.settler
+            shown["addresses"] = {"ahead": keeper.free, "of": keeper.size, "handed": keeper.known - keeper.free}
+            shown["unresolved"] = settler.unknown + settler.open_calls
+        shown["not_ready"] = plant.why_not_ready()
+        backends = shown["backends"]
+        assert isinstance(backends, list)  # noqa: S101 - `Plant.status` makes one
+        for one, backend in zip(backends, plant.pool.backends, strict=True):
+            one["since"] = round(backend.since + self._shift, 1)
+            one["slots"] = backend.slots
+            one["horizon"] = backend.listed
+            one["sparkline"] = self.rates.sparkline(plant.name, backend.name)
+            one["url"] = place(urls.get(backend.name, ""))
+        return shown
+
+
+def place(url: str) -> str:
+    """Return where a daemon listens, HOST:PORT, without credentials and path; "" of nothing."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return f"{f'[{host}]' if ':' in host else host}:{port}" if host else ""

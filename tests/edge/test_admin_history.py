@@ -1,0 +1,135 @@
+"""What operators are told of the past, as JSON and as a table that no spreadsheet runs."""
+
+import asyncio
+import csv
+import io
+import json
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+
+from gateway.edge.admin_access import Refused
+from gateway.edge.admin_history import NAMES, AdminHistory
+from gateway.observe.past import Past
+from gateway.rules.availability import DAY, Count
+from gateway.rules.deeds import Order, Restart
+from gateway.rules.stories import Incident, Line
+from gateway.rules.telling import COLUMNS
+
+NOW = 1_800_000_000.0
+TODAY = int(NOW // DAY)
+
+EVIL = '=HYPERLINK("http://x")'
+
+
+def history() -> AdminHistory:
+    """One row of each kind, of main; words that a spreadsheet would run."""
+    past = Past("gw-1", lambda: NOW)
+    past.keep(Incident("i", "out_of_service", "warning", "main", "ec-1", EVIL, NOW - 90.0, None, (Line(NOW, "+1"),)))
+    past.keep(Restart("r", "main", "ec-1", "dead", EVIL, "@kim", NOW - 80.0, NOW - 70.0, "done"))
+    past.keep(
+        Order("o", NOW - 60.0, "kim", "session", "10.0.0.9:4", "main", "ec-1", "drain", "-new disk", "done", EVIL)
+    )
+    begun = TODAY * DAY
+    past.totals = {(TODAY, "main", ""): Count(NOW - begun - 10.0, NOW - begun - 20.0, 4.0, begun, NOW, {"dead": 10.0})}
+    return AdminHistory(past, lambda: NOW)
+
+
+def asked(path: str, method: str = "GET") -> web.Response:
+    """Ask; the path is that behind /api/v1/."""
+    request = make_mocked_request(method, f"/api/v1/{path}")
+    response = run(history().answer(request, path.partition("?")[0]))
+    assert isinstance(response, web.Response)
+    return response
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    """Do something."""
+    return asyncio.run(work)
+
+
+def body(response: web.Response) -> bytes:
+    """The bytes of an answer."""
+    assert isinstance(response.body, bytes)
+    return response.body
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_answers_with_its_rows_and_says_whether_they_are_all(name: str) -> None:
+    """Without a ledger they are not."""
+    response = asked(name)
+    found = json.loads(body(response))
+    assert (len(found[name]), found["complete"]) == (1, False)
+    assert response.content_type == "application/json"
+    assert set(COLUMNS[name]) <= set(found[name][0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_is_a_table_whose_cells_are_text(name: str) -> None:
+    """Read back it has a line of names and one of values, and none of these begins a formula."""
+    response = asked(f"{name}?format=csv")
+    names, row = list(csv.reader(io.StringIO(body(response).decode())))
+    assert names == list(COLUMNS[name])
+    assert not any(cell[:1] in ("=", "+", "-", "@", "\t", "\r") for cell in row)
+    assert response.content_type == "text/csv"
+    assert response.headers["Content-Disposition"] == f'attachment; filename="{name}.csv"'
+
+
+def test_a_day_says_what_is_missing_and_whether_that_is_too_much() -> None:
+    """The seconds of every kind, and the share of those that were watched."""
+    (day,) = json.loads(body(asked("availability")))["availability"]
+    assert (day["met"], day["stood_still"], day["not_running"], day["reasons"]) == (True, 4.0, 6.0, {"dead": 10.0})
+    assert day["share"] < 1.0
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("since=60s", 1),
+        ("until=60s", 1),
+        ("until=2h", 0),
+        ("since=2020-01-01&until=2026-01-01T00:00:00Z", 0),
+        ("wallet=main", 1),
+        ("wallet=tea", 0),
+        ("limit=1", 1),
+    ],
+)
+def test_a_time_and_a_wallet_may_be_named(query: str, count: int) -> None:
+    """What lasts counts for all of the time that it lasts."""
+    assert len(json.loads(body(asked(f"incidents?{query}")))["incidents"]) == count
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("since=yesterday", "since is no moment"),
+        ("until=tea", "until is no moment"),
+        ("format=xml", "json or csv"),
+        ("limit=0", "limit"),
+        ("limit=9999999", "limit"),
+        ("tea=1", "not known"),
+        ("since=1d&since=2d", "twice"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_what_can(query: str, words: str) -> None:
+    """As every other mistake."""
+    with pytest.raises(Refused, match=words) as caught:
+        asked(f"incidents?{query}")
+    assert caught.value.status == 400
+
+
+def test_nothing_is_changed_here() -> None:
+    """Other methods are refused."""
+    with pytest.raises(Refused) as caught:
+        asked("incidents", "POST")
+    assert caught.value.status == 405
+
+
+def test_pages_get_the_newest() -> None:
+    """As many as they want."""
+    assert [row["id"] for row in run(history().incidents(5))] == ["i"]
+    assert [row["id"] for row in run(history().audit(5))] == ["o"]
+    assert run(history().incidents(0)) == []

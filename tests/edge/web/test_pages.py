@@ -1,0 +1,304 @@
+"""The pages, as a browser without a script gets them."""
+
+import asyncio
+import gzip
+import html
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.base.errors import OrderError
+from gateway.edge.admin_access import Refused
+from gateway.edge.web.pages import TOLD
+from tests.edge.web.world import AUDIT, HOSTILE, INCIDENTS, OUTCOMES, PageWorld, backend, sick, snapshot, wallet
+
+RESTART = "/orders/main/ec-1/restart"
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[PageWorld]:
+    """A door with something to see; nobody has signed in."""
+    one = PageWorld()
+    await one.open()
+    one.show(sick(), incidents=INCIDENTS, outcomes=OUTCOMES, audit=AUDIT)
+    yield one
+    await one.door.stop()
+
+
+async def test_a_page_is_whole_and_may_do_nothing_but_what_is_ours(world: PageWorld) -> None:
+    """The most important sentence stands in the HTML; the policy lets nothing run that stands in it."""
+    world.enter("otto")
+    status, text, answer = await world.get()
+    assert status == 200
+    assert '<h1 id="sentence">ec-1 does not answer</h1>' in text
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert not re.search(r"<script(?![^>]* src=)|\son\w+=|\sstyle=|javascript:", text)
+    addresses = re.findall(r'(?:src|href|action)="([^"]*)"', text)
+    assert addresses
+    assert all(one.startswith(("/", "#", "?")) for one in addresses)
+    for part in ("ec-3 was made primary", "payto", "while I look", "489 MiB", "27 of 30", "out of service"):
+        assert part in text
+
+
+async def test_nobody_sees_anything_who_has_not_signed_in(world: PageWorld) -> None:
+    """He is led to the page to sign in, and from there to where he wanted to go."""
+    for path in ("/", RESTART):
+        status, text, answer = await world.get(path)
+        assert (status, text) == (303, "")
+    assert answer.headers["Location"] == "/sign-in?next=/orders/main/ec-1/restart"
+    status, text, _ = await world.get(answer.headers["Location"], Accept_Language="ko")
+    assert status == 200
+    assert '<html lang="ko"' in text
+    assert 'name="next" value="/orders/main/ec-1/restart"' in text
+    status, text, _ = await world.post(
+        "/sign-in", {"name": HOSTILE, "password": "x", "next": "//evil"}, Origin=world.url
+    )
+    assert status == 403
+    assert "do not belong together" in text
+    assert HOSTILE not in text
+
+
+async def test_a_viewer_sees_no_button_and_is_refused(world: PageWorld) -> None:
+    """Neither is the form shown, nor is it taken."""
+    world.enter("otto")
+    _, text, _ = await world.get()
+    assert "data-order" not in text
+    for status, text, _ in (await world.get(RESTART), await world.post(RESTART, {"csrf": ""}, Origin=world.url)):
+        assert status == 403
+        assert "Only an operator" in text
+    assert world.api.heard == []
+
+
+async def test_an_order_asks_first_and_is_told(world: PageWorld) -> None:
+    """The form says what will happen and how things stand; the answer is told once, on the page."""
+    world.enter("anna")
+    status, text, _ = await world.get(RESTART)
+    assert status == 200
+    assert "Restart ec-1?" in text
+    assert "Now: out of service, does not answer" in text
+    csrf = await world.csrf(RESTART)
+    assert len(csrf) > 20
+    status, _, answer = await world.post(RESTART, {"csrf": csrf, "reason": " new disk "}, Origin=world.url)
+    assert status == 303
+    assert world.api.heard == [("anna", "main", "ec-1", "restart", "new disk")]
+    _, text, _ = await world.get(answer.headers["Location"])
+    assert "Done: main hears restart" in text
+    _, text, _ = await world.get("/?told=guessed")
+    assert "Done:" not in text
+
+
+@pytest.mark.parametrize("csrf", ["", "x", "é", HOSTILE])
+async def test_a_forged_form_orders_nothing_and_is_told_in_the_log(world: PageWorld, csrf: str) -> None:
+    """Whoever sends it is shown the form again, with a token of his own."""
+    world.enter("anna")
+    status, text, _ = await world.post(RESTART, {"csrf": csrf}, Origin=world.url)
+    assert status == 403
+    assert "Nothing was done" in text
+    assert HOSTILE not in text
+    assert world.api.heard == []
+    (told,) = [event for event in world.events if event.name == "order.refused"]
+    assert told.fields["why"] == "wrong CSRF token"
+    assert told.fields["who"] == "anna"
+
+
+async def test_a_form_of_another_site_is_refused(world: PageWorld) -> None:
+    """By its origin, whatever it says; a link from there leads to the page all the same."""
+    world.enter("anna")
+    csrf = await world.csrf(RESTART)
+    status, _, _ = await world.post(RESTART, {"csrf": csrf}, Origin="https://evil.example")
+    assert status == 403
+    assert world.api.heard == []
+    how = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
+    assert (await world.get("/", **how))[0] == 200
+    assert (await world.get("/", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="no-cors"))[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "said"),
+    [
+        (RESTART, {"reason": "x" * 201}, "at most 200 characters"),
+        (RESTART, {"reason": "two\nlines"}, "at most 200 characters"),
+        ("/outcomes/main/call-17/resolve", {}, "Say whether it was done"),
+        ("/outcomes/main/call-17/resolve", {"executed": "maybe"}, "Say whether it was done"),
+    ],
+)
+async def test_a_form_that_is_filled_in_wrongly_is_shown_again(
+    world: PageWorld, path: str, fields: dict[str, str], said: str
+) -> None:
+    """With what would be right; nothing is ordered."""
+    world.enter("anna")
+    status, text, _ = await world.post(path, {"csrf": await world.csrf(path), **fields}, Origin=world.url)
+    assert status == 400
+    assert said in text
+    assert world.api.heard == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/orders/main/nobody/restart", "/orders/nowhere/ec-1/restart", "/orders/main/ec-1/dance", "/orders/main/ec-1",
+        "/orders/main/ec-1/restart/now", "/orders/nowhere/handover", "/outcomes/main/call-99/resolve",
+        "/outcomes/other/call-17/resolve", "/switches/main/ec-1/freeze", "/orders/", "/orders/main/..%2fec-1/restart",
+        "/orders/%ff/%00/restart",
+    ],
+)  # fmt: skip
+async def test_what_is_not_there_has_no_form(world: PageWorld, path: str) -> None:
+    """A page says so, and nothing of the path stands in it."""
+    world.enter("anna")
+    status, text, _ = await world.get(path)
+    assert status == 404
+    assert "any more" in text
+
+
+async def test_every_order_reaches_the_gateway(world: PageWorld) -> None:
+    """Each by its own form, with the name of who gave it."""
+    world.enter("anna")
+    switches = [{"wallet": "main", "backend": "ec-2", "switches": [{"name": "freeze", "is_on": True}]}]
+    world.show({**sick(), "switches": switches})
+
+    async def give(path: str, **fields: str) -> object:
+        _, text, _ = await world.get(path)
+        found = {name: html.unescape(value) for name, value in re.findall(r'name="(\w+)" value="([^"]*)"', text)}
+        found = {name: value for name, value in found.items() if name != "executed"}
+        assert (await world.post(path, {**found, **fields}, Origin=world.url))[0] == 303
+        return world.api.heard.pop()
+
+    for verb in ("restart", "drain", "undrain", "hold", "release", "promote"):
+        assert await give(f"/orders/main/ec-2/{verb}") == ("anna", "main", "ec-2", verb, "")
+    assert await give("/orders/main/handover", reason="upgrade") == ("anna", "main", "", "handover", "upgrade")
+    outcome = "/outcomes/main/call-17/resolve"
+    assert await give(outcome, executed="1", reason="paid") == ("anna", "main", "call-17", True, "paid")
+    assert await give("/switches/main/ec-2/freeze") == ("anna", "ec-2", "freeze", False), "what is on is turned off"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(OrderError("it is held; release it first"), 409), (Refused(503, "on its way out"), 503)]
+)
+async def test_what_the_gateway_will_not_do_is_said_beside_the_form(
+    world: PageWorld, error: Exception, status: int
+) -> None:
+    """With the way out, and with the reason that was typed."""
+    world.enter("anna")
+    world.api.refuses = error
+    fields = {"csrf": await world.csrf(RESTART), "reason": "my disk"}
+    found, text, _ = await world.post(RESTART, fields, Origin=world.url)
+    assert found == status
+    assert f"was not carried out: {error}" in text
+    assert 'value="my disk"' in text
+
+
+async def test_the_form_warns_of_the_primary_and_of_the_last_one(world: PageWorld) -> None:
+    """Who drains the last daemon that serves should know."""
+    world.enter("anna")
+    world.show(snapshot(wallet(backend("ec-1", primary=True), backend("ec-2", phase="EJECTED", kind="dead"))))
+    _, text, _ = await world.get("/orders/main/ec-1/drain")
+    assert "is the primary" in text
+    assert "No other daemon serves" in text
+    _, text, _ = await world.get("/orders/main/ec-2/drain")
+    assert "is the primary" not in text
+    assert "No other daemon serves" not in text
+
+
+async def test_hostile_words_are_escaped_wherever_they_stand(world: PageWorld) -> None:
+    """Of daemons, clients, operators and the configuration; what a page is asked for is not in it at all."""
+    world.enter("anna")
+    bad = backend(HOSTILE, reason=HOSTILE, kind="dead", care=HOSTILE, url=HOSTILE, launcher=HOSTILE, circuit=HOSTILE)
+    world.show(
+        snapshot(wallet(bad, wallet=HOSTILE, profile=HOSTILE), gateway=HOSTILE, warnings=[HOSTILE]),
+        incidents=[{**INCIDENTS[0], "title": HOSTILE, "id": HOSTILE, "done": [{"text": HOSTILE}]}],
+        outcomes=[{**OUTCOMES[0], "client": HOSTILE, "note": HOSTILE, "id": HOSTILE}],
+        audit=[{**AUDIT[0], "who": HOSTILE, "reason": HOSTILE, "answer": HOSTILE}],
+    )
+    _, text, _ = await world.get()
+    assert text.count(str(html.escape(HOSTILE).replace("&quot;", "&#34;").replace("&#x27;", "&#39;"))) > 10
+    for piece in ("<script>doc", "<img", "\"'>"):
+        assert piece not in text
+    _, text, _ = await world.get("/?lang=<script>&look=<img>&told=<img>")
+    assert "<img" not in text
+
+
+async def test_language_and_colours_are_chosen_by_links_and_kept(world: PageWorld) -> None:
+    """In cookies that say nothing else; what is no choice of ours is none."""
+    world.enter("otto")
+    status, _, answer = await world.get("/?lang=ko&look=dark")
+    assert (status, answer.headers["Location"]) == (303, "/")
+    assert {name: one.value for name, one in answer.cookies.items()} == {"ecgw_lang": "ko", "ecgw_look": "dark"}
+    world.cookies |= {"ecgw_lang": "ko", "ecgw_look": "dark"}
+    _, text, _ = await world.get("/", Accept_Language="en")
+    assert '<html lang="ko" data-look="dark">' in text
+    assert "남은 조치" in text
+    world.cookies |= {"ecgw_lang": "../../etc/passwd", "ecgw_look": '"><b>'}
+    _, text, _ = await world.get("/", Accept_Language="en")
+    assert '<html lang="en">' in text
+    assert "<b>" not in text
+
+
+async def test_a_history_that_cannot_be_read_takes_nothing_else_away(world: PageWorld) -> None:
+    """The page says so where the history would be."""
+    world.enter("otto")
+    world.show(
+        sick(), incidents=Refused(503, "the ledger is closed"), outcomes=Refused(503, "x"), audit=Refused(503, "x")
+    )
+    status, text, _ = await world.get()
+    assert status == 200
+    assert "The history cannot be read now." in text
+    assert "ec-1 does not answer" in text
+
+
+async def test_a_hundred_readers_at_once_are_shown_what_was_drawn_once(world: PageWorld) -> None:
+    """For a moment; after an order it is drawn anew at once."""
+    world.enter("otto")
+    drawn = 0
+    outcomes = world.api.outcomes
+
+    async def counted(wallet: str | None = None) -> list[dict[str, object]]:
+        nonlocal drawn
+        drawn += 1
+        return await outcomes(wallet)
+
+    world.api.outcomes = counted  # type: ignore[method-assign,assignment]  # counts
+    await asyncio.gather(*(world.get() for _ in range(20)))
+    assert drawn < 20
+
+
+async def test_answers_that_nobody_fetches_are_forgotten(world: PageWorld) -> None:
+    """The oldest first."""
+    world.enter("anna")
+    assert world.door.pages is not None
+    csrf = await world.csrf(RESTART)
+    for _ in range(3):
+        await world.post(RESTART, {"csrf": csrf}, Origin=world.url)
+    world.door.pages._told.update({str(number): ("", False) for number in range(TOLD)})
+    await world.post(RESTART, {"csrf": csrf}, Origin=world.url)
+    assert len(world.door.pages._told) == TOLD
+
+
+async def test_pages_are_packed_for_who_can_unpack_and_head_and_others_work(world: PageWorld) -> None:
+    """A page for a phone far away is small."""
+    world.enter("otto")
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.door.port)
+    cookie = world.cookies["ecgw_session"]
+    head = f"GET / HTTP/1.1\r\nHost: localhost\r\nCookie: ecgw_session={cookie}\r\nAccept-Encoding: gzip\r\n"
+    writer.write(f"{head}Connection: close\r\n\r\n".encode())
+    found = await reader.read()
+    writer.close()
+    headers, _, body = found.partition(b"\r\n\r\n")
+    assert b"Content-Encoding: gzip" in headers
+    assert len(body) < 10_000
+    assert b"ec-1 does not answer" in gzip.decompress(body)
+    assert (await world.ask("HEAD", "/", None))[0] == 200
+    for path in ("/", RESTART, "/static/x/page.css"):
+        assert (await world.ask("DELETE", path, None))[0] == 405
+    assert (await world.get("/nothing"))[0] == 404
+
+
+def test_a_gateway_without_readers_loads_no_template_engine() -> None:
+    """It takes megabytes, and many gateways never draw a page."""
+    code = "import sys, gateway.app; sys.exit('jinja2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,122 @@
+"""The languages of the page."""
+
+import re
+from string import Formatter
+
+import pytest
+
+from gateway import cli_status
+from gateway.base.events import Event
+from gateway.edge.web.words import LANGUAGES, choose, words
+from gateway.rules.health import _MISSING
+from gateway.rules.health import Kind as Illness
+from gateway.rules.kinds import ROWS
+from gateway.rules.lifecycle import Phase
+from gateway.rules.story_lines import LINES, ODD, line_of
+
+TABLES = ("texts", "phases", "kinds", "ledgers", "alerts", "orders", "switches")
+
+
+def holes(text: str) -> set[str]:
+    """What is put into a text."""
+    return {name for _, name, _, _ in Formatter().parse(text) if name}
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_language_says_everything(lang: str) -> None:
+    """The same keys, with the same things put in, and nothing left empty."""
+    first, other = words("en"), words(lang)
+    for table in TABLES:
+        mine, theirs = getattr(first, table), getattr(other, table)
+        assert mine.keys() == theirs.keys(), table
+        for key in mine:
+            pairs = zip(*([one] if isinstance(one, str) else one for one in (mine[key], theirs[key])), strict=True)
+            assert all(holes(one) == holes(two) for one, two in pairs), key
+    assert other.phases.keys() == {phase.value for phase in Phase}
+    assert other.kinds.keys() == {kind.value for kind in Illness}
+    assert other.alerts.keys() == {kind.value for kind in ROWS}
+    assert len(other.units) == 4
+
+
+def test_english_is_that_of_the_command_line_and_of_the_alerts() -> None:
+    """Who knows `ec-gateway status` and the messages finds the same words here."""
+    english = words("en")
+    assert english.phases == cli_status.PHASES
+    assert english.kinds == cli_status.KINDS
+    assert cli_status.LEDGERS.items() <= english.ledgers.items()
+    titles = {kind.value: english.alerts[kind.value][0].format(daemon="a daemon") for kind in ROWS}
+    assert titles == {kind.value: row.title for kind, row in ROWS.items()}
+
+
+@pytest.mark.parametrize(
+    ("english", "korean"),
+    [
+        ("silent", "응답 없음"),
+        ("refuses connections, expected back", "연결 거부, 곧 복귀할 예정"),
+        ("silent without an excuse; ec-2 is being restarted", "이유 없이 응답하지 않음; ec-2 재시작 중이므로 대기"),
+        (
+            "main answers nothing (ec-1: silent; ec-2: drained by order)",
+            "main: 아무 응답도 하지 않습니다(ec-1: 응답 없음; ec-2: 명령으로 차단됨)",
+        ),
+        ("restart begun (wedged): silent without an excuse", "재시작 시작(이유 없이 응답하지 않음)"),
+        ("restart begun (order)", "재시작 시작"),
+        ("restart ordered by anna: new {disk}", "anna 님의 명령: 재시작(new {disk})"),
+        (
+            "ec-2 could not be restarted (at: load): a word of {0}",
+            "ec-2: 재시작하지 못했습니다(지갑 열기 단계: a word of {0})",
+        ),
+        ("something that nobody has translated", "something that nobody has translated"),
+    ],
+)  # fmt: skip
+def test_what_the_gateway_says_is_said_in_korean_as_far_as_it_is_known(english: str, korean: str) -> None:
+    """Clause by clause; what is not known stays as it was, and is marked as English."""
+    assert words("ko").say(english) == korean
+    assert words("ko").knows(english) == (english != korean)
+    assert words("en").say(english) == english
+    assert words("en").knows(english)
+
+
+@pytest.mark.parametrize("reason", _MISSING.values())
+def test_what_a_daemon_lacks_is_said_in_korean(reason: str) -> None:
+    """A row that is new in `rules/health.py` is missed here."""
+    assert words("ko").knows(reason)
+
+
+@pytest.mark.parametrize("name", [*LINES, *ODD])
+def test_what_was_done_is_said_in_korean(name: str) -> None:
+    """A row that is new in `rules/story_lines.py` is missed here."""
+    fields: dict[str, object] = {"cause": "wedged", "took": 1.5, "step": "load", "verb": "drain", "who": "anna"}
+    answer = "ec-1 is drained: it gets no more calls"
+    for reason in ({}, {"reason": "silent"}):
+        line = line_of(Event(name, "main", "ec-1", {**fields, **reason, "before": "ec-2", "answer": answer}))
+        assert not line or words("ko").knows(line), line
+        assert not line or "()" not in words("ko").say(line)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "accepted", "lang"),
+    [
+        ("ko", "en", "ko"),
+        ("xx", "ko-KR,ko;q=0.9,en;q=0.8", "ko"),
+        ("", "de, en;q=0.5, ko;q=0.7", "ko"),
+        ("", "ko;q=0, en;q=0.1", "en"),
+        ("", "fr", "en"),
+        ("", "", "en"),
+        ("", ",;q=9,ko;q=x" + "," * 5000, "ko"),
+    ],
+)
+def test_the_language_is_the_readers(chosen: str, accepted: str, lang: str) -> None:
+    """What was chosen, else what the browser likes best of what there is."""
+    assert choose(chosen, accepted) == lang
+
+
+def test_a_count_of_one_is_said_as_one() -> None:
+    """And any other number as several."""
+    assert words("en").count("head.more", 1) == "and 1 more"
+    assert words("en").count("head.more", 2) == "and 2 more"
+
+
+def test_every_pattern_can_be_found_and_put() -> None:
+    """What a sentence puts in is what its pattern finds."""
+    for pattern, put in words("ko").said:
+        assert holes(put) <= set(re.compile(pattern).groupindex), pattern
