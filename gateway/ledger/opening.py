@@ -130,8 +130,11 @@ def open_beside(path: Path) -> InlineLedger:
     return ledger
 
 
-def open_reader(path: Path) -> Engine:
+def open_reader(path: Path, *, may_be_older: bool = False) -> Engine:
     """Return an engine that only reads, and keeps nobody from writing meanwhile.
+
+    Args:
+        may_be_older: also a ledger that a gateway of this version would bring up to date when it starts.
 
     Raises:
         LedgerError: there is no ledger there, or it is not of this version.
@@ -154,7 +157,7 @@ def open_reader(path: Path) -> Engine:
 
     try:
         with explained(path), engine.begin() as connection:
-            check_version(connection, path)
+            check_version(connection, path, may_be_older=may_be_older)
     except LedgerError:
         engine.dispose()
         raise
@@ -173,7 +176,7 @@ def look(settings: Settings) -> None:
     is_empty = (found.inside is None and not path.stat().st_size) or (found.inside and not found.inside.has_tables)
     if is_empty and not found.has_log and not found.is_begun and (found.kept or secret.exists()):
         raise LedgerError(empty_copy(path, secret))
-    engine = open_reader(path)
+    engine = open_reader(path, may_be_older=True)
     try:
         with explained(path), engine.begin() as connection:
             _check_pages(connection, path)
@@ -269,9 +272,11 @@ def _mark(ledger: SqliteLedger, path: Path, at: float, *, is_copy: bool) -> None
         seen.keep(path, mark if ledger.checkpoint() else "")
 
 
-def check_version(connection: Connection, path: Path) -> None:
-    """Refuse a ledger that the gateway of this version has not opened yet.  Raises LedgerError."""
+def check_version(connection: Connection, path: Path, *, may_be_older: bool = False) -> None:
+    """Refuse a ledger that the gateway of this version has not opened yet, or never could.  Raises LedgerError."""
     found = version(connection)
+    if may_be_older and found in versions():
+        return
     if found in versions()[:-1] or found is None:
         raise LedgerError(f"{path} is older than this ec-gateway; start the gateway, which brings it up to date")
     if found != versions()[-1]:

@@ -125,7 +125,7 @@ def look(settings: Settings) -> tuple[str, ...]:
         with _explained(database):
             unsafe = ledger.look(lambda c: judge_server(c, database, is_lax=settings.may_be_asynchronous))
             if ledger.look(version) is not None:
-                ledger.look(lambda connection: _check_version(connection, database))
+                ledger.look(lambda connection: _check_version(connection, database, may_be_older=True))
                 _judge_key(ledger.look(lambda c: fact(c, KEY_MARK)), Path(settings.key_file or ""), database)
     finally:
         ledger.close()
@@ -213,9 +213,11 @@ def _judge_key(mark: str | None, secret: Path, database: Database) -> bytes:
     return key
 
 
-def _check_version(connection: Connection, database: Database) -> None:
-    """Refuse a ledger that a gateway of this version has not opened yet.  Raises LedgerError."""
+def _check_version(connection: Connection, database: Database, *, may_be_older: bool = False) -> None:
+    """Refuse a ledger that a gateway of this version has not opened yet, or never could.  Raises LedgerError."""
     found = version(connection)
+    if may_be_older and found in versions():
+        return
     if found is None:
         raise LedgerError(f"there is no ledger in the database {database.where}; the gateway makes it when it starts")
     if found in versions()[:-1]:

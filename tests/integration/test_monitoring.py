@@ -76,7 +76,7 @@ def alone(folder: Path, chain: Fleet, receiver: Receiver) -> dict[str, Any]:
     command = [sys.executable, "-m", "gateway.sandbox.daemon", *(f"--{key}={one}" for key, one in options.items())]
     launcher = {
         "kind": "process", "command": command, "output": str(folder / "daemon.log"),
-        "env": {"ITS_PASSWORD": "sandbox", "PYTHONPATH": str(ROOT)},
+        "env": {"ITS_PASSWORD": "sandbox", "PYTHONPATH": str(ROOT)}, "die_with_gateway": True,
     }  # fmt: skip
     backend = {
         "name": "own", "url": f"http://127.0.0.1:{port}", "username": "user", "password": "sandbox",

@@ -849,6 +849,10 @@ def test_an_older_ledger_is_brought_up_by_the_same_steps(server: Server, key: Pa
 
     with closing(PostgresLedger(opening_postgres.database_of(settings))) as maker:
         maker.transact(first, 30)
+    # a start would bring it up, so that the check before an upgrade finds nothing
+    opening_postgres.look(settings)
+    with pytest.raises(LedgerError, match="is older than this ec-gateway; start the gateway"):
+        opening_postgres.open_beside(settings)
     found = open_database(settings, AT)
     with closing(found.ledger) as ledger:
         assert found.before == "0001"

@@ -384,6 +384,21 @@ def test_looking_finds_what_a_start_would_refuse_and_changes_nothing(path: Path)
     settings = Settings(path=str(path))
     opening.look(Settings(path=str(path.with_name("none.db"))))
     opening.look(settings)
+    with sqlite3.connect(path) as before:
+        before.execute("UPDATE alembic_version SET version_num = '0002'")
+    before.close()
+    # a start would bring it up, so that the check before an upgrade finds nothing
+    opening.look(settings)
+    with pytest.raises(LedgerError, match="is older than this ec-gateway; start the gateway"):
+        open_reader(path)
+    with sqlite3.connect(path) as before:
+        before.execute("UPDATE alembic_version SET version_num = '9999'")
+    before.close()
+    with pytest.raises(LedgerError, match="9999"):
+        opening.look(settings)
+    with sqlite3.connect(path) as before:
+        before.execute("UPDATE alembic_version SET version_num = '0003'")
+    before.close()
     key_of_file(path).rename(path.with_name("key"))
     with pytest.raises(LedgerError, match="is gone, and 1 keys"):
         opening.look(settings)

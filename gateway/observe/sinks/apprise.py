@@ -18,7 +18,7 @@ from gateway.observe.sinks import Finding, Message, SinkError, unknown_keys
 
 PACKAGE = "apprise"
 
-INSTALL = "install it: pip install 'ec-gateway[apprise]'"
+INSTALL = "install it: pip install 'apprise>=1.9'"
 
 COMPARE = "compare it with the page of that service in the documentation of apprise"
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:Deprecati
 def test_a_missing_package_is_told_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is an optional extra."""
     monkeypatch.setattr(room, "find_spec", lambda _name: None)
-    remedy = "install it: pip install 'ec-gateway[apprise]'"
+    remedy = "install it: pip install 'apprise>=1.9'"
     assert check(sink(kind="apprise", url=None, secret="json://here")) == [
         ("url", "is not a key that is known here", "take it out"),
         ("kind", "needs the package apprise, which is not installed", remedy),
