@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.base.config import Settings, Wallet
 from gateway.base.events import Event
@@ -109,7 +110,7 @@ class Ward:
             heir = launchers.get(name)
             if isinstance(heir, Heir):
                 # a child goes on with the launcher that comes after
-                heir.take_over(one)
+                self._try(name, "take_over", partial(heir.take_over, one))
             del self.launchers[name]
             self._watched.discard(name)
             self.watching.forget(name)
@@ -129,7 +130,15 @@ class Ward:
             launcher = self.launchers.get(backend.name)
             if launcher is not None and backend.name not in self._watched:
                 self._watched.add(backend.name)
-                launcher.watch(self._listener(backend.name))
+                self._try(backend.name, "watch", partial(launcher.watch, self._listener(backend.name)))
+
+    def _try(self, name: str, what: str, do: Callable[[], None]) -> None:
+        """Have a launcher do what no wallet waits for; one that a package brings may raise anything."""
+        try:
+            do()
+        except Exception as error:  # noqa: BLE001 - as said
+            fields: dict[str, object] = {"order": what, "error": f"{type(error).__name__}: {error}"[:500]}
+            self.pool.emit(Event("launcher.failed", self.pool.name, name, fields, "error"))
 
     def _listener(self, name: str) -> Callable[[Death], None]:
         """Return who hears of the deaths of one backend."""

@@ -39,6 +39,27 @@ def test_a_death_that_the_launcher_hears_of_is_acted_on_at_once() -> None:
     play(scene)
 
 
+def test_a_launcher_that_raises_where_nothing_is_waited_for_is_told_and_does_its_work() -> None:
+    """A package may bring one whose `watch` fails: no wallet is without rooms for that."""
+
+    async def scene(bench: CareBench) -> None:
+        launcher = bench.launchers[0]
+
+        def watch(_on_death: object) -> None:
+            raise ZeroDivisionError("of theirs")
+
+        launcher.watch = watch  # type: ignore[method-assign,assignment]  # as a package might
+        await bench.begin_again()
+        [event] = bench.told("launcher.failed")
+        assert (event.backend, event.fields["order"]) == ("ec-1", "watch")
+        assert "ZeroDivisionError: of theirs" in str(event.fields["error"])
+        bench.daemons[0].freeze()
+        await bench.until_well(200.0)
+        assert launcher.did("kill") == 1
+
+    play(scene)
+
+
 def test_a_death_that_was_heard_late_hurts_nobody() -> None:
     """The probe that follows it is answered by the one that took its place."""
 

@@ -19,6 +19,7 @@ from gateway.base.findings import WORDS
 from gateway.base.section import Section
 from gateway.upstream.launchers import Launcher, LauncherError
 from gateway.upstream.launchers.common import Common, Finding
+from gateway.upstream.launchers.unusable import UnusableLauncher
 
 KINDS = {
     "docker": "gateway.upstream.launchers.docker:DockerLauncher",
@@ -101,6 +102,8 @@ def look(launcher: care.Launcher) -> list[Finding]:
 def make(launcher: care.Launcher, name: str, loop: asyncio.AbstractEventLoop) -> Launcher:
     """Make a launcher; it connects to nothing before its first order.
 
+    One of a package's kind that cannot be made is one whose orders fail: that takes no wallet away.
+
     Args:
         launcher: its settings.
         name: of the backend, for messages.
@@ -113,7 +116,16 @@ def make(launcher: care.Launcher, name: str, loop: asyncio.AbstractEventLoop) ->
         raise LauncherError(f"launcher.{key} {message}; {remedy} (backend {name})", may_pass=False)
     kind, own = _load(launcher.kind)
     common = Common(name, launcher.password.get_secret_value(), launcher.timeout, loop)
-    return kind(own.model_validate(launcher.own), common)
+    try:
+        return kind(own.model_validate(launcher.own), common)
+    except Exception as error:
+        # a package of somebody else's may raise anything; ours may not
+        if launcher.kind in KINDS:
+            raise
+        why = (
+            f"launcher {launcher.kind} cannot be made ({type(error).__name__}: {error}); ask whoever wrote its package"
+        )
+        return UnusableLauncher(launcher.kind, f"{why} (backend {name})")
 
 
 def _load(name: str) -> tuple[Kind, type[Section]]:

@@ -128,6 +128,36 @@ def test_a_package_brings_a_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "install" in remedy
 
 
+class Cracked(Lamp):
+    """One that its package cannot make."""
+
+    def __init__(self, own: Own, common: Common) -> None:
+        """Raise."""
+        super().__init__(own, common)
+        raise ZeroDivisionError("of theirs")
+
+
+async def test_one_that_its_package_cannot_make_fails_at_its_orders_and_takes_no_wallet_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each order says why; to hear of deaths and to let go is borne."""
+    point = EntryPoint("cracked", f"{__name__}:Cracked", registry.GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == point.group else [])
+    launcher = make(settings("cracked", lamp="red"), "ec-1", asyncio.get_running_loop())
+    launcher.watch(lambda _death: None)
+    for order in (
+        launcher.status, launcher.start, launcher.kill, launcher.memory, lambda: launcher.stop(1.0),
+        lambda: launcher.read_wallet("w"), lambda: launcher.write_wallet("w", b""),
+    ):  # fmt: skip
+        with pytest.raises(
+            LauncherError, match=r"launcher cracked cannot be made \(ZeroDivisionError: of theirs\)"
+        ) as told:
+            await order()
+        assert not told.value.may_pass
+    assert (launcher.kind, launcher.takes_along) == ("cracked", False)
+    await launcher.close()
+
+
 def test_no_kind_is_loaded_before_it_is_named(tmp_path: Path) -> None:
     """A gateway without launchers pays for none of them."""
     import subprocess  # noqa: PLC0415 - one test of many
