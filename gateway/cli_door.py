@@ -125,7 +125,8 @@ class Door:
         if code == 200:
             return found
         if code == UNAUTHORIZED and not self.token and "detail" in found:
-            raise RefusedError(f"this gateway shows it to who has a token: {NAME_TOKEN}")
+            # a door may be open, as that of the sandbox: it is asked, and says whether it is
+            raise RefusedError(f"this gateway shows nothing and takes no order without a token: {NAME_TOKEN}")
         if "detail" not in found:
             raise UnreachableError(f"{self.url} is no operators' door of a gateway (HTTP {code}); {ELSEWHERE}")
         raise RefusedError(str(found["detail"]))
@@ -147,13 +148,11 @@ def door_of(files: tuple[Path, ...], url: str | None, token_file: Path | None, *
     token = _read_token(Path(named)) if named else configured.token.strip()
     if not token and named:
         raise click.UsageError(f"{named} is empty; it holds the token of the operators' door")
-    if not token and for_order and not configured.is_open:
-        if files:
-            raise click.UsageError(
-                "admin.token is not set in this configuration, nor is there an operator among admin.tokens, "
-                "so no orders are taken from here"
-            )
-        raise click.UsageError(f"an order needs the token: {NAME_TOKEN}")
+    if not token and for_order and files and not configured.is_open:
+        raise click.UsageError(
+            "admin.token is not set in this configuration, nor is there an operator among admin.tokens, "
+            "so no orders are taken from here"
+        )
     if not token.isascii() or not (token.isprintable() or not token):
         raise click.UsageError(f"{named or 'admin.token'} holds no token; it is one line of plain letters")
     return Door(where, token, certificate)

@@ -323,9 +323,12 @@ def test_a_file_without_a_token_is_told(tmp_path: Path, content: bytes | None, t
     assert told in ec_gateway("hold", "ec-1", "--token-file", path, code=2).stderr
 
 
-def test_an_order_without_a_token_says_how_to_name_it() -> None:
-    """Code 2."""
-    assert "--token-file or $ECGW_TOKEN_FILE, or use -c" in ec_gateway("restart", "ec-1", code=2).stderr
+def test_an_order_without_a_token_is_given_and_where_one_is_asked_for_says_how_to_name_it(gateway: FakeGateway) -> None:
+    """The door of the sandbox is open to who reaches it."""
+    assert ec_gateway("hold", "ec-1", "--url", gateway.url).stdout == "it is done\n"
+    gateway.wants = f"Bearer {TOKEN}"
+    words = "--token-file or $ECGW_TOKEN_FILE, or use -c"
+    assert words in ec_gateway("restart", "ec-1", "--url", gateway.url, code=1).stderr
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:7780", "ftp://x", "http://", "http://u:p@x", "http://x:0", "http://[x",
