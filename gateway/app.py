@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from gateway import __version__
 from gateway.base.care import Launcher
 from gateway.base.cluster import Ledger
-from gateway.base.config import Admin, Listen, Settings, Wallet
+from gateway.base.config import Admin, Listen, Settings, Tls, Wallet
 from gateway.base.diff import difference, needs_restart
 from gateway.base.errors import ConfigError, LedgerError, OrderError, Problem
 from gateway.base.events import Event
@@ -30,9 +30,10 @@ from gateway.edge.admin_history import AdminHistory
 from gateway.edge.admin_orders import OrderDesk
 from gateway.edge.admin_outcomes import OutcomeDesk
 from gateway.edge.auth import Authenticator
+from gateway.edge.certificate import server_context
 from gateway.edge.descriptors import Descriptors, raise_limit
 from gateway.edge.passwords import Passwords
-from gateway.edge.rpc import DoorCounters, RpcDoor, server_context
+from gateway.edge.rpc import DoorCounters, RpcDoor
 from gateway.edge.sign_in import SignIn
 from gateway.flow.dispatch import Dispatcher
 from gateway.loop import new_loop
@@ -418,8 +419,8 @@ class App:
 
     def _watched(self) -> list[Path]:
         profiles = {wallet.profile for wallet in self.settings.wallets.values()}
-        tls = self.settings.admin.tls
-        certificate = [] if tls is None else [Path(tls.certificate), Path(tls.key)]
+        doors = (self.settings.listen.tls, self.settings.admin.tls)
+        certificate = [Path(path) for tls in doors if tls is not None for path in (tls.certificate, tls.key)]
         return [*self.paths, *secret_files(self.paths), *map(path_of, profiles), *certificate]
 
     def reload(self) -> None:
@@ -440,12 +441,8 @@ class App:
         for problem in bearable:
             # the log goes where it went before, well or not; that is no reason to refuse the rest
             self.emit(Event("config.risky", fields={"warning": str(problem)}, level="warning"))
-        try:
-            if self.admin.renew(settings.admin.tls):
-                self.emit(Event("certificate.renewed", fields={"door": "admin"}))
-        except OSError as error:
-            # read well a moment ago: they are being replaced, and the door shows the old one until they are whole
-            self.emit(Event("config.risky", fields={"warning": f"admin.tls cannot be used ({error})"}, level="warning"))
+        self._renew("listen", self.rpc, settings.listen.tls)
+        self._renew("admin", self.admin, settings.admin.tls)
         changes = difference(self.settings, settings)
         edited = self._edited({name: load_profile(one.profile) for name, one in settings.wallets.items()})
         if not changes and not edited:
@@ -471,6 +468,17 @@ class App:
         self.emit(Event("config.reloaded", fields=fields))
         if self.book is not None:
             self._spawn(self._tell_strays(self.book))
+
+    def _renew(self, name: str, door: RpcDoor | AdminDoor, tls: Tls | None) -> None:
+        """Let a door show the certificate that its files hold now."""
+        try:
+            if door.renew(tls):
+                self.emit(Event("certificate.renewed", fields={"door": name}))
+        except OSError as error:
+            # read well a moment ago: they are being replaced, and the door shows the old one until they are whole
+            self.emit(
+                Event("config.risky", fields={"warning": f"{name}.tls cannot be used ({error})"}, level="warning")
+            )
 
     def _edited(self, profiles: Mapping[str, Profile]) -> list[str]:
         """Return the wallets whose profile says something else now, though no setting of them may have changed."""

@@ -5,10 +5,10 @@ has not.  Connections that are open go on with the one that they began with.
 """
 
 import hashlib
+import ssl
 from pathlib import Path
 
 from gateway.base.config import Tls
-from gateway.edge.rpc import server_context
 
 
 class Certificate:
@@ -32,6 +32,13 @@ class Certificate:
         self.context.load_cert_chain(tls.certificate, tls.key)
         self._shown = digest
         return True
+
+
+def server_context(tls: Tls) -> ssl.SSLContext:
+    """Return what the door shows to who shakes hands.  Raises OSError for files that cannot be used."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tls.certificate, tls.key)
+    return context
 
 
 def _digest(tls: Tls) -> bytes:

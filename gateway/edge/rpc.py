@@ -8,7 +8,6 @@ It stands on aiohttp's low-level server: routes and middlewares cost more than a
 
 import asyncio
 import random
-import ssl
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -33,6 +32,7 @@ from gateway.base.errors import (
 from gateway.base.jsonrpc import Call, Malformed, Reply, error_reply, failure_error, parse
 from gateway.edge.answer import Answer
 from gateway.edge.auth import CHALLENGE, Authenticator, Caller, TokenBucket
+from gateway.edge.certificate import Certificate
 from gateway.edge.connections import FORWARDED, TRACEPARENT, Guard, Site, Usual
 from gateway.edge.descriptors import Descriptors
 from gateway.edge.peers import MORE, Peers
@@ -127,6 +127,7 @@ class RpcDoor:
         self._loop = asyncio.get_running_loop()
         self._runner: web.ServerRunner | None = None
         self._in_flight = 0
+        self._certificate: Certificate | None = None
         self._quiet: asyncio.Event | None = None
         """Set when no request is under way; made by who waits for that, so that no request pays for it."""
         self._log = logs.get_logger()
@@ -150,7 +151,8 @@ class RpcDoor:
         )
         self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=0.05)
         await self._runner.setup()
-        context = None if listen.tls is None else server_context(listen.tls)
+        self._certificate = None if listen.tls is None else Certificate(listen.tls)
+        context = None if self._certificate is None else self._certificate.context
         site = Site(
             self._runner, listen.host, listen.port, context, self.descriptors.at_one_go, listen.head_timeout,
             is_closed_first=True,
@@ -162,6 +164,10 @@ class RpcDoor:
         """Take new caps and clients; address and TLS stay as they are."""
         self.listen = listen
         self.authenticate = authenticate
+
+    def renew(self, tls: Tls | None) -> bool:
+        """Show another certificate from now on; return whether there is one.  Raises OSError for unusable files."""
+        return self._certificate is not None and tls is not None and self._certificate.renew(tls)
 
     def drain(self) -> None:
         """Answer with Connection: close from now on."""
@@ -458,13 +464,6 @@ class RpcDoor:
         return web.Response(
             body=error_reply(b"null", v1=False, error=failure_error(failure)), status=status, content_type=JSON
         )
-
-
-def server_context(tls: Tls) -> ssl.SSLContext:
-    """Return what the door shows to who shakes hands.  Raises OSError for files that cannot be used."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(tls.certificate, tls.key)
-    return context
 
 
 class _TooLargeError(Exception):

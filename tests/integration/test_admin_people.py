@@ -96,7 +96,8 @@ def settings(folder: Path) -> Settings:
             {"name": "cron", "role": "operator", "token_file": str(folder / "cron")},
         ],
     }
-    return settings_for([{"name": "ec-1", "url": "http://127.0.0.1:1", "password": "x"}], admin=admin)
+    backends = [{"name": "ec-1", "url": "http://127.0.0.1:1", "password": "x"}]
+    return settings_for(backends, admin=admin, listen={"port": 0, "tls": admin["tls"]})
 
 
 @pytest.fixture(scope="module")
@@ -164,5 +165,7 @@ def test_a_renewed_certificate_is_shown_without_a_restart(gateway: TlsGateway, f
     (folder / "door.pem").write_bytes(whole)
     make_certificate(folder, "second")
     wait_until(lambda: gateway.events("certificate.renewed", door="admin"), "the new one is taken")
+    wait_until(lambda: gateway.events("certificate.renewed", door="listen"), "and at the door for clients")
     assert gateway.shown != before
+    assert ssl.get_server_certificate(("127.0.0.1", gateway.port), timeout=PATIENCE) == gateway.shown
     assert gateway.admin("/livez").status == 200
