@@ -107,7 +107,7 @@ SCHEMAS: dict[str, Schema] = {
     "Rates": thing(
         {
             "calls": figure("Per second."),
-            "errors": figure("Per second; whatever was not answered with a result."),
+            "errors": figure("Per second; what was not answered, refusals of what a client may not do left out."),
             "p50_ms": figure(may_lack=True),
             "p95_ms": figure(may_lack=True),
         },

@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Collection, Iterable
 from itertools import islice
 
+from gateway.base.errors import KINDS
+
 KEPT = 600
 """Seconds that are kept of a wallet."""
 
@@ -16,6 +18,10 @@ SPARKS = 60
 
 MOST = 2048
 """Latencies that are kept of one second; the last ones, where there were more."""
+
+FAULTS = frozenset(kind.name for kind in KINDS if kind.status >= 500)
+"""Ends of calls that somebody on call would want to know of: what a client may not do, or the daemon's own "no" to what
+it was asked (an invoice that is not there, too little money), are answers."""
 
 RECENT = 10
 """Seconds that make up "now" for whoever reads one number."""
@@ -90,7 +96,7 @@ class Rates:
     # -- taking in --------------------------------------------------------------------------------------------
 
     def call_ended(self, wallet: str, outcome: str, seconds: float) -> None:
-        """Take in how a client's call ended; everything but `ok` is an error to whoever called."""
+        """Take in how a client's call ended."""
         course = self._wallets.get(wallet)
         if course is None:
             course = self._wallets[wallet] = Course()
@@ -99,7 +105,7 @@ class Rates:
         else:
             course.taken[course.calls % MOST] = seconds
         course.calls += 1
-        if outcome != "ok":
+        if outcome in FAULTS:
             course.errors += 1
 
     def answered(self, wallet: str, backend: str, seconds: float) -> None:

@@ -15,14 +15,16 @@ def test_a_second_is_what_ended_in_it() -> None:
     for seconds in (0.001, 0.002, 0.003, 0.1):
         rates.call_ended("main", "ok", seconds)
     rates.call_ended("main", "no_backend", 0.0)
+    for answer in ("daemon_error", "method_refused", "invalid_params"):
+        rates.call_ended("main", answer, 0.0)
     rates.turn(AT + 1.0, MAIN)
-    assert rates.last("main") == {"calls": 5, "errors": 1, "p50_ms": 2.0, "p95_ms": 100.0}
+    assert rates.last("main") == {"calls": 8, "errors": 1, "p50_ms": 1.0, "p95_ms": 100.0}
     rates.turn(AT + 2.0, MAIN)
     assert rates.last("main") == {"calls": 0, "errors": 0, "p50_ms": None, "p95_ms": None}
     found = rates.samples("main", 2)
     assert found == {
-        "wallet": "main", "step": 1, "until": int(AT) + 2, "calls": [5, 0], "errors": [1, 0],
-        "p50_ms": [2.0, None], "p95_ms": [100.0, None],
+        "wallet": "main", "step": 1, "until": int(AT) + 2, "calls": [8, 0], "errors": [1, 0],
+        "p50_ms": [1.0, None], "p95_ms": [100.0, None],
     }  # fmt: skip
 
 
