@@ -211,8 +211,13 @@ def adopted(gateway: Gateway) -> bool:
 
 
 def is_all_seen(prometheus: Prometheus) -> bool:
-    """Whether what takes longest to be seen is there: a rate of a rate, and the calls that were sent on anew."""
-    asked = ("ecgw:calls_failed:ratio_rate1h", "ecgw:calls_failed:ratio_rate5m", "ecgw_forwarded_repeats_total")
+    """Whether what comes last is there: a rate of a rate, calls that were sent on anew, and the next holder."""
+    asked = (
+        "ecgw:calls_failed:ratio_rate1h",
+        "ecgw:calls_failed:ratio_rate5m",
+        "ecgw_forwarded_repeats_total",
+        "ecgw_lease_term > 1",
+    )
     return all(prometheus.ask("query", query=one)["result"] for one in asked)
 
 
