@@ -100,6 +100,7 @@ class App:
         self.loop = asyncio.get_running_loop()
         self.log = logs.get_logger()
         self.history = history_of(settings, lambda: self.plants, logs.event_sink, self.loop)
+        self.history.past.has_ledger = settings.ledger is not None
         self.alerts = alerts_of(settings, lambda: self.plants, self._tell, self.loop, self._elsewhere)
         self.emit = self._emit
         self.stir: Callable[[], None] = lambda: None
@@ -162,6 +163,7 @@ class App:
             self.stir = self.admin.api.stream.stir
             self.admin.api.history = AdminHistory(self.history.past, time.time)
             self.history.listeners.append(self.admin.api.stream.incident)
+            self.admin.api.desk.recorded = self.history.recorded
         self._stopping: asyncio.Event = asyncio.Event()
         self._hurry: asyncio.Event = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()
@@ -184,8 +186,13 @@ class App:
 
         return OutcomeDesk(
             desk, reading=lambda: None if self.book is None else self.book.ledger, writing=writing, resolved=resolved,
-            emit=self.emit, clock=time.time,
+            emit=self.emit, clock=time.time, is_kept=lambda: self.settings.ledger is not None, mark=self._unresolved,
         )  # fmt: skip
+
+    def _unresolved(self) -> object:
+        """Return how many outcomes nobody knows, as the rooms of the wallets have counted."""
+        settlers = {name: plant.money.rooms.settler for name, plant in self.plants.items() if plant.money is not None}
+        return [(name, one.unknown, one.open_calls) for name, one in settlers.items()]
 
     def _cluster(self) -> "Cluster":
         """Build what a gateway among others needs."""
@@ -305,7 +312,7 @@ class App:
             fields: dict[str, object] = {"moment": book.copied, "remedy": COPIED}
             self.emit(Event("ledger.put_back", fields=fields, level="error"))
         of = None if self.cluster is None else (lambda: list(self.plants))
-        self._spawn(Clerk(book.ledger, self._verbs, book.clock, self.emit, of).run())
+        self._spawn(Clerk(book.ledger, self._verbs, book.clock, self.emit, of, self.history.recorded).run())
         self._spawn(retention.keep_small(book.ledger, book.clock, self.emit))
         self._spawn(self._tell_strays(book))
 
@@ -384,6 +391,7 @@ class App:
         for plant in self.plants.values():
             await plant.stop()
         await self.history.stop()
+        self.history.past.close()
         await self.wire.close()
         await self.admin.stop()
         if self.book is not None:
@@ -569,6 +577,9 @@ class App:
         if self.cluster is not None:
             yield from self.cluster.gauges()
         yield from self.alerts.gauges()
+        yield from self.history.past.gauges()
+        if self.admin.api is not None:
+            yield "admin_stream_listeners", {}, float(len(self.admin.api.stream.listeners))
 
     def _count_for(self, settings: Settings) -> None:
         """Count for what is configured now, and write a line for each call and try where the log wants that."""

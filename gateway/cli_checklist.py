@@ -46,6 +46,8 @@ def as_json(found: Found) -> dict[str, object]:
         "source": found.source,
         "gateway_answers": not found.away,
         "complete": found.is_complete,
+        "unread": found.unread,
+        "first_day": found.cut,
         "availability": [*found.whole],
         "days": [*found.days],
         "incidents": [*found.incidents],
@@ -75,6 +77,8 @@ def as_rows(found: Found) -> Iterator[tuple[object, ...]]:
     for row in found.orders:
         yield ("order", when(row["at"]), row["wallet"], row["backend"], row["verb"], "", row["who"],
                row["answer"])  # fmt: skip
+    if found.outcomes is None:
+        yield "outcome", when(found.at), "", "", "unknown", "", "", found.unread or "could not be looked at"
     for row in found.outcomes or ():
         yield (
             "outcome",
@@ -132,7 +136,8 @@ def _availability(found: Found) -> list[str]:
         )
         for row in found.whole
     ]
-    return [f"  {line}" for line in aligned([HEAD, *rows])]
+    cut = [f"  from {found.cut} on alone: older days are too many for one answer"] if found.cut else []
+    return [*(f"  {line}" for line in aligned([HEAD, *rows])), *cut]
 
 
 def _incidents(found: Found) -> Iterator[str]:
@@ -177,7 +182,7 @@ def _orders(found: Found) -> str:
 
 def _outcomes(found: Found) -> Iterator[str]:
     if found.outcomes is None:
-        yield "UNRESOLVED OUTCOMES: could not be looked at"
+        yield f"UNRESOLVED OUTCOMES: {f'unknown: {found.unread}' if found.unread else 'could not be looked at'}"
         return
     yield f"UNRESOLVED OUTCOMES: {len(found.outcomes) or 'none'}"
     for row in found.outcomes[:SHOWN]:

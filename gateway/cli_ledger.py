@@ -5,6 +5,8 @@ writing; an order that no gateway takes is withdrawn and said to be.
 Exit codes: 0 done, 1 it could not be done or something is wrong, 2 the command line was wrong.
 """
 
+import getpass
+import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -30,11 +32,12 @@ from gateway.cli_common import (
 )
 from gateway.ledger import check as consistency
 from gateway.ledger import export as exporting
-from gateway.ledger import names, orders, outcomes, retention
+from gateway.ledger import history, names, orders, outcomes, retention
 from gateway.ledger.key_file import read_key
 from gateway.ledger.outcomes import CannotAbandonError, Story
 from gateway.ledger.place import key_path
 from gateway.ledger.store import LedgerError, Transacting
+from gateway.rules.deeds import BY_COMMAND, DONE, Order
 from gateway.rules.payment import hash_of
 
 WALLET = click.option("--wallet", help="Name of the wallet; needed where there are several.")
@@ -293,12 +296,28 @@ def _abandoned(opened: Transacting, key: str, found: Callable[[Connection], list
             whose = ", ".join(f"--wallet {story.wallet} --client {story.client}" for story in stories)
             raise LedgerError(f"{len(stories)} keys are called so; say which: {whose}")
         try:
-            coins = outcomes.abandon(connection, stories[0], time.time())
+            coins = outcomes.abandon(connection, stories[0], at := time.time())
         except CannotAbandonError as error:
             raise LedgerError(f"the key {key} cannot be given up: {error}") from None
+        history.write_order(connection, _given_up(stories[0], coins, at))
         return f"the key {key} is given up; {coins} coins are released, and it never signs again"
 
     return opened.transact(work)
+
+
+def _given_up(story: Story, coins: int, at: float) -> Order:
+    """Return the row of the trail for a key that was given up, as the operators' door would write it."""
+    try:
+        who = getpass.getuser()
+    except (KeyError, OSError):
+        # in a container whose users nobody has named
+        who = ""
+    return Order(
+        f"command-{secrets.token_hex(8)}", at, who=who, by=BY_COMMAND, peer="", wallet=story.wallet, backend="",
+        verb="resolve", reason=f"key-{story.key_hash[:12]}-{story.client} executed=no", outcome=DONE,
+        answer=f"a key of {story.client} is given up; {coins} coins are released, and it never signs again",
+        done_at=at,
+    )  # fmt: skip
 
 
 def _when(at: float) -> str:

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from gateway.base.config import Settings
 
 MOST = 1000
-"""Rows of each kind."""
+"""Rows of each kind, availability left out: a gateway gives of that as many as it may."""
+
+UNREAD = "the ledger cannot be read"
 
 NO_LEDGER = "this configuration has no ledger"
 
@@ -84,9 +86,10 @@ COMMANDS: tuple[click.Command, ...] = (report,)
 def _from_door(door: Door, since: float, at: float) -> Found:
     """Ask a gateway.  Raises UnreachableError, RefusedError."""
     status = door.status()
-    span = f"since={since:.3f}&limit={MOST}"
-    answers = {name: _asked(door, f"/api/v1/{name}?{span}") for name in telling.COLUMNS}
-    outcomes = _asked(door, "/api/v1/outcomes").get("outcomes")
+    limits = {name: "" if name == "availability" else f"&limit={MOST}" for name in telling.COLUMNS}
+    answers = {name: _asked(door, f"/api/v1/{name}?since={since:.3f}{limit}") for name, limit in limits.items()}
+    outcomes = _asked(door, "/api/v1/outcomes", is_told=True)
+    is_unread = "unread" in outcomes or any(one.get("incomplete_because") == "unread" for one in answers.values())
     wallets: Mapping[str, Any] = status.get("wallets", {})
     days = answers["availability"].get("availability", [])
     return Found(
@@ -98,7 +101,9 @@ def _from_door(door: Door, since: float, at: float) -> Found:
         incidents=answers["incidents"].get("incidents", []),
         restarts=answers["restarts"].get("restarts", []),
         orders=answers["audit"].get("audit", []),
-        outcomes=outcomes,
+        outcomes=outcomes.get("outcomes"),
+        unread=UNREAD if is_unread else "",
+        cut=str(answers["availability"].get("first_day", "")),
         alerts=status.get("alerts"),
         not_ready={name: one.get("not_ready", ()) for name, one in wallets.items()},
         standing=[
@@ -113,13 +118,19 @@ def _from_door(door: Door, since: float, at: float) -> Found:
     )
 
 
-def _asked(door: Door, path: str) -> dict[str, Any]:
-    """Ask one thing; a gateway that knows nothing of it answers nothing.  Raises UnreachableError, RefusedError."""
+def _asked(door: Door, path: str, *, is_told: bool = False) -> dict[str, Any]:
+    """Ask one thing; a gateway that knows nothing of it answers nothing.  Raises UnreachableError, RefusedError.
+
+    Args:
+        is_told: what cannot be read now is told in the report, and does not end it.
+    """
     code, found = door.ask("GET", quote(path, safe="/?=&."))
     if code == 200:
         return found
     if code == 404:
         return {"complete": False}
+    if code == 503 and is_told:
+        return {"unread": True}
     raise RefusedError(str(found.get("detail", f"HTTP {code} for {path}")))
 
 

@@ -34,6 +34,8 @@ class Found:
         standing: backends that are kept from calls or restarts by an order: wallet, backend, `drain` or `hold`.
         findings: of the look through the ledger; None where it was not looked through, `unlooked` says why.
         is_complete: whether the history is all that there was.
+        unread: why the gateway could not read its ledger; "" where it could, or has none.
+        cut: the first day of which availability is told where older ones were too much for one answer, else "".
     """
 
     since: float
@@ -52,6 +54,8 @@ class Found:
     findings: Sequence[str] | None = None
     unlooked: str = ""
     is_complete: bool = True
+    unread: str = ""
+    cut: str = ""
 
 
 def to_do(found: Found) -> list[str]:
@@ -88,6 +92,8 @@ def _see_open(found: Found) -> Iterator[str]:
 
 
 def _resolve(found: Found) -> Iterator[str]:
+    if found.unread:
+        yield f"{found.unread}: calls may have ended in a way that nobody knows; see the log, and docs/money.md"
     if found.outcomes:
         yield (
             f"{len(found.outcomes)} call(s) or payment(s) of which nobody knows the end: `ec-gateway outcome -c FILE` "
@@ -120,7 +126,7 @@ def _keep(found: Found) -> Iterator[str]:
         lost = row["stood_still"] + row["not_running"]
         if not row["backend"] and row["elapsed"] and lost / row["elapsed"] > UNWATCHED:
             yield f"nobody watched {row['wallet']} for {long(lost)} of {long(row['elapsed'])}: {unwatched(row)}"
-    if not found.is_complete:
+    if not found.is_complete and not found.unread:
         yield "give the gateway a ledger (`ledger: {path: ...}`): without one its history ends with it"
 
 

@@ -59,7 +59,10 @@ def history_of(
 ) -> History:
     """Build the history of a gateway; nothing is started.  Wallets that other gateways hold are theirs to watch."""
     name = "" if settings.cluster is None else settings.cluster.name
-    return History(lambda: views(plants().values(), loop.time()), tell, time.time, loop, name)
+    history = History(lambda: views(plants().values(), loop.time()), tell, time.time, loop, name)
+    # not the name of its rows: a container that is made anew is called differently, and is the same gateway
+    history.past.called = socket.gethostname()
+    return history
 
 
 def check_sinks(settings: Settings) -> None:

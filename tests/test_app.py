@@ -19,6 +19,7 @@ import gateway.app
 from gateway.app import App, StartError, run_settings
 from gateway.base.events import Event
 from gateway.base.loader import load
+from gateway.edge.admin_access import Refused
 from gateway.edge.descriptors import Descriptors
 from gateway.ledger.schema import keys
 from gateway.observe import logs
@@ -271,8 +272,8 @@ async def test_what_anybody_emits_and_what_the_alerts_say_is_history(rig: Rig) -
     assert app.admin.api is not None
     assert app.admin.api.stream.incident in app.history.listeners
     assert [row["id"] for row in heard] == ["a-1"]
-    assert [row["id"] for row in await app.admin.api.incidents(5)] == ["a-1"]
-    assert [(row["who"], row["verb"]) for row in await app.admin.api.audit(5)] == [("kim", "drain")]
+    assert [row["id"] for row in (await app.admin.api.incidents(5)).rows] == ["a-1"]
+    assert [(row["who"], row["verb"]) for row in (await app.admin.api.audit(5)).rows] == [("kim", "drain")]
 
 
 async def test_a_new_log_that_can_never_be_written_is_refused_and_an_old_one_borne(rig: Rig) -> None:
@@ -358,3 +359,28 @@ def test_what_a_library_says_again_and_again_is_counted(monkeypatch: pytest.Monk
     for number in range(10 * logs.LIBRARY_SAYINGS):
         say(f"made up anew {number}")
     assert len(forward._said) == logs.LIBRARY_SAYINGS
+
+
+async def test_a_ledger_that_is_damaged_at_the_start_is_said_to_be_unread(rig: Rig) -> None:
+    """Nobody is told that there is no outcome without an answer, nor that nothing has happened."""
+    file = rig.path.with_name("damaged.db")
+    file.write_bytes(b"SQLite format 3\0" + b"tea" * 4_000)
+    rig.write(plain(ledger={"path": str(file), "may_be_lost": True}))
+    app = App(load([rig.path], {}), [rig.path])
+    assert app.book is None
+    assert app.admin.api is not None
+    with pytest.raises(Refused, match="cannot be read"):
+        await app.admin.api.outcomes()
+    incidents = await app.admin.api.incidents(5)
+    assert (incidents.complete, incidents.why) == (False, "unread")
+    await app.stop()
+    assert rig.app.admin.api is not None
+    assert await rig.app.admin.api.outcomes() == []
+
+
+async def test_rows_of_the_history_and_who_listens_are_counted(rig: Rig) -> None:
+    """What is not written yet, what never will be, and the pages that are open."""
+    rig.app._emit(Event("order.given", "main", "ec-1", {"verb": "drain", "who": "kim"}))
+    figures = {name: value for name, _, value in rig.app._gauges()}
+    assert figures["history_rows_unwritten"] == 1.0
+    assert figures["history_rows_dropped_total"] == figures["admin_stream_listeners"] == 0.0

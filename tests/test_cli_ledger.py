@@ -13,7 +13,7 @@ from sqlalchemy import insert, select, update
 
 from gateway.base.cluster import Ledger as Settings
 from gateway.cli import main
-from gateway.ledger import orders
+from gateway.ledger import history, orders
 from gateway.ledger.opening import open_ledger
 from gateway.ledger.orders import Order
 from gateway.ledger.schema import addresses, intents, keys
@@ -331,6 +331,11 @@ def test_one_key_is_told_and_given_up(config: Path) -> None:
     assert (done.exit_code, done.stdout) == (
         0, "the key order-1 is given up; 2 coins are released, and it never signs again\n",
     )  # fmt: skip
+    with closing(opened(config)) as ledger:
+        ((_, row),) = ledger.transact(lambda connection: history.read_orders(connection, 0.0, 9e9))
+    assert (row.wallet, row.verb, row.outcome, row.by) == ("main", "resolve", "done", "command line")
+    assert row.reason == f"key-{hash_of('order-1')[:12]}-shop executed=no"
+    assert "order-1" not in repr(row)
     done = ec_gateway("outcome", "order-1", "-c", config)
     assert done.exit_code == 1
     assert "no client ever used the key order-1 here; an outcome without a key is listed" in done.stderr

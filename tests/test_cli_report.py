@@ -113,6 +113,25 @@ def test_a_gateway_without_a_history_says_so(door: Answers) -> None:
     assert (found["complete"], found["outcomes"], found["alerts"]) == (False, None, None)
 
 
+def test_a_ledger_that_the_gateway_cannot_read_is_no_ledger_without_outcomes(config: Path, door: Answers) -> None:
+    """The report is made all the same; it says unknown, and not that a ledger is wanted."""
+    door |= {
+        f"/api/v1/{name}": (200, {name: [], "complete": False, "incomplete_because": "unread"})
+        for name in ("incidents", "availability", "restarts", "audit")
+    }
+    door["/api/v1/availability"] = (200, {"availability": [], "complete": True, "first_day": "2026-11-01"})
+    door["/api/v1/status"] = (200, {"alerts": [], "wallets": {}})
+    door["/api/v1/outcomes"] = (503, {"detail": "the ledger cannot be read now"})
+    done = report("-c", config)
+    assert done.exit_code == 0
+    assert "UNRESOLVED OUTCOMES: unknown: the ledger cannot be read" in done.stdout
+    assert "give the gateway a ledger" not in done.stdout
+    assert "1. the ledger cannot be read: " in done.stdout
+    found = told("-c", config)
+    assert (found["outcomes"], found["unread"], found["first_day"]) == (None, "the ledger cannot be read", "2026-11-01")
+    assert ",unknown,,,the ledger cannot be read" in report("-c", config, "--format", "csv").stdout
+
+
 def test_a_gateway_that_refuses_is_told(door: Answers) -> None:
     """In its own words."""
     door["/api/v1/status"] = (200, {"wallets": {}})

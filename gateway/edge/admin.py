@@ -157,13 +157,20 @@ class AdminDoor:
             found = None if self.sign_in is None else await self.sign_in.handle(request)
             return await self.pages.handle(request) if found is None and self.pages is not None else found
         except Refused as refused:
+            self._tell(request, refused.status)
             return refused.response()
+
+    def _tell(self, request: web.BaseRequest, status: int) -> None:
+        if self.api is not None:
+            self.api.access.refusals.status(request, status)
 
     def _answer(self, request: web.BaseRequest) -> web.Response:
         page = self._pages.get(request.path)
         if page is None:
+            self._tell(request, 404)
             return web.Response(text=HINT + "\n", status=404)
         if request.method not in ("GET", "HEAD"):
+            self._tell(request, 405)
             return web.Response(text="only GET and HEAD work here\n", status=405, headers={"Allow": "GET, HEAD"})
         return page()
 

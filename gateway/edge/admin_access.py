@@ -23,7 +23,8 @@ from gateway.base.config import Admin
 from gateway.base.events import Emit, Event
 from gateway.base.exposure import about_admin, is_loopback
 from gateway.base.people import OWN_TOKEN, Person, Role
-from gateway.edge.origins import address_of, is_by_hand, is_followed_link, is_foreign, is_own_host, peer_of
+from gateway.edge.origins import address_of, aim_of, is_by_hand, is_followed_link, is_foreign, is_own_host, peer_of
+from gateway.edge.refusals import FOREIGN_HOST, FOREIGN_ORIGIN, Refusals
 from gateway.edge.sessions import Sessions
 from gateway.rules.brake import Brakes, neighbourhood
 
@@ -33,7 +34,7 @@ TAKES_NONE = (
     "this gateway takes no orders, because admin.token is not set; name a file with 32 random letters by "
     "admin.token_file in its configuration, or list people under admin.users"
 )
-FOREIGN_HOST = (
+WRONG_HOST = (
     "this door answers to an address, to a name without a dot, to admin.host and to admin.names; any other name could "
     "be that of a page of another site"
 )
@@ -109,6 +110,7 @@ class Access:
         self.sleep = sleep
         self.sessions = Sessions()
         self.brakes = Brakes()
+        self.refusals = Refusals(emit, now)
         self._key = os.urandom(32)
         self._opened = admin
         self.update(admin)
@@ -141,12 +143,15 @@ class Access:
     def see_where_from(self, request: web.BaseRequest, *, is_page: bool = False) -> None:
         """Refuse what a page of another site lets a browser send; to a page (`is_page`) a link may lead from anywhere.
 
-        Raises Refused (403, 421).
+        Raises Refused (403, 421), and tells of it in the log.
         """
         hosts = request.headers.getall("Host", [])
         if len(hosts) != 1 or not is_own_host(hosts[0], self._names):
-            raise Refused(421, FOREIGN_HOST)
+            self.refusals.tell(request, FOREIGN_HOST, " and ".join(hosts))
+            raise Refused(421, WRONG_HOST)
         if is_foreign(request, hosts[0]) and not (is_page and is_followed_link(request)):
+            site = request.headers.get("Origin") or request.headers.get("Sec-Fetch-Site", "")
+            self.refusals.tell(request, FOREIGN_ORIGIN, site)
             raise Refused(403, "pages of other sites are not served here; use `ec-gateway` or curl")
 
     # -- who ----------------------------------------------------------------------------------------------------
@@ -246,7 +251,10 @@ class Access:
         fields: dict[str, object] = {"peer": peer_of(request), "why": why}
         if person is not None:
             fields |= {"who": person.name, "by": person.by}
-        self.emit(Event("order.refused", fields=fields, level="warning"))
+        wallet, backend, verb = aim_of(request)
+        if verb:
+            fields["verb"] = verb
+        self.emit(Event("order.refused", wallet, backend, fields, level="warning"))
 
     def _digest(self, text: str) -> bytes:
         """Return what a token is compared by: of one length, so that time tells nothing of it."""

@@ -32,7 +32,9 @@ from gateway.edge.admin_requests import (
     whole,
 )
 from gateway.edge.admin_stream import Stream
+from gateway.edge.refusals import CROWDED
 from gateway.observe import logs
+from gateway.observe.past import NOTHING, Answer
 from gateway.observe.rates import KEPT, Rates
 
 PREFIX = "/api/v1/"
@@ -64,10 +66,10 @@ class History(Protocol):
     async def answer(self, request: web.BaseRequest, name: str) -> web.Response:
         """Answer `incidents`, `availability`, `restarts` or `audit`.  Raises Refused."""
 
-    async def incidents(self, limit: int) -> list[dict[str, object]]:
+    async def incidents(self, limit: int) -> Answer:
         """Return the newest incidents, the newest first.  Raises Refused."""
 
-    async def audit(self, limit: int) -> list[dict[str, object]]:
+    async def audit(self, limit: int) -> Answer:
         """Return the newest orders, the newest first.  Raises Refused."""
 
 
@@ -130,6 +132,8 @@ class AdminApi:
         """Let listeners go, and give up the orders that are still under way."""
         await self.stream.stop()
         await self.desk.stop()
+        if self.outcome_desk is not None:
+            self.outcome_desk.reader.close()
 
     # -- what the pages are made of ----------------------------------------------------------------------------
 
@@ -140,13 +144,13 @@ class AdminApi:
             found |= {"switches": self.switches.names(), "shop_port": getattr(self.switches, "shop_port", 0)}
         return found
 
-    async def incidents(self, limit: int = 100) -> list[dict[str, object]]:
+    async def incidents(self, limit: int = 100) -> Answer:
         """Return the newest incidents, the newest first.  Raises Refused."""
-        return [] if self.history is None else await self.history.incidents(limit)
+        return NOTHING if self.history is None else await self.history.incidents(limit)
 
-    async def audit(self, limit: int = 100) -> list[dict[str, object]]:
+    async def audit(self, limit: int = 100) -> Answer:
         """Return the newest orders, the newest first.  Raises Refused."""
-        return [] if self.history is None else await self.history.audit(limit)
+        return NOTHING if self.history is None else await self.history.audit(limit)
 
     async def outcomes(self, wallet: str | None = None) -> list[dict[str, object]]:
         """Return the outcomes that nobody knows.  Raises Refused."""
@@ -189,6 +193,7 @@ class AdminApi:
         try:
             return await self._answer(request)
         except Refused as refused:
+            self.access.refusals.status(request, refused.status)
             response = refused.response()
         except OrderError as error:
             response = Refused(409, str(error)).response()
@@ -261,6 +266,7 @@ class AdminApi:
         person = await self.access.see_viewer(request)
         query(request)
         if self.stream.is_full:
+            self.access.refusals.tell(request, CROWDED)
             raise Refused(503, FULL, {"Retry-After": "5"})
         return Listener(self.stream, lambda: self.access.is_still(person), peer_of(request))
 

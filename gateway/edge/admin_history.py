@@ -1,19 +1,22 @@
 """What operators are told of the past: incidents, availability, restarts and orders, as JSON or as a table (CSV).
 
-Rule: it only reads, and no more than a bounded number of rows; a cell that a spreadsheet might run is defused, for a
-daemon's words and a person's reasons stand in some.
+Rule: it only reads, and no more than a bounded number of rows; reading, summing up and writing out happen in a thread
+that nothing else needs.  A cell that a spreadsheet might run is defused, for a daemon's words and a person's reasons
+stand in some.
 """
 
 import csv
 import io
 from collections.abc import Awaitable, Callable, Mapping
 
+import msgspec
 from aiohttp import web
 
 from gateway.base.moments import MomentError, read_moment
 from gateway.edge.admin_access import Refused
-from gateway.edge.admin_requests import json_answer, only, query, whole
+from gateway.edge.admin_requests import only, query, whole
 from gateway.observe.past import Answer, Past, Span
+from gateway.observe.reader import BusyError
 from gateway.rules.telling import COLUMNS, Row, cells
 
 NAMES = ("incidents", "availability", "restarts", "audit")
@@ -21,10 +24,15 @@ NAMES = ("incidents", "availability", "restarts", "audit")
 DEFAULT_SINCE = "30d"
 
 MOST = 1000
-"""Rows of one answer; of availability as many days as the ledger keeps."""
+"""Rows of one answer."""
+
+MOST_DAYS = 5_000
+"""Rows of an answer about availability, also where nobody says how many: a month of 150 wallets and backends."""
 
 LIMIT = 200
 """Rows where nobody says how many."""
+
+BUSY = "others ask for the history just now; ask again in a moment, or for less at once by since, until and wallet"
 
 CONTENT_TYPE = "text/csv; charset=utf-8; header=present"
 
@@ -40,37 +48,44 @@ class AdminHistory:
         """Keep whom to ask."""
         self.past = past
         self.clock = clock
-        self._asks: Mapping[str, Callable[[Span], Awaitable[Answer]]] = {
-            "incidents": past.incidents,
-            "availability": past.availability,
-            "restarts": past.restarts,
-            "audit": past.orders,
-        }
 
     async def answer(self, request: web.BaseRequest, what: str) -> web.Response:
-        """Answer one of NAMES.  Raises Refused (400, 405)."""
+        """Answer one of NAMES.  Raises Refused (400, 405, 503)."""
         only(request, "GET", "HEAD")
         given = query(request, "since", "until", "wallet", "limit", "format")
         shape = given.get("format", "json")
         if shape not in ("json", "csv"):
             raise Refused(400, "format is json or csv")
-        found = await self._asks[what](self._span(given))
-        if shape == "csv":
-            return self._table(what, found)
-        return json_answer({what: found.rows, "complete": found.complete})
+        written = _as_table if shape == "csv" else _as_json
+        try:
+            body, cut = await self.past.ask(what, self._span(what, given), lambda found: written(what, found))
+        except BusyError:
+            raise Refused(503, BUSY, {"Retry-After": "2"}) from None
+        if shape == "json":
+            return web.Response(body=body, content_type="application/json")
+        # who reads the file later still sees where it begins
+        name = f"{what}-from-{cut}" if cut else what
+        disposition = f'attachment; filename="{name}.csv"'
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE, "Content-Disposition": disposition})
 
-    async def incidents(self, limit: int) -> list[Row]:
-        """Return the newest incidents, the newest first."""
-        return (await self.past.incidents(self._newest(limit))).rows
+    async def incidents(self, limit: int) -> Answer:
+        """Return the newest incidents, the newest first.  Raises Refused (503)."""
+        return await self._for_page(self.past.incidents, limit)
 
-    async def audit(self, limit: int) -> list[Row]:
-        """Return the newest orders, the newest first."""
-        return (await self.past.orders(self._newest(limit))).rows
+    async def audit(self, limit: int) -> Answer:
+        """Return the newest orders, the newest first.  Raises Refused (503)."""
+        return await self._for_page(self.past.orders, limit)
+
+    async def _for_page(self, ask: Callable[[Span], Awaitable[Answer]], limit: int) -> Answer:
+        try:
+            return await ask(self._newest(limit))
+        except BusyError:
+            raise Refused(503, BUSY, {"Retry-After": "2"}) from None
 
     def _newest(self, limit: int) -> Span:
         return Span(0.0, self.clock() + 1.0, most=limit)
 
-    def _span(self, given: Mapping[str, str]) -> Span:
+    def _span(self, what: str, given: Mapping[str, str]) -> Span:
         """Return what is asked for.  Raises Refused (400)."""
         now = self.clock()
         moments = {}
@@ -81,13 +96,19 @@ class AdminHistory:
                 raise Refused(400, f"{name} is no moment; {error}") from None
         # what begins in this very second is asked for as well
         until = moments["until"] + (0.0 if "until" in given else 1.0)
-        return Span(moments["since"], until, given.get("wallet"), whole(given, "limit", LIMIT, 1, MOST))
+        usual, bound = (MOST_DAYS, MOST_DAYS) if what == "availability" else (LIMIT, MOST)
+        return Span(moments["since"], until, given.get("wallet"), whole(given, "limit", usual, 1, bound))
 
-    def _table(self, what: str, found: Answer) -> web.Response:
-        return web.Response(
-            body=table(what, found.rows).encode(),
-            headers={"Content-Type": CONTENT_TYPE, "Content-Disposition": f'attachment; filename="{what}.csv"'},
-        )
+
+def _as_json(what: str, found: Answer) -> tuple[bytes, str]:
+    said: dict[str, object] = {what: found.rows, "complete": found.complete, "incomplete_because": found.why}
+    if what == "availability":
+        said["first_day"] = found.cut
+    return msgspec.json.encode(said) + b"\n", found.cut
+
+
+def _as_table(what: str, found: Answer) -> tuple[bytes, str]:
+    return table(what, found.rows).encode(), found.cut
 
 
 def table(what: str, rows: list[Row]) -> str:

@@ -1,7 +1,7 @@
 """Orders for daemons and wallets, whoever gives them: a script, a command or the page.
 
 Rule: every order leaves lines in the log: who gave it, for which daemon, why, and what came of it.  What was begun is
-not given up because whoever ordered it hung up.
+not given up because whoever ordered it hung up.  Whoever is answered finds his order in the trail, also after a crash.
 """
 
 import asyncio
@@ -89,6 +89,9 @@ class OrderDesk:
         self.emit = emit
         self.elsewhere = elsewhere
         self.hand_over = hand_over
+        self.recorded: Callable[[], Awaitable[None]] | None = None
+        """Waits a moment until the orders so far are in the trail; set where there is a history."""
+        self._number = 0
         self._under_way: set[asyncio.Task[str]] = set()
 
     async def stop(self) -> None:
@@ -156,16 +159,20 @@ class OrderDesk:
         fields: dict[str, object] = {
             "verb": verb, "who": person.name, "by": person.by, "peer": peer, "reason": reason, **more,
         }  # fmt: skip
+        self._number += 1
+        # two of the same kind may be under way: by this the answer of each is told from the other's
+        more["order"] = fields["order"] = f"door-{self._number}"
         self.emit(Event("order.given", wallet, backend, fields))
         fields = {"verb": verb, "who": person.name, **more}
         task = asyncio.get_running_loop().create_task(self._done(wallet, backend, fields, act))
         self._under_way.add(task)
         task.add_done_callback(self._end)
-        try:
-            async with asyncio.timeout(PATIENCE):
-                return await asyncio.shield(task)
-        except TimeoutError:
-            raise Refused(504, f"the gateway is still at it after {PATIENCE:g} s; see how things stand") from None
+        await asyncio.wait({task}, timeout=PATIENCE)
+        if self.recorded is not None:
+            await self.recorded()
+        if not task.done():
+            raise Refused(504, f"the gateway is still at it after {PATIENCE:g} s; see how things stand")
+        return await task
 
     async def _done(self, wallet: str, backend: str, fields: dict[str, object], act: Callable[[], Answer]) -> str:
         """Do it and tell what came of it.  Raises OrderError, or whatever went wrong."""

@@ -9,7 +9,7 @@ from functools import cache
 import msgspec
 
 from gateway import __version__
-from gateway.edge.admin_history import DEFAULT_SINCE, LIMIT, MOST
+from gateway.edge.admin_history import DEFAULT_SINCE, LIMIT, MOST, MOST_DAYS
 from gateway.edge.admin_orders import VERBS
 from gateway.edge.admin_requests import MAX_REASON
 from gateway.edge.openapi_schemas import NAME, SCHEMAS, Schema, listed, ref, text, thing, truth
@@ -126,12 +126,21 @@ MOMENT: Schema = {
 
 def past(name: str, summary: str, of: str) -> Schema:
     """Return a request for what happened, as JSON or as a table."""
+    fields = {
+        name: listed(ref(of)),
+        "complete": truth("false where the ledger could not be asked."),
+        "incomplete_because": text('"no_ledger", or "unread" where it cannot be read now; else empty.'),
+    }
+    most, default = MOST, LIMIT
+    if name == "availability":
+        most = default = MOST_DAYS
+        fields["first_day"] = text("The first day that is told, where older ones would be too many rows.")
     found = look(
-        summary, thing({name: listed(ref(of)), "complete": truth("false where the ledger could not be asked.")}),
+        summary, thing(fields),
         parameter("since", {**MOMENT, "default": DEFAULT_SINCE}), parameter("until", MOMENT),
         parameter("wallet", text(pattern=NAME)),
-        parameter("limit", {"type": "integer", "minimum": 1, "maximum": MOST, "default": LIMIT}),
-        parameter("format", text(enum=["json", "csv"], default="json")),
+        parameter("limit", {"type": "integer", "minimum": 1, "maximum": most, "default": default}),
+        parameter("format", text(enum=["json", "csv"], default="json")), more=(503,),
     )  # fmt: skip
     found["get"]["responses"]["200"]["content"]["text/csv"] = {"schema": text()}
     return found

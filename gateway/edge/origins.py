@@ -5,13 +5,19 @@ which no page can choose; a tool sends none of them but Host.
 """
 
 import ipaddress
+import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from gateway.rules.kinds import blot
+
 NOT_PUBLIC = (".localhost", ".local", ".internal")
 """Ends of names that no public name server answers for, so that nobody can let one point at this door."""
+
+BY_ITSELF = "X-By-Itself"
+"""Header by which our page says that nobody has pressed anything."""
 
 
 def is_own_host(host: str, names: Collection[str]) -> bool:
@@ -63,9 +69,50 @@ def is_followed_link(request: web.BaseRequest) -> bool:
 
 
 def is_by_hand(request: web.BaseRequest) -> bool:
-    """Return whether a person may be behind a request, and not a page that is merely open and looks by itself."""
-    is_look = request.method in ("GET", "HEAD")
-    return not is_look or request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
+    """Return whether a person may be behind a request, and not a page that is merely open and looks by itself.
+
+    Over plain HTTP from another machine browsers do not say how they fetch; our page does, where it can.
+    """
+    if request.method not in ("GET", "HEAD"):
+        return True
+    headers = request.headers
+    is_page = BY_ITSELF in headers or headers.get("Accept", "").startswith("text/event-stream")
+    return not is_page and headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
+
+
+def aim_of(request: web.BaseRequest) -> tuple[str, str, str]:
+    """Return of which wallet and backend a request orders what, by its path; "" for what it does not say.
+
+    A stranger may have sent it: what could be no name, or could be an address or a key, is left out.
+    """
+    path = request.rel_url.raw_path
+    for pattern, prefix in _AIMS:
+        if (found := pattern.fullmatch(path)) is not None:
+            wallet, backend, verb = (_name(found.groupdict().get(name, "")) for name in ("wallet", "backend", "verb"))
+            return wallet, backend, f"{prefix}{verb}" if verb else ""
+    return "", "", ""
+
+
+_AIMS = tuple(
+    (re.compile(re.sub(r"(?<!P)<(\w+)>", r"(?P<\1>[^/]+)", path)), prefix)
+    for path, prefix in (
+        ("/api/v1/wallets/<wallet>/backends/<backend>/<verb>", ""),
+        ("/api/v1/wallets/<wallet>/(?P<verb>handover)", ""),
+        ("/api/v1/wallets/<wallet>/outcomes/[^/]+/(?P<verb>resolve)", ""),
+        ("/api/v1/sandbox/<backend>/<verb>", "switch "),
+        ("/orders/<wallet>/<backend>/<verb>", ""),
+        ("/orders/<wallet>/(?P<verb>handover)", ""),
+        ("/outcomes/<wallet>/[^/]+/(?P<verb>resolve)", ""),
+        ("/switches/<wallet>/<backend>/<verb>", "switch "),
+    )
+)
+"""Paths that order something, of the API and of the page, and what stands before the verb."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+def _name(text: str) -> str:
+    return text if _NAME.fullmatch(text) and blot(text) == text else ""
 
 
 def _site(request: web.BaseRequest) -> str:

@@ -111,6 +111,11 @@ def write(connection: Connection, life: Life, batch: Batch, at: float, ending: s
     connection.execute(update(lives).where(lives.c.id == life.id).values(seen_at=at, ending=ending))
 
 
+def write_order(connection: Connection, order: Order) -> None:
+    """Write down what somebody did past every gateway, in the transaction that does it; it belongs to no life."""
+    _replace(connection, audit, {order.id: {"life": "", "gateway": ""} | _row(order)})
+
+
 def give_up(connection: Connection, life: Life, at: float) -> int:
     """Close what lives have left open that are over; return how many rows of it.  `at` in seconds since 1970."""
     is_mine = lives.c.gateway == life.gateway
@@ -198,11 +203,11 @@ def read_orders(
 
 
 def read_counts(
-    connection: Connection, first: int, last: int, wallet: str | None = None
+    connection: Connection, first: int, last: int, wallet: str | None = None, most: int | None = None
 ) -> list[tuple[str, Key, Count]]:
-    """Return what each gateway has counted from one day to another, both included."""
+    """Return what each gateway has counted from one day to another, both included; at most so many, newest first."""
     within = and_(availability.c.day >= first, availability.c.day <= last, *_of(availability, wallet))
-    rows = connection.execute(_counts(within))
+    rows = connection.execute(_counts(within).order_by(availability.c.day.desc()).limit(most))
     return [(row.gateway, (row.day, row.wallet, row.backend), _count(row)) for row in rows]
 
 

@@ -130,11 +130,12 @@ def open_beside(path: Path) -> InlineLedger:
     return ledger
 
 
-def open_reader(path: Path, *, may_be_older: bool = False) -> Engine:
+def open_reader(path: Path, *, may_be_older: bool = False, patience: float = BUSY) -> Engine:
     """Return an engine that only reads, and keeps nobody from writing meanwhile.
 
     Args:
         may_be_older: also a ledger that a gateway of this version would bring up to date when it starts.
+        patience: seconds that each statement waits for whoever keeps the file locked.
 
     Raises:
         LedgerError: there is no ledger there, or it is not of this version.
@@ -144,7 +145,7 @@ def open_reader(path: Path, *, may_be_older: bool = False) -> Engine:
         URL.create("sqlite", database=str(path)),
         poolclass=StaticPool,
         hide_parameters=True,
-        connect_args={"timeout": BUSY, "isolation_level": None},
+        connect_args={"timeout": patience, "isolation_level": None},
     )
 
     @event.listens_for(engine, "connect")

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Table, and_, delete, func, or_, select, update
 
 from gateway.ledger import marks
 from gateway.ledger.epochs import current
 from gateway.ledger.intents import UNKNOWN
-from gateway.ledger.schema import holds, intents, keys, publications
+from gateway.ledger.schema import holds, intents, keys, publications, wallets
 
-OPEN_KEYS = ("in_progress", "signed", "published")
+UNSENT_KEYS = ("in_progress", "signed")
+OPEN_KEYS = (*UNSENT_KEYS, "published")
 ENDED_KEYS = ("abandoned", "tombstone")
 
 
@@ -45,22 +46,59 @@ class Story:
     """Satoshi."""
 
 
-def unknown_intents(connection: Connection, wallet: str | None = None) -> Sequence[Row[Any]]:
-    """Return the calls of which nobody knows how they ended, the oldest first."""
-    found = select(intents).where(intents.c.state == UNKNOWN).order_by(intents.c.id)
-    return connection.execute(found if wallet is None else found.where(intents.c.wallet == wallet)).all()
+def unknown_intents(
+    connection: Connection, wallet: str | None = None, most: int | None = None
+) -> Sequence[Row[Any]]:  # fmt: skip
+    """Return the calls of which nobody knows how they ended, the oldest first, at most so many."""
+    found = select(intents).where(intents.c.state == UNKNOWN).order_by(intents.c.id).limit(most)
+    return connection.execute(found.where(_of(intents, wallet))).all()
 
 
-def unknown_publications(connection: Connection, wallet: str | None = None) -> Sequence[Row[Any]]:
-    """Return the broadcasts that the chain has not spoken of, the oldest first."""
-    found = select(publications).where(publications.c.state == "unknown").order_by(publications.c.first_at)
-    return connection.execute(found if wallet is None else found.where(publications.c.wallet == wallet)).all()
+def unknown_publications(
+    connection: Connection, wallet: str | None = None, most: int | None = None
+) -> Sequence[Row[Any]]:  # fmt: skip
+    """Return the broadcasts that the chain has not spoken of, the bytes left out, the oldest first, at most so many."""
+    told = [column for column in publications.c if column.name != "hex"]
+    found = select(*told).where(publications.c.state == "unknown").order_by(publications.c.first_at).limit(most)
+    return connection.execute(found.where(_of(publications, wallet))).all()
+
+
+def is_unknown_publication(connection: Connection, wallet: str, txid: str) -> bool:
+    """Whether the chain has not spoken of a broadcast."""
+    this = (publications.c.wallet == wallet, publications.c.txid == txid, publications.c.state == "unknown")
+    return connection.execute(select(publications.c.txid).where(*this)).first() is not None
 
 
 def open_keys(connection: Connection, wallet: str | None = None, client: str | None = None) -> list[Story]:
     """Return the keys that are not settled, the oldest first."""
     found = select(keys).where(keys.c.state.in_(OPEN_KEYS)).order_by(keys.c.opened_at)
     return [_story(connection, row) for row in connection.execute(_narrow(found, wallet, client))]
+
+
+def never_sent(connection: Connection, before: float, wallet: str | None, most: int) -> Sequence[Row[Any]]:
+    """Return the keys that are not settled and of which nothing left through us, the oldest first, with their `coins`.
+
+    Args:
+        before: seconds since 1970; keys that changed later are left out.
+        most: how many at the most; all of it is one statement, whatever else the ledger holds.
+    """
+    sent = and_(publications.c.wallet == keys.c.wallet, publications.c.txid == keys.c.txid)
+    told = (
+        keys.c.wallet, keys.c.client, keys.c.key_hash, keys.c.method, keys.c.state, keys.c.opened_at
+    )  # fmt: skip
+    left = (
+        select(*told)
+        .outerjoin(publications, sent)
+        .where(keys.c.state.in_(UNSENT_KEYS), keys.c.updated_at <= before, publications.c.txid.is_(None))
+        .order_by(keys.c.opened_at)
+        .limit(most)
+    )
+    few = _narrow(left, wallet, None).subquery()
+    mine = and_(
+        holds.c.wallet == few.c.wallet, holds.c.client == few.c.client, holds.c.key_hash == few.c.key_hash
+    )  # fmt: skip
+    found = select(few, func.count(holds.c.outpoint).label("coins")).select_from(few.outerjoin(holds, mine))
+    return connection.execute(found.group_by(*few.c).order_by(few.c.opened_at)).all()
 
 
 def find(
@@ -106,7 +144,7 @@ def _refuse(connection: Connection, story: Story) -> None:
         raise CannotAbandonError(f"{why}; it may be paid, so its coins stay held until the chain has spoken")
     if story.state in ENDED_KEYS:
         raise CannotAbandonError(f"it is {story.state} already and holds nothing")
-    if story.state not in ("in_progress", "signed"):
+    if story.state not in UNSENT_KEYS:
         raise CannotAbandonError(f"it is {story.state}; only what never left can be given up")
     standing = current(connection, story.wallet)
     if story.state == "in_progress" and standing is not None and standing.epoch <= story.epoch:
@@ -123,6 +161,11 @@ def _story(connection: Connection, row: Row[Any]) -> Story:
         row.wallet, row.client, row.key_hash, row.key, row.method, row.state, row.epoch, row.txid,
         row.opened_at, row.updated_at, connection.scalar(sent) or "", len(values), sum(values),
     )  # fmt: skip
+
+
+def _of(table: Table, wallet: str | None) -> ColumnElement[bool]:
+    """Return which rows are of a wallet, or of any: these are named one by one, for the index begins with the name."""
+    return table.c.wallet.in_(select(wallets.c.name)) if wallet is None else table.c.wallet == wallet
 
 
 def _narrow(found: Any, wallet: str | None, client: str | None) -> Any:

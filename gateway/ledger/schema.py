@@ -136,6 +136,8 @@ keys = Table(
     Column("opened_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
     Index("ix_keys_txid", "wallet", "txid"),
+    # keys are kept for ever, and those that are not settled are few
+    Index("ix_keys_state", "state", "updated_at"),
 )
 """Idempotency keys.  state: `in_progress`, `signed` (result holds the daemon's raw answer), `published`, `confirmed`
 (six blocks deep), `abandoned` and `tombstone` (key and result are gone, hash and txid stay for ever)."""
@@ -150,6 +152,7 @@ holds = Table(
     Column("key_hash", HASH, nullable=True),
     Column("value", BigInteger, nullable=False, server_default="0"),
     Column("since", Float, nullable=False),
+    Index("ix_holds_key", "wallet", "client", "key_hash"),
 )
 """Coins that signed or published bytes spend; one transaction a coin.  A row goes when the hold is over."""
 

@@ -2,6 +2,7 @@
 
 Rule: what is said here moves no money by itself.  A call of unknown outcome is closed with a note; a key that never
 left is given up, and its coins are free; a broadcast is the chain's to settle, and bytes of unknown fate are sent on.
+What is listed takes three statements with a bound each, however much the ledger holds.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, select, update
 
 from gateway.ledger import marks, outcomes
 from gateway.ledger.intents import RESOLVED, UNKNOWN, count_unknown
-from gateway.ledger.outcomes import CannotAbandonError, Story
+from gateway.ledger.outcomes import CannotAbandonError
 from gateway.ledger.schema import intents
 from gateway.rules.kinds import blot
 
@@ -57,18 +58,17 @@ def unresolved(connection: Connection, at: float, wallet: str | None = None) -> 
     found = [
         Unresolved(row.wallet, f"{CALL}-{row.id}", row.client, row.method, row.opened_at, row.state, row.backend,
                    _note(row.note, row.request))
-        for row in outcomes.unknown_intents(connection, wallet)[:MOST]
+        for row in outcomes.unknown_intents(connection, wallet, MOST)
     ]  # fmt: skip
     found += [
         Unresolved(row.wallet, f"{BROADCAST}-{row.txid}", row.client, "broadcast", row.first_at, row.state, "",
                    f"sent {row.tries} times; sent on until the chain has spoken")
-        for row in outcomes.unknown_publications(connection, wallet)[:MOST]
+        for row in outcomes.unknown_publications(connection, wallet, MOST)
     ]  # fmt: skip
-    stories = [one for one in outcomes.open_keys(connection, wallet) if _is_left(one, at)]
     return found + [
         Unresolved(one.wallet, f"{KEY}-{one.key_hash}-{one.client}", one.client, one.method, one.opened_at, one.state,
                    "", f"never broadcast through this gateway; holds {one.coins} coins")
-        for one in stories[:MOST]
+        for one in outcomes.never_sent(connection, at - SIGNED_FOR, wallet, MOST)
     ]  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def resolve(
         told = _resolve_call(connection, wallet, int(rest), who, reason, executed=executed)
     elif kind == KEY:
         told = _resolve_key(connection, wallet, rest, at, executed=executed)
-    elif kind == BROADCAST and any(row.txid == rest for row in outcomes.unknown_publications(connection, wallet)):
+    elif kind == BROADCAST and outcomes.is_unknown_publication(connection, wallet, rest):
         why = "its bytes are sent on until the chain has spoken, and nothing else may be done with its coins"
         raise CannotResolveError(f"a broadcast settles itself: {why}")
     else:
@@ -127,10 +127,6 @@ def _resolve_key(connection: Connection, wallet: str, rest: str, at: float, *, e
     except CannotAbandonError as error:
         raise CannotResolveError(f"the key cannot be given up: {error}") from None
     return f"a key of {client} is given up; {coins} coins are released, and it never signs again"
-
-
-def _is_left(story: Story, at: float) -> bool:
-    return not story.broadcast and story.state != "published" and at - story.updated_at >= SIGNED_FOR
 
 
 def _note(note: str, request: str) -> str:

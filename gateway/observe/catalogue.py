@@ -124,6 +124,10 @@ door_rate_limited_requests_total | counter | | Requests beyond a client's own ra
 door_malformed_requests_total | counter | reason | Requests that are none, by what was wrong with them.
 door_slow_heads_total | counter | | Connections closed because no whole request came in time.
 log_lines_dropped_total | counter | | Log lines that could not be written.
+history_rows_unwritten | gauge | |
+    Incidents, restarts and orders that are not in the ledger yet; without one they never are.
+history_rows_dropped_total | counter | | Such rows that memory had no room for before they could be written.
+admin_stream_listeners | gauge | | Open pages and programs that listen to the stream of events.
 alerts_open | gauge | wallet kind | Alerts of a kind that were told and are not over.
 alert_queue_messages | gauge | sink | Messages that wait for a sink.
 alert_sink_failing | gauge | sink | 1 while a sink takes no message.

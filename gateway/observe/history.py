@@ -1,8 +1,9 @@
 """The history of a gateway: hears every event, looks at every wallet once a second, and writes down what came of both.
 
 Rule: nobody who emits an event ever waits; what is worth keeping goes into the ledger in the background, in one small
-transaction every few seconds at most, so that payments have the ledger for themselves.  Without a ledger, or while it
-cannot be written, the newest of it is kept in memory, and what there is no room for is counted.
+transaction every few seconds at most, so that payments have the ledger for themselves.  Orders of people alone are
+written at once, and whoever answers one may wait for that (`recorded`).  Without a ledger, or while it cannot be
+written, the newest of it is kept in memory, and what there is no room for is counted.
 
 What is decided is in `rules/incidents.py`, `rules/deeds.py` and `rules/availability.py`; here is time and writing.  A
 gateway that is killed says nothing: it is the next one that closes what was open (`ledger/history.py`), and the time in
@@ -21,7 +22,7 @@ from gateway.observe.past import Past
 from gateway.rules import availability, deeds, incidents, service, telling
 from gateway.rules.availability import DAY
 from gateway.rules.conditions import WalletView
-from gateway.rules.deeds import Deed, Deeds
+from gateway.rules.deeds import REFUSED, Deed, Deeds, Order
 from gateway.rules.incidents import Stories
 from gateway.rules.service import Services
 from gateway.rules.stories import KILLED, PUT_BACK, STOPPED, Incident, absence
@@ -53,6 +54,9 @@ TIDY = 3600.0
 
 LAST = 2.0
 """Seconds for the last transaction."""
+
+RECORDED = 1.0
+"""Seconds for which the answer to an order waits until the order is in the ledger; then it goes out all the same."""
 
 GONE = "the gateway was stopped while this was open"
 
@@ -92,6 +96,9 @@ class History:
         self._tidied_at = float("-inf")
         self._is_failing = False
         self._is_begun = self._is_copy = False
+        self._ordered = self._tried = 0
+        """How often an order was taken in, and how many of those times were written, or could not be."""
+        self._is_due, self._has_tried = asyncio.Event(), asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def __repr__(self) -> str:
@@ -156,11 +163,14 @@ class History:
     def _keep(self, changed: Iterable[Incident], done: Iterable[Deed]) -> None:
         for story in changed:
             self.past.keep(story)
-            told = telling.incident(self.gateway, story, self.clock())
+            told = telling.incident(self.gateway or self.past.called, story, self.clock())
             for listener in self.listeners:
                 listener(told)
         for deed in done:
             self.past.keep(deed)
+            if isinstance(deed, Order) and deed.outcome != REFUSED:
+                self._ordered += 1
+                self._is_due.set()
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Do something that must not harm whoever it is done for; a mistake of ours is told once."""
@@ -181,10 +191,25 @@ class History:
 
     # -- the ledger -----------------------------------------------------------------------------------------
 
+    async def recorded(self) -> None:
+        """Wait until the orders that were given or answered so far are in the ledger.
+
+        A second at the most, and no longer than a try to write them takes; what fails is written later.  Never raises.
+        """
+        mine = self._ordered
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RECORDED):
+                while self._tried < mine and self.past.ledger is not None and self._tasks:
+                    await self._has_tried.wait()
+
     async def _write_for_ever(self) -> None:
         pause = FIRST
         while True:
-            await asyncio.sleep(pause)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._is_due.wait()
+            self._is_due.clear()
+            ordered = self._ordered
             try:
                 await self._write()
                 pause = EVERY
@@ -195,6 +220,9 @@ class History:
                 what = f"{type(error).__name__}: {error}"[:500]
                 self.tell(Event("room.failed", "", "", {"room": "history", "error": what}, "error"))
                 pause = AGAIN_MOST
+            self._tried = ordered
+            self._has_tried.set()
+            self._has_tried.clear()
 
     async def _write(self) -> None:
         """Write what is due.  Raises LedgerError."""

@@ -4,15 +4,14 @@ Rule: what was not written yet counts before what was, so that an answer is neve
 The memory is bounded; what has no room any more goes, the oldest first, and is counted.
 """
 
-import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from gateway.base.errors import LedgerError
+from gateway.observe.reader import Reader
+from gateway.observe.shelf import Shelf
 from gateway.rules import telling
-from gateway.rules.availability import DAY, Count, Key, Totals, both, shares
+from gateway.rules.availability import DAY, Count, Key, Totals, both, newest_days, shares
 from gateway.rules.deeds import Deed, Order, Restart
 from gateway.rules.stories import Incident
 from gateway.rules.telling import Row
@@ -23,55 +22,38 @@ if TYPE_CHECKING:
     from gateway.ledger.history import Batch
     from gateway.ledger.store import Transacting
 
-MOST = 500
-"""Rows of each kind that are remembered; some 500 kB of each at the most."""
-
-AT_ONCE = 100
-"""Rows of each kind that one transaction writes."""
-
 DAYS = 31
 """Days that are remembered without a ledger."""
+
+MOST_COUNTS = 10_000
+"""Rows of availability that are read of a ledger at once; of twice as many the garbage collector alone, which nobody
+else runs beside, takes a tenth of a second."""
+
+NO_LEDGER, UNREAD = "no_ledger", "unread"
+"""Why an answer is not complete."""
 
 T = TypeVar("T", Incident, Restart, Order)
 R = TypeVar("R")
 
 
-@dataclass(slots=True)
-class Shelf(Generic[T]):
-    """The newest rows of one kind by id, and which of them are not in the ledger."""
-
-    rows: dict[str, T] = field(default_factory=dict)
-    unwritten: dict[str, T] = field(default_factory=dict)
-    dropped: int = 0
-    """Rows that were never written."""
-
-    def keep(self, key: str, row: T) -> None:
-        """Take in a row that is new or has changed."""
-        self.rows.pop(key, None)
-        self.rows[key] = self.unwritten[key] = row
-        if len(self.rows) > MOST:
-            del self.rows[next(iter(self.rows))]
-        if len(self.unwritten) > MOST:
-            del self.unwritten[next(iter(self.unwritten))]
-            self.dropped += 1
-
-    def some(self) -> dict[str, T]:
-        """Return a few of those that are not in the ledger, the oldest first."""
-        return dict(list(self.unwritten.items())[:AT_ONCE])
-
-    def written(self, rows: Mapping[str, T]) -> None:
-        """Take in that rows are in the ledger; those that changed meanwhile are not."""
-        for key, row in rows.items():
-            if self.unwritten.get(key) is row:
-                del self.unwritten[key]
-
-
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Rows that were asked for; not `complete` where the ledger could not be asked, or there is none."""
+    """Rows that were asked for.
+
+    Args:
+        complete: False where the ledger could not be asked, or there is none: only this start of the gateway is told.
+        why: of an answer that is not complete: NO_LEDGER or UNREAD; else "".
+        cut: the first day that is told of where there were too many, like 2026-11-29; else "".
+    """
 
     rows: list[Row]
     complete: bool
+    why: str = ""
+    cut: str = ""
+
+
+NOTHING = Answer([], complete=True)
+"""What happened as far as a gateway without a history knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +85,15 @@ class Past:
     def __init__(self, gateway: str, clock: Callable[[], float]) -> None:
         """Remember nothing yet."""
         self.gateway = gateway
+        self.called = ""
+        """How it is called to people where it shares no ledger, so that its rows have no name."""
         self.clock = clock
         self.totals: Totals = {}
         self.ledger: Transacting | None = None
+        self.has_ledger = False
+        """Whether one is configured; it may not be open."""
+        self.reader, self.light_reader = Reader("history"), Reader("lists")
+        """Who answers programs, which may ask for a year, and who answers pages, which want a few rows at once."""
         self._counted: dict[Key, Count] = {}
         """The seconds as they are in the ledger."""
         self._has_taken_over = False
@@ -134,6 +122,16 @@ class Past:
     def dropped(self) -> int:
         """How many rows will never be."""
         return self._incidents.dropped + self._restarts.dropped + self._orders.dropped
+
+    def gauges(self) -> Iterable[tuple[str, dict[str, str], float]]:
+        """Yield figures for metrics."""
+        yield "history_rows_unwritten", {}, float(self.unwritten)
+        yield "history_rows_dropped_total", {}, float(self.dropped)
+
+    def close(self) -> None:
+        """Answer nobody any more."""
+        self.reader.close()
+        self.light_reader.close()
 
     def batch(self, *, with_counts: bool = True) -> "Batch":
         """Return what is to be written next; of the seconds those that have changed since."""
@@ -168,93 +166,115 @@ class Past:
 
     # -- asking ---------------------------------------------------------------------------------------------
 
+    async def ask(self, what: str, span: Span, then: Callable[[Answer], R]) -> R:
+        """Return what is made, in a thread, of the answer to one of QUESTIONS.  Raises BusyError."""
+        return await self._ask(what, span, then, is_light=False)
+
     async def incidents(self, span: Span) -> Answer:
-        """Return what went wrong in a time, the newest first."""
-        from_ledger, complete = await self._asked(
-            lambda rows, connection: rows.read_incidents(connection, span.since, span.until, span.wallet, span.most)
-        )
-        found = {one.id: (gateway, one) for gateway, one in from_ledger or ()}
-        for one in self._incidents.rows.values():
-            if span.has(one.wallet, one.opened_at, one.closed_at):
-                found[one.id] = (self.gateway, one)
-        newest = sorted(found.values(), key=lambda pair: pair[1].opened_at, reverse=True)[: span.most]
-        return Answer([telling.incident(gateway, one, self.clock()) for gateway, one in newest], complete)
+        """Return what went wrong in a time, the newest first.  Raises BusyError."""
+        return await self._ask("incidents", span, _itself, is_light=True)
 
     async def restarts(self, span: Span) -> Answer:
-        """Return the restarts that began in a time, the newest first."""
-        from_ledger, complete = await self._asked(
-            lambda rows, connection: rows.read_restarts(connection, span.since, span.until, span.wallet, span.most)
-        )
-        found = {one.id: (gateway, one) for gateway, one in from_ledger or ()}
-        for one in self._restarts.rows.values():
-            if span.has(one.wallet, one.began_at, one.began_at):
-                found[one.id] = (self.gateway, one)
-        newest = sorted(found.values(), key=lambda pair: pair[1].began_at, reverse=True)[: span.most]
-        return Answer([telling.restart(gateway, one, self.clock()) for gateway, one in newest], complete)
+        """Return the restarts that began in a time, the newest first.  Raises BusyError."""
+        return await self._ask("restarts", span, _itself, is_light=True)
 
     async def orders(self, span: Span) -> Answer:
-        """Return what people ordered in a time, the newest first."""
-        from_ledger, complete = await self._asked(
-            lambda rows, connection: rows.read_orders(connection, span.since, span.until, span.wallet, span.most)
-        )
-        found = {one.id: (gateway, one) for gateway, one in from_ledger or ()}
-        for one in self._orders.rows.values():
-            if span.has(one.wallet, one.at, one.at):
-                found[one.id] = (self.gateway, one)
-        newest = sorted(found.values(), key=lambda pair: pair[1].at, reverse=True)[: span.most]
-        return Answer([telling.order(gateway, one) for gateway, one in newest], complete)
+        """Return what people ordered in a time, the newest first.  Raises BusyError."""
+        return await self._ask("audit", span, _itself, is_light=True)
 
     async def availability(self, span: Span) -> Answer:
-        """Return the days of each wallet and backend, the oldest first; the last of them is not over."""
-        first, last = int(span.since // DAY), int(span.until // DAY)
-        from_ledger, complete = await self._asked(
-            lambda rows, connection: rows.read_counts(connection, first, last, span.wallet)
-        )
-        others = [(key, count) for gateway, key, count in from_ledger or () if not self._has_counted(gateway, key)]
+        """Return the days of each wallet and backend, the oldest first; the last of them is not over.
+
+        Where there are more rows than were asked for the oldest days are missing, and whole.  Raises BusyError.
+        """
+        return await self._ask("availability", span, _itself, is_light=True)
+
+    async def _ask(self, what: str, span: Span, then: Callable[[Answer], R], *, is_light: bool) -> R:
+        read, tell = QUESTIONS[what](self, span)
+        why = UNREAD if self.has_ledger or self.ledger is not None else NO_LEDGER
+
+        def work(connection: "Connection") -> list[Any]:
+            from gateway.ledger import history as rows  # noqa: PLC0415 - as above
+
+            return read(rows, connection)
+
+        def made(found: list[Any] | None) -> R:
+            rows, cut = tell(found or [])
+            return then(Answer(rows, found is not None, why if found is None else "", cut))
+
+        reader = self.reader if not is_light else self.light_reader
+        return await reader.look(self.ledger, work, made, is_light=is_light)
+
+    def _about_incidents(self, span: Span) -> "Question":
+        mine = [one for one in self._incidents.rows.values() if span.has(one.wallet, one.opened_at, one.closed_at)]
+        now = self.clock()
+
+        def tell(found: "list[tuple[str, Incident]]") -> tuple[list[Row], str]:
+            rows = self._newest(found, mine, lambda one: one.opened_at, span.most)
+            return [telling.incident(gateway or self.called, one, now) for gateway, one in rows], ""
+
+        return lambda rows, c: rows.read_incidents(c, span.since, span.until, span.wallet, span.most), tell
+
+    def _about_restarts(self, span: Span) -> "Question":
+        mine = [one for one in self._restarts.rows.values() if span.has(one.wallet, one.began_at, one.began_at)]
+        now = self.clock()
+
+        def tell(found: "list[tuple[str, Restart]]") -> tuple[list[Row], str]:
+            rows = self._newest(found, mine, lambda one: one.began_at, span.most)
+            return [telling.restart(gateway or self.called, one, now) for gateway, one in rows], ""
+
+        return lambda rows, c: rows.read_restarts(c, span.since, span.until, span.wallet, span.most), tell
+
+    def _about_orders(self, span: Span) -> "Question":
+        mine = [one for one in self._orders.rows.values() if span.has(one.wallet, one.at, one.at)]
+
+        def tell(found: "list[tuple[str, Order]]") -> tuple[list[Row], str]:
+            rows = self._newest(found, mine, lambda one: one.at, span.most)
+            return [telling.order(gateway or self.called, one) for gateway, one in rows], ""
+
+        return lambda rows, c: rows.read_orders(c, span.since, span.until, span.wallet, span.most), tell
+
+    def _about_availability(self, span: Span) -> "Question":
+        first, last, until = int(span.since // DAY), int(span.until // DAY), min(span.until, self.clock())
+        # what this gateway knows better than the ledger
+        known = self.totals if self._has_taken_over else {}
         mine = [
             (key, count)
             for key, count in self.totals.items()
             if first <= key[0] <= last and span.wallet in (None, key[1])
         ]
-        days = shares([*others, *mine], min(span.until, self.clock()))
-        return Answer([telling.share(one) for one in days], complete)
 
-    def _has_counted(self, gateway: str, key: Key) -> bool:
-        """Whether a row of the ledger is what this gateway knows better."""
-        return self._has_taken_over and gateway == self.gateway and key in self.totals
+        def tell(found: list[tuple[str, Key, Count]]) -> tuple[list[Row], str]:
+            is_cut = len(found) >= MOST_COUNTS
+            # the oldest day that was read may lack some of its rows
+            begin = min(key[0] for _, key, _ in found) + 1 if is_cut else first
+            others = [(key, one) for gateway, key, one in found if gateway != self.gateway or key not in known]
+            counts = [(key, one) for key, one in (*others, *mine) if key[0] >= begin]
+            days, whole_from = newest_days(shares(counts, until), span.most)
+            cut_at = begin if whole_from is None and is_cut else whole_from
+            return [telling.share(one) for one in days], "" if cut_at is None else telling.day_of(cut_at)
 
-    async def _asked(self, read: "Callable[[Any, Connection], list[R]]") -> tuple[list[R] | None, bool]:
-        """Read one moment of the ledger; None where it cannot be read."""
-        ledger = self.ledger
-        if ledger is None:
-            return None, False
-        from gateway.ledger import history as rows  # noqa: PLC0415 - as above
+        return lambda rows, c: rows.read_counts(c, first, last, span.wallet, MOST_COUNTS), tell
 
-        def work(connection: "Connection") -> list[R]:
-            return read(rows, connection)
-
-        try:
-            path = getattr(ledger, "path", None)
-            if path is None:
-                return await ledger.see(work), True
-            # beside the ledger's own thread: whoever asks for a year must not let a payment wait
-            return await asyncio.to_thread(_read_beside, path, work), True
-        except LedgerError:
-            return None, False
+    def _newest(
+        self, found: Iterable[tuple[str, T]], mine: Iterable[T], at: Callable[[T], float], most: int
+    ) -> list[tuple[str, T]]:
+        """Return the newest of what the ledger and this gateway know; of the same row this gateway knows the newer."""
+        rows = {one.id: (gateway, one) for gateway, one in found} | {one.id: (self.gateway, one) for one in mine}
+        return sorted(rows.values(), key=lambda pair: at(pair[1]), reverse=True)[:most]
 
 
-def _read_beside(path: Path, work: "Callable[[Connection], list[R]]") -> "list[R]":
-    """Read one moment of the file of a ledger that is in use.  Raises LedgerError."""
-    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - as above
+Question = tuple[Callable[[Any, "Connection"], list[Any]], Callable[[list[Any]], tuple[list[Row], str]]]
+"""How rows are read of the ledger, and how they are told together with what is remembered: rows, and the first day
+where older ones were cut off.  The second runs in a thread, and so it touches nothing that changes."""
 
-    from gateway.ledger.opening import open_reader  # noqa: PLC0415 - as above
-    from gateway.ledger.store import reason  # noqa: PLC0415 - as above
+QUESTIONS: Mapping[str, Callable[[Past, Span], Question]] = {
+    "incidents": Past._about_incidents,  # noqa: SLF001 - of this room
+    "availability": Past._about_availability,  # noqa: SLF001 - as above
+    "restarts": Past._about_restarts,  # noqa: SLF001 - as above
+    "audit": Past._about_orders,  # noqa: SLF001 - as above
+}
 
-    engine = open_reader(path)
-    try:
-        with engine.begin() as connection:
-            return work(connection)
-    except SQLAlchemyError as error:
-        raise LedgerError(reason(error)) from error
-    finally:
-        engine.dispose()
+
+def _itself(answer: Answer) -> Answer:
+    return answer

@@ -163,6 +163,21 @@ def shares(rows: Iterable[tuple[Key, Count]], until: float) -> list[Share]:
     return sorted(found, key=lambda one: (one.day, one.wallet, one.backend))
 
 
+def newest_days(days: list[Share], most: int) -> tuple[list[Share], int | None]:
+    """Return the newest days, whole, with so many rows at most; and the first of them where older ones are left out.
+
+    The newest day is always there, however many rows it has.
+
+    Args:
+        days: as `shares` returns them, the oldest first.
+    """
+    if len(days) <= most:
+        return days, None
+    # the first day of which nothing would be cut off
+    begin = min(days[-most].day + (days[-most - 1].day == days[-most].day), days[-1].day)
+    return [one for one in days if one.day >= begin], begin
+
+
 def _share(key: Key, count: Count | None, *, is_first: bool, until: float) -> Share:
     day, wallet, backend = key
     count = count or Count()

@@ -1,9 +1,11 @@
 """What was done on purpose: every restart with its cause and outcome, and every order with who gave it and the answer.
 
 Rule: each has one row from its beginning, so that what was broken off by the end of the gateway can be seen as that.
-The gateway's own restarts are told from those that somebody ordered.
+The gateway's own restarts are told from those that somebody ordered.  An answer belongs to the order whose number it
+repeats; only where it has none, to the first of the same daemon and the same verb.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -60,6 +62,7 @@ class Order:
         who: the name of the person or token.
         by: session, token, open, or `command line`.
         peer: from which address.
+        reason: why, after what it was about where no daemon says that: an outcome by its id, a switch by its new place.
     """
 
     id: str
@@ -85,13 +88,14 @@ class Deeds:
 
     Args:
         life: begins the ids.
+        orders: by the number that their events repeat, or by the id of their row.
         ordered: who has ordered a restart of a place last.
     """
 
     life: str
     number: int = 0
     restarts: Mapping[Place, Restart] = field(default_factory=dict)
-    orders: tuple[Order, ...] = ()
+    orders: Mapping[str, Order] = field(default_factory=dict)
     ordered: Mapping[Place, str] = field(default_factory=dict)
     refused: tuple[float, int, Order | None] = (0.0, 0, None)
     """Since when refusals are counted, how many there were, and the row of the last."""
@@ -118,7 +122,7 @@ def end(deeds: Deeds, at: float, note: str) -> tuple[Deeds, list[Deed]]:
     restarts: list[Deed] = [
         replace(one, ended_at=at, outcome=BROKEN_OFF, detail=note) for one in deeds.restarts.values()
     ]
-    orders = [replace(one, done_at=at, outcome=BROKEN_OFF, answer=note) for one in deeds.orders]
+    orders = [replace(one, done_at=at, outcome=BROKEN_OFF, answer=note) for one in deeds.orders.values()]
     return Deeds(deeds.life, deeds.number), [*restarts, *orders]
 
 
@@ -163,22 +167,31 @@ def _given(deeds: Deeds, event: Event, at: float) -> tuple[Deeds, list[Deed]]:
     ordered = dict(deeds.ordered)
     if order.verb == "restart":
         ordered[event.wallet, event.backend] = order.who or order.peer
-    orders = (*deeds.orders, order)[-MOST_OPEN:]
+    orders = dict(list(deeds.orders.items())[1 - MOST_OPEN :])
+    number = _text(event, "order")
+    orders[number if number and number not in orders else order.id] = order
     return replace(deeds, number=deeds.number + 1, orders=orders, ordered=ordered), [order]
 
 
 def _answered(deeds: Deeds, event: Event, at: float) -> tuple[Deeds, list[Deed]]:
-    verb, outcome = _text(event, "verb"), DONE if event.name == "order.done" else FAILED
-    asked = (event.wallet, event.backend, verb)
-    order = next((one for one in deeds.orders if (one.wallet, one.backend, one.verb) == asked), None)
+    outcome = DONE if event.name == "order.done" else FAILED
+    order = _asked(deeds, event)
     number = deeds.number
     if order is None:
-        # commands leave their orders in the ledger, and nobody but the answer tells of them
+        # forgotten, or it was given before anybody listened: nobody but the answer tells of it
         number += 1
         order = replace(_order(deeds, event, at), by=BY_COMMAND, reason=_text(event, "argument"))
-    left = tuple(one for one in deeds.orders if one.id != order.id)
+    left = {key: one for key, one in deeds.orders.items() if one.id != order.id}
     done = replace(order, outcome=outcome, answer=_text(event, "answer"), done_at=at)
     return replace(deeds, number=number, orders=left), [done]
+
+
+def _asked(deeds: Deeds, event: Event) -> Order | None:
+    """Return the order that is answered."""
+    if number := _text(event, "order"):
+        return deeds.orders.get(number)
+    asked = (event.wallet, event.backend, _text(event, "verb"))
+    return next((one for one in deeds.orders.values() if (one.wallet, one.backend, one.verb) == asked), None)
 
 
 def _refused(deeds: Deeds, event: Event, at: float) -> tuple[Deeds, list[Deed]]:
@@ -198,8 +211,29 @@ def _order(deeds: Deeds, event: Event, at: float) -> Order:
     return Order(
         f"{deeds.life}-d{deeds.number + 1}", at, who=_text(event, "who"), by=_text(event, "by"),
         peer=_text(event, "peer"), wallet=event.wallet, backend=event.backend, verb=_text(event, "verb"),
-        reason=_text(event, "reason"),
+        reason=": ".join(filter(None, (about(event), _text(event, "reason"))))[:LONGEST],
     )  # fmt: skip
+
+
+def about(event: Event) -> str:
+    """Return what an order is about, "" where its daemon says that: an outcome or a switch, and what is said of it."""
+    if "on" in event.fields:
+        return "on" if event.fields["on"] is True else "off"
+    given = str(event.fields.get("outcome", ""))
+    if not given:
+        return ""
+    # a client's key in the clear is none of these
+    found = _OUTCOME.fullmatch(given)
+    short = "an outcome that is none" if found is None else f"{found[1]}{(found[3] or '')[:50]}"
+    return short if "executed" not in event.fields else f"{short} executed={_yes(event.fields['executed'])}"
+
+
+_OUTCOME = re.compile(r"(call-[0-9]{1,19}|(?:key|broadcast)-[0-9a-f]{12})([0-9a-f]*)(-[A-Za-z0-9._-]*)?")
+"""An outcome as operators are shown it; of a hash its first digits are kept, which name it well enough."""
+
+
+def _yes(value: object) -> str:
+    return "yes" if value is True else "no"
 
 
 def _text(event: Event, name: str) -> str:

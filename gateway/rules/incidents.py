@@ -8,6 +8,7 @@ closes; what cannot be watched any more is closed with a note, and nothing stays
                                                 <--out again within SETTLE (one more time)--
 
 A closed story lingers, because what was done for it may end after it: a restart is done once its daemon is aligned.
+It takes the ends of what was begun while it was open, and nothing else: what comes later is another story's.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +18,7 @@ from gateway.base.events import Event
 from gateway.rules.kinds import ROWS, Kind
 from gateway.rules.service import Place, Service
 from gateway.rules.stories import ALL_DOWN, LONGEST, OUT, PLANNED, SEVERITIES, STOOD_STILL, TAKEN_OVER, Incident
-from gateway.rules.story_lines import line_of
+from gateway.rules.story_lines import line_of, thread_of
 
 SETTLE = 30.0
 """Seconds within which what comes back is the same story, as with alerts."""
@@ -99,6 +100,8 @@ class _Work:
         self.life = life
         self.number = number
         self.stories = stories
+        self.closing: set[Key] = set()
+        """What ends by the very event that is told next, which is its last line."""
 
     def result(self, before: Mapping[Key, Incident]) -> tuple[Stories, list[Incident]]:
         changed = [one for key, one in self.stories.items() if before.get(key) != one]
@@ -117,6 +120,7 @@ class _Work:
                 self._out(key, place, service, at)
             elif is_told and story is not None:
                 self.stories[key] = story.ended(at)
+                self.closing.add(key)
         gone = [
             key
             for key, one in self.stories.items()
@@ -164,14 +168,29 @@ class _Work:
         if not text:
             return
         former = event.fields.get("before") if event.name == "primary.promoted" else None
+        thread, is_end = thread_of(event)
         for key, story in self.stories.items():
             group, wallet, backend = key
             if wallet != event.wallet or group == STOOD_STILL:
                 continue
             if backend in (event.backend, former):
-                self.stories[key] = story.with_line(text, at)
+                line = text
             elif not backend and (former is not None or group in OF_DAEMONS):
-                self.stories[key] = story.with_line(text if former is not None else f"{event.backend}: {text}", at)
+                line = text if former is not None else f"{event.backend}: {text}"
+            else:
+                continue
+            self.stories[key] = self._with_line(key, story, line, at, thread, is_end=is_end)
+
+    def _with_line(
+        self, key: Key, story: Incident, line: str, at: float, thread: str, *, is_end: bool
+    ) -> Incident:  # fmt: skip
+        """Return a story with a line, unless it is over and the line is another one's."""
+        is_open = story.closed_at is None or key in self.closing
+        if is_open or (is_end and thread in story.begun):
+            story = story.with_line(line, at)
+        # what is begun anew after a story is over ends for another one
+        begun = story.begun | {thread} if is_open and thread and not is_end else story.begun - {thread}
+        return replace(story, begun=begun)
 
     def _taken_over(self, event: Event, at: float) -> None:
         """Tell that the wallet was another gateway's before, and why that may be is in what that one tells."""
@@ -199,7 +218,7 @@ class _Work:
         story = self.stories.get(key)
         # one that is opened again without having been closed would leave its first story open for ever
         if story is not None and (story.closed_at is None or (joins and at - story.closed_at < SETTLE)):
-            story = replace(story, severity=_worse(story.severity, severity), alerts=(*story.alerts, number))
+            story = replace(story, severity=_worse(story.severity, severity)).with_alert(number)
             if OUT not in story.parts and story.closed_at is None:
                 story = replace(story, parts=story.parts | {number})
             self.stories[key] = story.with_line(f"alert: {text}", at)

@@ -4,10 +4,13 @@ Rule: a story is a fact that only grows: it keeps its id and its beginning, take
 once.  What opens and closes them is `rules/incidents.py`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 MOST_LINES, FIRST_LINES = 40, 10
 """Lines of a story; beyond them the oldest goes but for the first few."""
+
+MOST_ALERTS = 40
+"""Ids of alerts that a story keeps, the newest."""
 
 LONGEST = 300
 """Characters of a line."""
@@ -39,6 +42,7 @@ class Incident:
         times: how often it happened, where it came back soon.
         alerts: ids of the alerts that joined it.
         parts: what keeps it open.
+        begun: what was begun while it was open, and may end after it: a verb and its daemon; written down nowhere.
     """
 
     id: str
@@ -53,6 +57,7 @@ class Incident:
     times: int = 1
     alerts: tuple[str, ...] = ()
     parts: frozenset[str] = frozenset()
+    begun: frozenset[str] = field(default=frozenset(), compare=False)
 
     def with_line(self, text: str, at: float) -> "Incident":
         """Return it with one more line."""
@@ -60,6 +65,10 @@ class Incident:
         if len(lines) > MOST_LINES:
             lines = lines[:FIRST_LINES] + lines[FIRST_LINES + 1 :]
         return replace(self, done=lines)
+
+    def with_alert(self, number: str) -> "Incident":
+        """Return it with one more alert that joined."""
+        return replace(self, alerts=(*self.alerts, number)[-MOST_ALERTS:])
 
     def ended(self, at: float) -> "Incident":
         """Return it as over; no story is shorter than nothing, whatever a clock says."""

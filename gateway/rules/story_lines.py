@@ -48,6 +48,30 @@ LINES: Mapping[str, str] = {
 """Names of fields stand in braces; `because` is the reason after a colon."""
 
 
+THREADS: Mapping[str, tuple[str, bool]] = {
+    "restart.begun": ("restart", False),
+    "backend.draining": ("restart", False),
+    "backend.restarting": ("restart", False),
+    "restart.done": ("restart", True),
+    "restart.failed": ("restart", True),
+    "backend.warming": ("slow start", False),
+    "backend.ready": ("slow start", True),
+    "order.given": ("order", False),
+    "order.done": ("order", True),
+    "order.failed": ("order", True),
+}
+"""What begins something that may outlast its story, and what ends it (True)."""
+
+
+def thread_of(event: Event) -> tuple[str, bool]:
+    """Return what an event begins or ends (True), named so that both have the same name; "" for neither."""
+    name, is_end = THREADS.get(event.name, ("", False))
+    if not name:
+        return "", False
+    which = f"{event.fields.get('order') or event.fields.get('verb')}" if name == "order" else ""
+    return f"{name} {which} {event.backend}", is_end
+
+
 def _promoted(fields: Mapping[str, str], event: Event) -> str:
     return f"{event.backend} was made primary in place of {fields['before']}{fields['because']}"
 

@@ -1,8 +1,9 @@
 """Carries out what operators' commands ask of the running gateway.
 
 Rule: an order is taken in one transaction and answered in another, whatever came of it; the answer is a sentence
-that the operator reads.  Orders of one wallet follow each other, those of different wallets do not wait for each other,
-and a promotion waits for nobody: it is the cure of what the others may be waiting for.
+that the operator reads, and before it the order stands in the trail.  Orders of one wallet follow each other, those of
+different wallets do not wait for each other, and a promotion waits for nobody: it is the cure of what the others may be
+waiting for.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from gateway.base.events import Emit, Event
 from gateway.ledger import orders
 from gateway.ledger.orders import Order
 from gateway.ledger.store import Ledger, LedgerError
+from gateway.rules.deeds import BY_COMMAND
 
 LOOK = 0.25
 """Seconds between two looks at the orders."""
@@ -35,12 +37,14 @@ class Clerk:
     Args:
         verbs: by wallet and verb; asked anew each time, so that a reload takes effect.
         of: the wallets whose orders are this gateway's, None for all; others are left to who holds them.
+        recorded: waits a moment until the orders so far are in the trail.
         clock: seconds since 1970.
     """
 
     def __init__(
         self, ledger: Ledger, verbs: Callable[[], Mapping[str, Mapping[str, Verb]]], clock: Callable[[], float],
         emit: Emit, of: Callable[[], Collection[str]] | None = None,
+        recorded: Callable[[], Awaitable[None]] | None = None,
     ) -> None:  # fmt: skip
         """Begin with nothing taken."""
         self.of = of
@@ -48,6 +52,7 @@ class Clerk:
         self.verbs = verbs
         self.clock = clock
         self.emit = emit
+        self.recorded = recorded
         self._turns: dict[tuple[str, str], asyncio.Lock] = {}
         """By wallet, and by verb where that waits for no other one."""
 
@@ -67,6 +72,10 @@ class Clerk:
 
     async def _carry_out(self, order: Order) -> None:
         """Do one order in its turn and answer it."""
+        given: dict[str, object] = {
+            "verb": order.verb, "by": BY_COMMAND, "reason": order.argument, "order": f"ledger-{order.id}",
+        }  # fmt: skip
+        self.emit(Event("order.given", order.wallet, "", given))
         turn = order.wallet, order.verb if order.verb in AT_ONCE else ""
         # those who wait are served in the order in which they came
         async with self._turns.setdefault(turn, asyncio.Lock()):
@@ -91,9 +100,13 @@ class Clerk:
             answer = f"not done within {PATIENCE:g} s; see how things stand, then give it again"
         except Exception as error:  # noqa: BLE001 - the operator reads it, whatever it is
             answer = str(error) or type(error).__name__
-        fields: dict[str, object] = {"verb": order.verb, "argument": order.argument, "answer": answer}
+        fields: dict[str, object] = {
+            "verb": order.verb, "argument": order.argument, "answer": answer, "order": f"ledger-{order.id}",
+        }  # fmt: skip
         level = "warning" if is_done else "error"
         self.emit(Event("order.done" if is_done else "order.failed", order.wallet, "", fields, level))
+        if self.recorded is not None:
+            await self.recorded()
         await self._try(lambda connection: orders.finish(connection, order.id, answer, self.clock(), is_done=is_done))
 
     async def _try(self, work: Callable[..., object]) -> object:

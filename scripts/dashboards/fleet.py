@@ -59,6 +59,11 @@ FLEET = [
               mappings=shown(("serves", "drains"), ("green", "purple"))),
         Panel("Log lines lost", "A full disk, or nobody reads standard output.",
               [Ask(f"increase(ecgw_log_lines_dropped_total{{{I}}}[$__rate_interval])", "{{instance}}")]),
+        Panel("History that is not written", "The ledger takes none of it; what is lost is in no report ever.",
+              [Ask(f"ecgw_history_rows_unwritten{{{I}}}", "{{instance}} waits"),
+               Ask(f"increase(ecgw_history_rows_dropped_total{{{I}}}[$__rate_interval])", "{{instance}} lost")]),
+        Panel("Who looks on", "Open status pages, and programs that listen as they do.",
+              [Ask(f"ecgw_admin_stream_listeners{{{I}}}", "{{instance}}")]),
     ]),
     Row("Is somebody told?", [
         Panel("Messages", "To the sinks of alerts, by what became of them.",

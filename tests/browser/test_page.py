@@ -1,11 +1,13 @@
 """The status page in a real browser: what is seen, heard and pressed there."""
 
+import asyncio
 import os
 import time
 from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
+from playwright.async_api import Route
 
 from tests.browser.conftest import PATIENCE, OpenReader
 from tests.edge.web import world as shown
@@ -222,6 +224,62 @@ async def test_it_says_since_when_it_is_stale_and_knows_everything_after_sleep(
     await page.locator("#stale").wait_for(state="hidden", timeout=PATIENCE)
     # that the gateway could not be reached is an error to the browser as well
     one.complaints = [said for said in one.complaints if "Failed to load resource" not in said]
+
+
+async def test_words_that_could_not_be_fetched_are_asked_for_again(world: PageWorld, reader: OpenReader) -> None:
+    """At the next snapshot of the stream, though no word changes in it: a page that says Live says what is so."""
+    await world.open(is_open=True)
+    one = await reader()
+    page = one.page
+    await one.look(world.url)
+    await one.sees("#live", "Live")
+    await page.wait_for_load_state("networkidle")
+    asked = asyncio.Event()
+
+    async def fail(route: Route) -> None:
+        asked.set()
+        await route.fulfill(status=503, body="later")
+
+    await page.route("**/words*", fail, times=1)
+    make_sick(world)
+    await asyncio.wait_for(asked.wait(), PATIENCE / 1000)
+    # calls under way are a figure to the page, and reason enough for a snapshot
+    world.api.shown["wallets"]["main"]["in_flight"] += 1
+    await one.sees("h1", "ec-1 does not answer")
+    one.complaints = [said for said in one.complaints if "Failed to load resource" not in said]
+
+
+HIDE = (
+    "(is_hidden) => { Object.defineProperty(document, 'hidden', { value: is_hidden, configurable: true });"
+    " document.dispatchEvent(new Event('visibilitychange')); }"
+)
+
+
+async def test_a_tab_that_nobody_sees_takes_no_connection_and_its_title_is_true(
+    world: PageWorld, reader: OpenReader
+) -> None:
+    """A browser has six for all of its tabs; who comes back sees how things are."""
+    await world.open(is_open=True)
+    one = await reader()
+    page = one.page
+    await page.clock.install()
+    await one.look(world.url)
+    await one.sees("#live", "Live")
+    assert len(world.api.stream.listeners) == 1
+    await page.evaluate(HIDE, True)  # noqa: FBT003 - an argument of the script
+    await page.clock.fast_forward(11_000)
+    async with asyncio.timeout(PATIENCE / 1000):
+        while world.api.stream.listeners:
+            await page.wait_for_timeout(20)
+    make_sick(world)
+    await page.clock.fast_forward(61_000)
+    await page.wait_for_function("() => document.title.startsWith('Critical')")
+    assert not world.api.stream.listeners
+    world.show(shown.snapshot())
+    await page.evaluate(HIDE, False)  # noqa: FBT003 - an argument of the script
+    await one.sees("h1", WELL)
+    await one.sees("#live", "Live")
+    assert len(world.api.stream.listeners) == 1
 
 
 async def test_it_weighs_less_than_150_kb_without_a_cache(sandbox: str, reader: OpenReader) -> None:

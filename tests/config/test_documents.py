@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.pool import StaticPool
 
 from gateway.cli import main
 from gateway.ledger.migrations import versions
@@ -191,15 +193,19 @@ def test_the_way_back_to_an_older_ledger_leads_there() -> None:
     lines = re.search(r"^ {4}BEGIN;\n(?: {4}.*\n)+", operating, re.MULTILINE)
     assert lines is not None
     database = sqlite3.connect(":memory:", isolation_level=None)
+    engine = create_engine("sqlite://", creator=lambda: database, poolclass=StaticPool)
+    metadata.create_all(engine)
     database.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
     database.execute("INSERT INTO alembic_version VALUES (?)", (versions()[-1],))
-    for table in metadata.tables:
-        database.execute(f"CREATE TABLE {table} (one INTEGER)")
     database.executescript(lines[0])
     step = next((ROOT / "gateway" / "ledger" / "migrations" / "versions").glob(f"{versions()[-1]}_*.py"))
     brought = set(re.findall(r'create_table\(\s*"(\w+)"', text_of(step)))
     left = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     assert left == (set(metadata.tables) | {"alembic_version"}) - brought
+    eased = set(re.findall(r'create_index\(\s*"(\w+)"', text_of(step)))
+    kept = {str(one.name) for table in metadata.tables.values() if table.name not in brought for one in table.indexes}
+    there = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND sql != ''")}
+    assert there == kept - eased
     assert database.execute("SELECT version_num FROM alembic_version").fetchall() == [(versions()[-2],)]
     assert not re.search(r"op\.(?!create_table|create_index|f\b)\w+", text_of(step))
     database.close()

@@ -110,6 +110,10 @@ class World:
     descriptors: Descriptors = field(default_factory=Descriptors)
     elsewhere: dict[str, str] = field(default_factory=dict)
     ledger: InlineLedger | None = None
+    is_kept: bool = False
+    """Whether there should be a ledger, where there is none."""
+    mark: int = 0
+    at: float = AT + 3600.0
     rates: Rates = field(default_factory=lambda: Rates(AT))
     api: AdminApi = field(init=False)
     door: AdminDoor = field(init=False)
@@ -145,8 +149,13 @@ class World:
 
         return OutcomeDesk(
             desk, reading=lambda: self.ledger, writing=writing, resolved=self.resolved.append,
-            emit=self.events.append, clock=lambda: AT + 3600.0,
+            emit=self.events.append, clock=lambda: self.at, mark=lambda: self.mark,
+            is_kept=lambda: self.is_kept or self.ledger is not None,
         )  # fmt: skip
+
+    def later(self, seconds: float) -> None:
+        """Let time pass for what is kept for a moment."""
+        self.at += seconds
 
     def _status(self) -> dict[str, object]:
         if self.breaks:

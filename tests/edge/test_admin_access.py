@@ -239,6 +239,9 @@ async def test_what_lasts_is_asked_whether_somebody_still_is_who_he_was() -> Non
         ("GET", {}, True), ("GET", {"Sec-Fetch-Mode": "navigate"}, True), ("POST", {"Sec-Fetch-Mode": "cors"}, True),
         ("GET", {"Sec-Fetch-Mode": "cors"}, False), ("GET", {"Sec-Fetch-Mode": "same-origin"}, False),
         ("HEAD", {"Sec-Fetch-Mode": "no-cors"}, False),
+        # as over plain HTTP from another machine, where browsers do not say how they fetch
+        ("GET", {"X-By-Itself": "1"}, False), ("GET", {"Accept": "text/event-stream"}, False),
+        ("POST", {"X-By-Itself": "1"}, True),
     ],
 )  # fmt: skip
 def test_a_page_that_is_merely_open_keeps_no_session_alive(
@@ -302,7 +305,18 @@ def test_where_a_request_may_come_from(headers: dict[str, str], status: int | No
     assert refused.value.status == status
 
 
-def test_a_link_on_a_foreign_page_leads_to_a_page_and_to_nothing_else() -> None:
+async def test_a_refused_order_says_what_it_was() -> None:
+    """Of which wallet and daemon, by its path; nothing is said of a path that orders nothing."""
+    world = World(OLD)
+    for path in ("/api/v1/wallets/main/backends/ec-2/restart", "/x"):
+        with pytest.raises(Refused):
+            await world.access.see_operator(make_mocked_request("POST", path, headers=bearer("x")))
+    one, other = (event for event in world.events if event.name == "order.refused")
+    assert (one.wallet, one.backend, one.fields["verb"]) == ("main", "ec-2", "restart")
+    assert (other.wallet, other.backend, "verb" in other.fields) == ("", "", False)
+
+
+async def test_a_link_on_a_foreign_page_leads_to_a_page_and_to_nothing_else() -> None:
     """And the machine's own name is one of the door's."""
     access = World(BARE).access
     link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Host": "gw"}

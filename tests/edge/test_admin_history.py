@@ -14,10 +14,11 @@ from aiohttp.test_utils import make_mocked_request
 from gateway.edge.admin_access import Refused
 from gateway.edge.admin_history import NAMES, AdminHistory
 from gateway.observe.past import Past
+from gateway.observe.reader import BusyError
 from gateway.rules.availability import DAY, Count
 from gateway.rules.deeds import Order, Restart
 from gateway.rules.stories import Incident, Line
-from gateway.rules.telling import COLUMNS
+from gateway.rules.telling import COLUMNS, day_of
 
 NOW = 1_800_000_000.0
 TODAY = int(NOW // DAY)
@@ -121,6 +122,38 @@ def test_what_cannot_be_meant_is_refused_with_what_can(query: str, words: str) -
     assert caught.value.status == 400
 
 
+async def test_too_many_who_ask_are_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs and pages, with a moment to wait; nobody else is kept waiting for them."""
+    one = history()
+
+    async def busy(*_: object, **__: object) -> None:
+        raise BusyError("two wait")
+
+    for reader in (one.past.reader, one.past.light_reader):
+        monkeypatch.setattr(reader, "look", busy)
+    asks = (one.answer(make_mocked_request("GET", "/api/v1/audit"), "audit"), one.incidents(5), one.audit(5))
+    for ask in asks:
+        with pytest.raises(Refused) as caught:
+            await ask
+        assert caught.value.status == 503
+        assert caught.value.headers == {"Retry-After": "2"}
+
+
+def test_an_answer_that_was_cut_says_where() -> None:
+    """In the JSON, and in the name of the file that somebody reads later."""
+    found = json.loads(body(asked("availability?limit=1")))
+    assert (found["first_day"], found["incomplete_because"]) == ("", "no_ledger")
+    one = history()
+    one.past.totals = {(TODAY - n, "main", ""): Count(60.0, 60.0, first_at=(TODAY - n) * DAY) for n in range(3)}
+    found, table = (
+        run(one.answer(make_mocked_request("GET", f"/api/v1/availability?limit=2{more}"), "availability"))
+        for more in ("", "&format=csv")
+    )
+    first = day_of(TODAY - 1)
+    assert json.loads(body(found))["first_day"] == first
+    assert table.headers["Content-Disposition"] == f'attachment; filename="availability-from-{first}.csv"'
+
+
 def test_nothing_is_changed_here() -> None:
     """Other methods are refused."""
     with pytest.raises(Refused) as caught:
@@ -130,6 +163,6 @@ def test_nothing_is_changed_here() -> None:
 
 def test_pages_get_the_newest() -> None:
     """As many as they want."""
-    assert [row["id"] for row in run(history().incidents(5))] == ["i"]
-    assert [row["id"] for row in run(history().audit(5))] == ["o"]
-    assert run(history().incidents(0)) == []
+    assert [row["id"] for row in run(history().incidents(5)).rows] == ["i"]
+    assert [row["id"] for row in run(history().audit(5)).rows] == ["o"]
+    assert run(history().incidents(0)).rows == []

@@ -30,6 +30,25 @@ async def test_each_order_reaches_its_daemon_and_leaves_a_trace(world: World) ->
     assert len(world.told("order.given")) == len(world.told("order.done")) == 6
 
 
+async def test_an_order_is_answered_once_it_is_in_the_trail(world: World) -> None:
+    """Also one that failed; by its number its answer is told from another one's."""
+    seen: list[list[str]] = []
+
+    async def recorded() -> None:
+        seen.append([f"{one.name} {one.fields['order']}" for one in world.events])
+
+    world.api.desk.recorded = recorded
+    assert await world.order("main/backends/ec-1/hold") == (200, "hold ec-1")
+    assert seen == [["order.given door-1", "order.done door-1"]]
+
+    async def cannot(*_said: str) -> str:
+        raise OrderError("its disk is gone; mend it first")
+
+    world.orders.act = cannot
+    assert (await world.order("main/backends/ec-1/hold"))[0] == 409
+    assert seen[-1][2:] == ["order.given door-2", "order.failed door-2"]
+
+
 async def test_the_same_order_again_is_taken_again(world: World) -> None:
     """Letter for letter, over other connections; also where a refusal left a body unread."""
     for _ in range(3):
@@ -223,7 +242,10 @@ async def test_a_page_gives_orders_as_a_script_does(world: World) -> None:
     kim = Person("kim", Role.OPERATOR, "session")
     assert await world.api.give_order(kim, "main", "ec-1", "promote", "slow disk", "10.0.0.1:5") == "promote ec-1"
     given = world.told("order.given")[-1]
-    assert given == {"verb": "promote", "who": "kim", "by": "session", "peer": "10.0.0.1:5", "reason": "slow disk"}
+    assert given == {
+        "verb": "promote", "who": "kim", "by": "session", "peer": "10.0.0.1:5", "reason": "slow disk",
+        "order": "door-1",
+    }  # fmt: skip
     for wallet, backend, verb, reason in (
         ("mian", "ec-1", "drain", ""), ("main", "ec-9", "drain", ""), ("main", "ec-1", "explode", ""),
         ("main", "", "drain", ""), ("main", "", "handover", ""), ("main", "ec-1", "handover", ""),

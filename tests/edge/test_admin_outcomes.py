@@ -1,16 +1,21 @@
 """Outcomes that nobody knows, at the operators' door: what is shown, and what a person says about one."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
+from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select, text
 
+from gateway.base.cluster import Ledger as Settings
 from gateway.base.errors import LedgerError, OrderError
 from gateway.base.people import Person, Role
 from gateway.edge.admin_access import Refused
+from gateway.edge.admin_outcomes import FRESH
+from gateway.ledger.opening import open_ledger
 from gateway.ledger.schema import intents
 from gateway.ledger.store import InlineLedger
-from tests.edge.admin_world import World
+from tests.edge.admin_world import AT, World
 from tests.ledger.conftest import fill, ledger
 
 __all__ = ["ledger"]
@@ -102,6 +107,7 @@ async def test_a_ledger_that_cannot_be_read_is_said_to_be(till: World, monkeypat
         raise LedgerError("hunter2")
 
     monkeypatch.setattr(till.ledger, "run", fail)
+    till.later(FRESH)
     for verb, path, body in (
         ("GET", "/api/v1/outcomes", None), ("POST", f"/api/v1/wallets/main/outcomes/{call}/resolve", SAID),
     ):  # fmt: skip
@@ -109,6 +115,57 @@ async def test_a_ledger_that_cannot_be_read_is_said_to_be(till: World, monkeypat
         assert (status, headers["Retry-After"]) == (503, "2")
         assert "hunter2" not in found["detail"]
     assert till.resolved == []
+
+
+async def test_a_ledger_that_is_not_open_is_no_ledger_without_outcomes(till: World) -> None:
+    """Where the configuration has one nobody may be told that every call has a known end."""
+    till.ledger, till.is_kept = None, True
+    status, found, headers = await till.ask("GET", "/api/v1/outcomes")
+    assert (status, headers["Retry-After"], "cannot be read" in found["detail"]) == (503, "2", True)
+
+
+async def test_whoever_looks_takes_no_turn_of_those_who_pay(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list is read beside the ledger's thread, also while a transaction is under way there."""
+    settings = Settings(path=str(tmp_path / "ledger.db"), may_be_lost=True)
+    with closing(open_ledger(settings, AT).ledger) as ledger:
+        ledger.transact(fill)
+        world.ledger = ledger
+        with ledger.engine.begin() as connection:
+            connection.execute(text("INSERT INTO meta VALUES ('tea', 'is made')"))
+            for turn in ("run", "transact", "look", "see"):
+                monkeypatch.setattr(ledger, turn, None)
+            assert len(await world.api.outcomes()) == 3
+        monkeypatch.undo()
+        assert ledger.damage == ""
+        ledger.damage = "database disk image is malformed"
+        world.later(FRESH)
+        with pytest.raises(Refused, match="cannot be read"):
+            await world.api.outcomes()
+
+
+async def test_many_who_look_cost_one_look(till: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a moment, or until there is another outcome, or somebody has said something."""
+    assert till.ledger is not None
+    looks, see = [], till.ledger.see
+
+    async def counted(work: Callable[[Connection], object]) -> object:
+        looks.append(work)
+        return await see(work)
+
+    monkeypatch.setattr(till.ledger, "see", counted)
+    for _ in range(5):
+        await till.api.outcomes()
+    assert len(looks) == 1
+    till.mark = 1
+    await till.api.outcomes()
+    assert len(looks) == 2
+    till.later(FRESH)
+    call = await call_of(till)
+    assert len(looks) == 3
+    assert (await till.order(f"main/outcomes/{call}/resolve", body=SAID))[0] == 200
+    assert call not in {one["id"] for one in await till.api.outcomes()}
 
 
 async def test_without_a_ledger_there_is_nothing_to_resolve(world: World) -> None:

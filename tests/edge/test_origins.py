@@ -6,6 +6,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from gateway.edge.origins import (
     address_of,
+    aim_of,
     is_followed_link,
     is_foreign,
     is_own_host,
@@ -35,6 +36,25 @@ def request(verb: str = "GET", **headers: str) -> web.BaseRequest:
 def test_only_names_that_nobody_else_can_own_are_ours(host: str, *, is_own: bool) -> None:
     """Else a page could let its own name point at this door."""
     assert is_own_host(host, {"ops.example.net", "machine.example.net"}) is is_own
+
+
+@pytest.mark.parametrize(
+    ("path", "aim"),
+    [
+        ("/api/v1/wallets/main/backends/ec-1/drain", ("main", "ec-1", "drain")),
+        ("/api/v1/wallets/main/handover?x=1", ("main", "", "handover")),
+        ("/api/v1/wallets/main/outcomes/key-of-a-client/resolve", ("main", "", "resolve")),
+        ("/api/v1/sandbox/ec-1/freeze", ("", "ec-1", "switch freeze")),
+        ("/orders/main/ec-1/hold", ("main", "ec-1", "hold")), ("/orders/main/handover", ("main", "", "handover")),
+        ("/outcomes/main/call-1/resolve", ("main", "", "resolve")),
+        ("/switches/main/ec-1/kill", ("main", "ec-1", "switch kill")),
+        ("/api/v1/wallets/%0a/backends/qpm2qsznhks23z7629mms6s4cwef74vcwvy22gdx6a/drain", ("", "", "drain")),
+        ("/orders/main/ec-1/%20", ("main", "ec-1", "")), ("/orders/main", ("", "", "")), ("/", ("", "", "")),
+    ],
+)  # fmt: skip
+def test_a_path_says_what_it_orders(path: str, aim: tuple[str, str, str]) -> None:
+    """Names only, and of no customer's address anything."""
+    assert aim_of(make_mocked_request("POST", path)) == aim
 
 
 def test_an_origin_is_ours_if_it_is_this_very_door() -> None:

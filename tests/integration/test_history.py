@@ -14,6 +14,8 @@ from gateway.cli import main
 from gateway.sandbox.fleet import Fleet
 from tests.integration.gateway_process import Gateway, Settings, backends, settings_for, wait_until
 
+TOKEN = "a-token-of-the-operators-of-32-letters"
+
 
 @pytest.fixture(scope="module")
 def pair(folder: Path) -> Iterator[Fleet]:
@@ -25,7 +27,10 @@ def pair(folder: Path) -> Iterator[Fleet]:
 @pytest.fixture(scope="module")
 def settings(pair: Fleet, folder: Path) -> Settings:
     """A gateway with a ledger."""
-    return settings_for(backends(pair), ledger={"path": str(folder / "ledger.db"), "may_be_lost": True})
+    return settings_for(
+        backends(pair), ledger={"path": str(folder / "ledger.db"), "may_be_lost": True},
+        admin={"port": 0, "token": TOKEN},
+    )  # fmt: skip
 
 
 def asked(gateway: Gateway, what: str) -> list[dict[str, Any]]:
@@ -70,6 +75,8 @@ def test_a_moment_of_sickness_a_death_and_what_is_told_of_both(settings: Setting
         wait_until(lambda: [one for one in is_remembered() if one["closed_at"] is None], "it is open")
         # written down within seconds, and then the gateway dies
         wait_until(lambda: _unfinished(folder) == 1, "it is in the ledger")
+        # it dies right after the answer
+        assert _ordered(gateway, folder / "token") == 0
     pair.thaw(1)
     told = json.loads(reported(gateway))
     assert not told["gateway_answers"]
@@ -84,6 +91,8 @@ def test_a_moment_of_sickness_a_death_and_what_is_told_of_both(settings: Setting
         assert first["closed_at"] is not None
         assert first["done"][-1]["text"].startswith("the gateway ended while this was open")
         assert (gap["kind"], gap["closed_at"] is not None) == ("gateway_killed", True)
+        (order,) = asked(gateway, "audit")
+        assert (order["verb"], order["backend"], order["who"], order["outcome"]) == ("undrain", "ec-2", "token", "done")
         (wallet, *_) = asked(gateway, "availability")[::-1]
         assert wallet["backend"] == ""
         assert wallet["not_running"] > 0.0
@@ -98,6 +107,13 @@ def test_a_moment_of_sickness_a_death_and_what_is_told_of_both(settings: Setting
     exported = CliRunner().invoke(main, ["ledger", "export", "-c", str(gateway.file)])
     tables = {json.loads(line)["table"] for line in exported.output.splitlines()}
     assert {"incidents", "availability", "lives"} <= tables
+
+
+def _ordered(gateway: Gateway, token: Path) -> int:
+    """Give an order; return the exit code of its command."""
+    token.write_text(TOKEN)
+    where = ["--url", f"http://127.0.0.1:{gateway.admin_port}", "--token-file", str(token)]
+    return CliRunner().invoke(main, ["undrain", "ec-2", *where]).exit_code
 
 
 def _unfinished(folder: Path) -> int:

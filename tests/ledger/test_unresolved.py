@@ -3,14 +3,14 @@
 from functools import partial
 
 import pytest
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, event, insert, select, update
 
 from gateway.ledger import unresolved
 from gateway.ledger.intents import ANSWERED, RESOLVED
 from gateway.ledger.marks import Wish
 from gateway.ledger.schema import holds, intents, keys
 from gateway.ledger.store import InlineLedger
-from gateway.ledger.unresolved import CannotResolveError, NoOutcomeError, Unresolved, resolve
+from gateway.ledger.unresolved import MOST, CannotResolveError, NoOutcomeError, Unresolved, resolve
 
 from .conftest import AT, fill, hash_of, key_of
 
@@ -62,6 +62,39 @@ def test_what_is_usual_is_not_listed(shop: InlineLedger) -> None:
     assert [one.id for one in listed(shop, at=AT + 1.0) if one.id.startswith("key-")] == []
     shop.transact(lambda connection: connection.execute(update(keys).values(state="published")))
     assert [one for one in ids(shop) if one.startswith("key-")] == []
+
+
+@pytest.mark.parametrize("wallet", ["main", None])
+def test_thousands_that_are_well_cost_nothing(shop: InlineLedger, wallet: str | None) -> None:
+    """Three statements, few rows, and an index for each table that grows: payments wait for none of it."""
+    paid = [key_of("published", f"paid-{n}", AT, txid=f"{n:064x}") for n in range(5_000)]
+    shop.transact(lambda connection: connection.execute(insert(keys), paid))
+    statements, plans = list[str](), list[str]()
+
+    def count(connection: Connection, _cursor: object, said: str, given: tuple[object, ...], *_: object) -> None:
+        if not said.startswith("EXPLAIN"):
+            statements.append(said)
+            plans.extend(row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {said}", given))
+
+    event.listen(shop.engine, "before_cursor_execute", count)
+    found = listed(shop, wallet)
+    event.remove(shop.engine, "before_cursor_execute", count)
+    assert [one.id.split("-")[0] for one in found] == ["call", "broadcast", "key"]
+    assert len([one for one in statements if one.startswith("SELECT")]) == 3
+    assert all("LIMIT" in one for one in statements if one.startswith("SELECT"))
+    for table in ("keys", "holds", "publications", "intents"):
+        assert [one for one in plans if one.startswith(f"SEARCH {table} USING")], table
+        assert f"SCAN {table}" not in plans
+
+
+def test_more_than_a_person_can_look_at_is_cut(shop: InlineLedger) -> None:
+    """The oldest are those that are shown."""
+    signed = [key_of("signed", f"new-{n}", AT + n, txid=f"{n:064x}") for n in range(MOST + 1)]
+    shop.transact(lambda connection: connection.execute(insert(keys), signed))
+    found = [one for one in listed(shop) if one.id.startswith("key-")]
+    assert len(found) == MOST
+    assert found[0].opened_at == AT
+    assert max(one.opened_at for one in found) < AT + MOST
 
 
 def test_a_note_that_holds_an_address_is_not_shown(shop: InlineLedger) -> None:

@@ -12,10 +12,11 @@ from sqlalchemy import Connection, select
 from gateway.base.errors import LedgerError
 from gateway.base.events import Event
 from gateway.ledger.migrations import bring_up
-from gateway.ledger.schema import lives
+from gateway.ledger.schema import audit, incidents, lives
 from gateway.ledger.store import InlineLedger
-from gateway.observe.history import AGAIN_MOST, EVERY, HEARTBEAT, LOOK, STOOD_STILL, History
-from gateway.observe.past import DAYS, MOST, Shelf, Span
+from gateway.observe.history import AGAIN_MOST, EVERY, HEARTBEAT, LOOK, RECORDED, STOOD_STILL, History
+from gateway.observe.past import DAYS, Span
+from gateway.observe.shelf import MOST, Shelf
 from gateway.rules.availability import DAY
 from gateway.rules.conditions import BackendView, WalletView
 from gateway.rules.deeds import Restart
@@ -42,11 +43,13 @@ class Books(InlineLedger):
         self.written: list[float] = []
         self.fails = False
         self.forgets = False
+        self.takes = 0.0
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Do one transaction; one that is forgotten was done, and nobody is told."""
         if self.fails:
             raise LedgerError("the disk is full")
+        await asyncio.sleep(self.takes)
         self.written.append(asyncio.get_running_loop().time())
         result = await super().run(work)
         if self.forgets:
@@ -151,6 +154,21 @@ def test_a_moment_out_of_service_is_in_the_ledger_and_told_to_who_listens(books:
     play(scene)
 
 
+def test_a_gateway_that_is_alone_is_told_by_the_name_of_its_machine(books: Books) -> None:
+    """To who listens and to who asks; its rows have none, for the machine may be called differently tomorrow."""
+
+    async def scene() -> None:
+        rig = Rig(ledger=books)
+        rig.history.past.called = "machine-1"
+        rig.say("backend.ejected", kind="wedged")
+        await asyncio.sleep(2 * EVERY)
+        assert {row["gateway"] for row in [*rig.heard, *await rig.rows()]} == {"machine-1"}
+        assert books.transact(lambda c: set(c.scalars(select(incidents.c.gateway)))) == {""}
+        await rig.history.stop()
+
+    play(scene)
+
+
 def test_payments_have_the_ledger_for_themselves(books: Books) -> None:
     """However much happens, one small transaction in five seconds; and where nothing does, one in half a minute."""
 
@@ -166,6 +184,70 @@ def test_payments_have_the_ledger_for_themselves(books: Books) -> None:
             rig.say("backend.warming")
             await asyncio.sleep(0.1)
         assert len(books.written) - begin <= 13, "one in five seconds"
+        await rig.history.stop()
+
+    play(scene)
+
+
+def test_an_order_is_in_the_ledger_before_it_is_answered(books: Books) -> None:
+    """A gateway that is killed right after its answer has it in the trail; nobody waits for the next round."""
+
+    async def scene() -> None:
+        rig = Rig("aa", books)
+        # before the first round, and in the middle between two later ones
+        for number in range(3):
+            begin = rig.loop.time()
+            rig.say("order.given", verb="hold", who="kim", order=f"door-{number}")
+            rig.say("order.done", verb="hold", answer="held", order=f"door-{number}")
+            await rig.history.recorded()
+            assert rig.loop.time() == begin
+            given = books.transact(lambda c: c.execute(select(audit.c.who, audit.c.answer)).all())
+            assert given == [("kim", "held")] * (number + 1)
+            await asyncio.sleep(12.3)
+        await rig.kill()
+
+    play(scene)
+
+
+def test_a_ledger_that_is_slow_or_fails_keeps_no_order_back(books: Books) -> None:
+    """A second at the most, nothing where it is known to fail or where there is none; the row follows."""
+
+    async def scene() -> None:
+        without = Rig("bb")
+        without.say("order.given", verb="hold")
+        begin = without.loop.time()
+        await without.history.recorded()
+        rig = Rig("aa", books)
+        await asyncio.sleep(10)
+        books.fails = True
+        rig.say("order.given", verb="hold")
+        await rig.history.recorded()
+        assert rig.loop.time() == begin + 10.0
+        books.fails, books.takes = False, 30.0
+        rig.say("order.done", verb="hold")
+        await rig.history.recorded()
+        assert rig.loop.time() == begin + 10.0 + RECORDED
+        await asyncio.sleep(60)
+        assert rig.history.past.unwritten == 0
+        await rig.history.stop()
+        rig.say("order.given", verb="hold")
+        await rig.history.recorded()
+        await without.history.stop()
+
+    play(scene)
+
+
+def test_who_guesses_tokens_makes_nobody_write(books: Books) -> None:
+    """A refused order waits for the next round as all else does."""
+
+    async def scene() -> None:
+        rig = Rig("aa", books)
+        await asyncio.sleep(2 * HEARTBEAT)
+        begin = len(books.written)
+        for _ in range(100):
+            rig.say("order.refused", why="wrong token")
+            await asyncio.sleep(0.1)
+        assert len(books.written) - begin <= 3
         await rig.history.stop()
 
     play(scene)

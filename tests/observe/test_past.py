@@ -1,6 +1,7 @@
 """The past of a gateway with a real file: asked beside the thread that payments go through."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,8 +15,12 @@ from gateway.ledger import history
 from gateway.ledger.history import Batch, Life
 from gateway.ledger.opening import open_ledger
 from gateway.ledger.store import SqliteLedger
-from gateway.observe.past import Past, Span
+from gateway.observe import past as past_room
+from gateway.observe.past import NO_LEDGER, UNREAD, Past, Span
+from gateway.rules import availability
+from gateway.rules.availability import DAY, Count
 from gateway.rules.deeds import Restart
+from gateway.rules.telling import day_of
 
 T = TypeVar("T")
 
@@ -69,3 +74,53 @@ def test_a_file_that_cannot_be_read_leaves_what_is_remembered(ledger: SqliteLedg
     assert asked(ledger) == ([], False)
     ledger.transact(lambda connection: connection.execute(text("UPDATE alembic_version SET version_num = '0000'")))
     assert asked(ledger) == ([], False)
+
+
+def test_why_an_answer_is_not_whole_is_said() -> None:
+    """No ledger at all is no trouble; one that is not open is."""
+
+    async def why(*, has_ledger: bool) -> str:
+        past = Past("", lambda: AT)
+        past.has_ledger = has_ledger
+        return (await past.incidents(Span(0.0, 9e9))).why
+
+    assert asyncio.run(why(has_ledger=False)) == NO_LEDGER
+    assert asyncio.run(why(has_ledger=True)) == UNREAD
+
+
+def test_years_are_summed_up_and_written_out_in_a_thread_and_cut_at_a_day(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop goes on meanwhile; what is left out are whole days, the oldest, and the first that is told is named."""
+    today, places = int(AT // DAY), ("", "ec-1", "ec-2")
+    counts = {
+        (day, "main", backend): Count(60.0, 60.0, first_at=day * DAY, last_at=day * DAY + 60.0)
+        for day in range(today - 9, today + 1)
+        for backend in places
+    }
+    ledger.transact(lambda c: history.write(c, Life("aa", "", AT), Batch(counts=counts), AT))
+    threads: list[str] = []
+    plain = availability.shares
+
+    def seen(rows: object, until: float) -> object:
+        threads.append(threading.current_thread().name)
+        return plain(rows, until)  # type: ignore[arg-type]  # handed on
+
+    monkeypatch.setattr(past_room, "shares", seen)
+
+    async def ask(most: int) -> tuple[int, str, str]:
+        past = Past("", lambda: AT)
+        past.ledger = ledger
+        threads.append(threading.current_thread().name)
+        found = await past.ask("availability", Span(0.0, AT, most=most), lambda found: found)
+        assert found.complete
+        return len(found.rows), found.cut, str(found.rows[0]["day"])
+
+    for most, days in ((30, 10), (29, 9), (9, 3), (2, 1)):
+        first = day_of(today - days + 1)
+        assert asyncio.run(ask(most)) == (3 * days, "" if days == 10 else first, first)
+    assert set(threads[1::2]) == {"history_0"}
+    assert set(threads[0::2]) == {"MainThread"}
+    # what is read of the ledger has a bound as well; the day at which it ends may lack some of its rows
+    monkeypatch.setattr(past_room, "MOST_COUNTS", 8)
+    assert asyncio.run(ask(30)) == (6, day_of(today - 1), day_of(today - 1))

@@ -15,6 +15,7 @@ from gateway.rules.availability import (
     Totals,
     add,
     both,
+    newest_days,
     shares,
     whole,
 )
@@ -152,3 +153,12 @@ def test_a_restart_of_the_gateway_at_any_moment_loses_nothing_that_was_counted(
         assert found.watched == pytest.approx(count.watched, abs=1e-3)
         assert found.available == pytest.approx(count.available, abs=1e-3)
         assert dict(found.reasons) == pytest.approx(dict(count.reasons), abs=1e-3)
+
+
+@pytest.mark.parametrize(("most", "days"), [(6, 3), (5, 2), (4, 2), (3, 1), (2, 1), (1, 1)])
+def test_a_bound_leaves_out_whole_days(most: int, days: int) -> None:
+    """The oldest; the newest is there however many rows it has."""
+    every = shares([((day, "main", backend), Count(1.0, 1.0)) for day in (1, 2, 3) for backend in ("", "ec-1")], 9e9)
+    found, begin = newest_days(every, most)
+    assert [one.day for one in found] == [day for day in (1, 2, 3)[3 - days :] for _ in range(2)]
+    assert begin == (None if days == 3 else 4 - days)

@@ -1,5 +1,7 @@
 """Restarts and orders: each has one row from its beginning, and one end."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -126,8 +128,50 @@ def test_an_order_says_who_when_what_and_the_answer() -> None:
     assert (two.backend, two.outcome, two.answer) == ("ec-2", FAILED, "it is the last")
 
 
-def test_an_order_by_the_command_line_is_known_by_its_answer() -> None:
-    """It was left in the ledger, and nobody told of it before."""
+def test_two_orders_of_one_kind_keep_their_answers_apart() -> None:
+    """Each repeats its number; one that nobody has given takes no other one's row."""
+    watch = Watch()
+    watch.hear("order.given", "", verb="resolve", outcome="call-7", executed=True, reason="paid", order="door-1")
+    watch.hear("order.given", "", verb="resolve", outcome="call-8", executed=False, order="door-2")
+    watch.hear("order.failed", "", verb="resolve", answer="call 8 is resolved", order="door-2")
+    watch.hear("order.done", "", verb="resolve", answer="call 7 is closed", order="door-1")
+    watch.hear("order.done", "", verb="resolve", answer="call 9 is closed", order="door-3")
+    assert [(one.reason, one.answer) for one in watch.orders()] == [
+        ("call-7 executed=yes: paid", "call 7 is closed"), ("call-8 executed=no", "call 8 is resolved"),
+        ("", "call 9 is closed"),
+    ]  # fmt: skip
+    assert watch.deeds.orders == {}
+
+
+def test_a_number_that_is_there_already_drives_nobody_out() -> None:
+    """As after a ledger that was put back: both have their row, and the end of the gateway ends both."""
+    watch = Watch()
+    watch.hear("order.given", "", verb="promote", order="ledger-1")
+    watch.hear("order.given", "", verb="reinit", order="ledger-1")
+    assert len(watch.deeds.orders) == 2
+    watch.end()
+    assert [one.outcome for one in watch.orders()] == [BROKEN_OFF, BROKEN_OFF]
+
+
+@pytest.mark.parametrize(
+    ("fields", "about"),
+    [
+        ({"outcome": "call-7", "executed": False}, "call-7 executed=no"),
+        ({"outcome": f"key-{'ab' * 32}-shop", "executed": False}, "key-abababababab-shop executed=no"),
+        ({"outcome": f"broadcast-{'cd' * 32}"}, "broadcast-cdcdcdcdcdcd"),
+        ({"outcome": "key-of-mrs-kim-4711", "executed": True}, "an outcome that is none executed=yes"),
+        ({"outcome": "order-4711"}, "an outcome that is none"), ({"on": True}, "on"), ({"on": False}, "off"), ({}, ""),
+    ],
+)  # fmt: skip
+def test_the_row_of_an_order_says_what_it_is_about(fields: dict[str, Any], about: str) -> None:
+    """An outcome by its id, which holds no key of a client in the clear and no whole hash; a switch by its place."""
+    watch = Watch()
+    watch.hear("order.given", verb="resolve", **fields)
+    assert watch.orders()[0].reason == about
+
+
+def test_an_order_that_nobody_told_of_before_is_known_by_its_answer() -> None:
+    """It was left in the ledger."""
     watch = Watch()
     watch.hear("order.done", "", verb="promote", argument="ec-2", answer="ec-2 is primary")
     (one,) = watch.orders()

@@ -16,6 +16,7 @@ from gateway.rules.stories import (
     ALL_DOWN,
     FIRST_LINES,
     LONGEST,
+    MOST_ALERTS,
     MOST_LINES,
     OUT,
     PLANNED,
@@ -150,6 +151,7 @@ def test_what_ends_after_its_story_stands_in_it_all_the_same() -> None:
     """A restart is done once its daemon is aligned; after a while nobody waits for that."""
     watch = Watch()
     watch.hear("backend.ejected", kind="dead")
+    watch.hear("restart.begun", cause="dead")
     watch.hear("backend.warming")
     watch.hear("restart.done", after=60.0, took=61.0)
     assert texts(watch.one())[-1] == "restarted, which took 61.0 s"
@@ -157,6 +159,61 @@ def test_what_ends_after_its_story_stands_in_it_all_the_same() -> None:
     watch.see(after=LINGERS)
     watch.hear("restart.done", took=1.0)
     assert watch.one() == before
+
+
+def test_a_story_that_is_over_takes_no_credit_for_a_later_one() -> None:
+    """Its ledger was locked; what is ordered and done two minutes later was done for something else."""
+    watch = Watch()
+    watch.see(error="database is locked")
+    watch.see(after=20.0)
+    before = watch.one("")
+    watch.hear("order.given", after=120.0, verb="switch freeze", who="open", order="door-1")
+    watch.hear("order.done", verb="switch freeze", answer="it is frozen", order="door-1")
+    watch.hear("backend.ejected", kind="wedged", reason="silent")
+    watch.hear("primary.promoted", "ec-2", before="ec-1", reason="wedged")
+    watch.hear("restart.begun", cause="wedged")
+    watch.hear("backend.warming")
+    watch.hear("restart.done", took=2.0)
+    watch.hear("backend.ready")
+    assert watch.one("") == before
+    assert texts(before) == []
+    assert texts(watch.one())[-2:] == ["restarted, which took 2.0 s", "in full service"]
+
+
+def test_a_restart_that_is_begun_after_a_story_ends_for_another_one() -> None:
+    """The first, which was begun in it, was never told to have ended."""
+    watch = Watch("ec-1")
+    watch.hear("backend.ejected", kind="dead")
+    watch.hear("restart.begun", cause="dead")
+    watch.hear("backend.warming")
+    before = texts(watch.one(""))
+    watch.hear("restart.begun", cause="order", after=SETTLE + 1.0)
+    watch.hear("restart.done", took=2.0)
+    watch.hear("restart.done", took=3.0)
+    assert texts(watch.one("")) == before
+
+
+def test_an_order_that_was_given_meanwhile_is_answered_in_its_story() -> None:
+    """By its number, and after it as well; another one of the same kind is another one's."""
+    watch = Watch()
+    watch.hear("backend.ejected", kind="dead")
+    watch.hear("order.given", verb="restart", who="kim", order="door-1")
+    watch.hear("backend.warming")
+    watch.hear("order.done", verb="restart", answer="too late", order="door-2")
+    watch.hear("order.done", verb="restart", answer="it runs", order="door-1")
+    assert texts(watch.one())[1:] == [
+        "restart ordered by kim", "back in service, with a small share at first", "restart: it runs",
+    ]  # fmt: skip
+
+
+def test_alerts_that_come_and_go_in_a_story_are_bounded() -> None:
+    """The newest of them lead there."""
+    watch = Watch()
+    watch.hear("backend.ejected", kind="dead")
+    for number in range(MOST_ALERTS + 20):
+        watch.alert("opened", "stuck", f"a-{number}")
+        watch.alert("closed", "stuck", f"a-{number}", seconds=1.0)
+    assert watch.one().alerts == tuple(f"a-{number}" for number in range(20, MOST_ALERTS + 20))
 
 
 def test_an_alert_about_a_daemon_that_is_out_joins_its_story() -> None:

@@ -76,6 +76,30 @@ def play(scene: Callable[[Office], Awaitable[None]]) -> None:
     run_virtual(live())
 
 
+def test_an_order_of_a_command_is_in_the_trail_before_it_is_answered() -> None:
+    """By whom it came and what it was about; the number tells its answer from another one's."""
+
+    async def scene(office: Office) -> None:
+        seen: list[tuple[str, list[str]]] = []
+        order = 0
+
+        async def recorded() -> None:
+            seen.append((office.state(order)[0], [one.name for one in office.events]))
+
+        office.clerk.recorded = recorded
+        order = office.ledger.transact(lambda c: orders.place(c, "main", "reinit", "ec-2 ec-1", office.clock()))
+        await asyncio.sleep(LOOK + 0.05)
+        assert seen == [(TAKEN, ["order.given", "order.done"])]
+        assert office.state(order)[0] == DONE
+        given, done = office.events
+        assert given.fields == {
+            "verb": "reinit", "by": "command line", "reason": "ec-2 ec-1", "order": f"ledger-{order}",
+        }  # fmt: skip
+        assert done.fields["order"] == f"ledger-{order}"
+
+    play(scene)
+
+
 def test_a_promotion_does_not_wait_for_what_waits_for_a_frozen_primary() -> None:
     """Nor does the order of another wallet; and all are taken at once, so that no command gives up."""
 
@@ -147,7 +171,7 @@ def test_what_cannot_be_done_is_answered(wallet: str, verb: str, why: str) -> No
         assert state == FAILED
         assert why in answer
         assert office.state(good)[0] == DONE
-        assert sorted(one.name for one in office.events) == ["order.done", "order.failed"]
+        assert sorted(one.name for one in office.events) == ["order.done", "order.failed", "order.given", "order.given"]
 
     play(scene)
 

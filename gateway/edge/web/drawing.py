@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.edge.web import figures
 from gateway.edge.web.assets import Assets
-from gateway.edge.web.words import LANGUAGES, Words
+from gateway.edge.web.words import LANGUAGES, MARKED, Words
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -65,9 +65,23 @@ class Drawing:
 
             self._environment = Environment(
                 loader=PackageLoader("gateway.edge.web"), autoescape=True, undefined=StrictUndefined,
-                trim_blocks=True, lstrip_blocks=True, auto_reload=False,
+                trim_blocks=True, lstrip_blocks=True, auto_reload=False, finalize=_finalize,
             )  # fmt: skip
         return self._environment
+
+
+def _finalize(value: object) -> object:
+    """Return what stands for a value in a page: what stayed English says so, for those who have it read to them."""
+    if not isinstance(value, str) or MARKED.search(value) is None:
+        return value
+    from markupsafe import Markup, escape  # noqa: PLC0415 - comes with the engine
+
+    # every second piece stood between two marks
+    pieces = [
+        Markup('<span lang="en">{}</span>').format(piece) if place % 2 else escape(piece)
+        for place, piece in enumerate(MARKED.split(value))
+    ]
+    return Markup("").join(pieces)
 
 
 def pack(page: bytes) -> bytes:

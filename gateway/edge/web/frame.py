@@ -1,11 +1,12 @@
 """What is around every page: who reads it, in which language, in which colours.
 
 Rule: language and colours are the reader's own choice, kept by the browser in a cookie that says nothing else; whoever
-chose nothing gets what the browser asks for.
+chose nothing gets what the browser asks for.  Who somebody is costs no look at the gateway.
 """
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +50,6 @@ class Frame:
         chosen = cookies.get(LOOK_COOKIE, "")
         look = chosen if chosen in LOOKS and chosen != "auto" else ""
         person = api.access.person(request) if is_known else None
-        shown = api.snapshot() if is_known else {}
         now = time.time()
         named = {
             "look": look,
@@ -58,11 +58,7 @@ class Frame:
             "is_open": person is not None and person.by == "open",
             "may_order": person is not None and person.may_order,
             "can_sign_in": is_known and bool(api.access.admin.users),
-            "gateway": shown.get("gateway") or "",
-            "version": shown.get("version", __version__),
-            "started_at": shown.get("started_at", now),
-            "sandbox": bool(shown.get("sandbox")),
-            "shop_port": shown.get("shop_port") or 0,
+            **about({}),
         }
         return cls(spoken, look, person, now, named)
 
@@ -81,6 +77,17 @@ class Frame:
         """What the script is told of the language, as JSON."""
         texts = {name: self.words.texts[name] for name in SCRIPT_TEXTS}
         return json.dumps({"units": self.words.units, "texts": texts}, ensure_ascii=False)
+
+
+def about(snapshot: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what every page says of the gateway; of an empty snapshot what is told to anybody."""
+    return {
+        "gateway": snapshot.get("gateway") or "",
+        "version": snapshot.get("version", __version__),
+        "started_at": snapshot.get("started_at", 0.0),
+        "sandbox": bool(snapshot.get("sandbox")),
+        "shop_port": snapshot.get("shop_port") or 0,
+    }
 
 
 def choice(request: web.BaseRequest) -> web.Response | None:

@@ -1,7 +1,7 @@
 """The most important sentence of all: what is the matter, why, since when, what was done about it and what is left.
 
 Rule: it follows from the snapshot alone, the worst comes first, and "all well" is said only where nothing else can be.
-Pure.
+What is left to do never promises what an operator has forbidden, and never contradicts the reason.  Pure.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,6 +19,24 @@ MOST = 3
 
 DENIED = "HTTP 401"
 """What a reason holds of a daemon that refuses the gateway's credentials."""
+
+OF_EVERYTHING = (
+    "all_down", "no_holder", "read_only", "doubted", "all_adrift", "no_addresses", "diverged", "wrong_seed",
+    "unknown_outcome", "below_half", "cut_off", "gateways", "not_adopted", "pool_low", "held_long", "waiting",
+    "room_failed",
+)  # fmt: skip
+"""Kinds of alerts about a whole wallet or its money, the worst first."""
+
+OF_ONE = ("failed", "restart_failed", "not_loaded", "launcher", "stuck", "adrift", "failures", "memory", "no_help")
+"""Kinds of alerts about one daemon, which others stand in for; after all else that is as loud."""
+
+LAST = len(OF_EVERYTHING) + len(OF_ONE) + 1
+"""Rank of what no alert tells."""
+
+RESTARTS = frozenset({
+    "all_down", "below_half", "stuck", "failures", "memory", "restart_failed", "failed", "launcher", "not_loaded",
+})  # fmt: skip
+"""Kinds that end by a restart or a reload, which none comes to that is held or drained."""
 
 
 class Tone(IntEnum):
@@ -58,10 +76,10 @@ class Headline:
 
 def headline(snapshot: Snapshot, words: Words) -> Headline:
     """Return the sentence for a snapshot."""
-    found = sorted(_matters(snapshot, words), key=lambda one: (-one.tone, one.since or 0.0))
+    found = sorted(_matters(snapshot, words), key=lambda one: (-one[1].tone, one[0], one[1].since or 0.0))
     if not found:
         return _well(snapshot, words)
-    first = found[0]
+    first = found[0][1]
     return Headline(first.tone, first.title, first.why, first.since, first.did, first.todo, len(found) - 1)
 
 
@@ -94,7 +112,8 @@ def todo_of(backend: Snapshot, words: Words) -> str:
         return words.text("todo.undrain")
     if DENIED in str(backend.get("reason")):
         return words.text("todo.password")
-    if phase == "FAILED":
+    # whoever holds it has to release it before anything restarts it
+    if phase == "FAILED" and not backend.get("held"):
         return words.text("todo.failed")
     if phase in ("STARTING", "WARMING", "DRAINING", "RESTARTING"):
         return words.text("todo.wait")
@@ -103,6 +122,31 @@ def todo_of(backend: Snapshot, words: Words) -> str:
     if backend.get("held"):
         return words.text("todo.release")
     return words.text("todo.nothing") if tone_of(backend) is Tone.WARNING else ""
+
+
+def rank_of(alert: Snapshot) -> int:
+    """Return where an alert stands among those that are as loud: the smaller, the worse."""
+    kind, backend = str(alert.get("kind")), alert.get("backend")
+    if kind in OF_EVERYTHING:
+        return OF_EVERYTHING.index(kind)
+    known = len(OF_EVERYTHING)
+    # a kind that a newer gateway knows: by whom it is about
+    return known + 1 + OF_ONE.index(kind) if kind in OF_ONE else LAST if backend else known
+
+
+def todo_of_alert(alert: Snapshot, wallet: Snapshot, words: Words) -> str:
+    """Return what is left to do about an alert of a wallet, "" for a kind that is not known here."""
+    kind, text = str(alert.get("kind")), str(alert.get("text") or "")
+    if kind == "read_only" and "backup" in text:
+        return words.text("todo.backup")
+    if kind == "read_only" and "restart the gateway" in text:
+        return words.text("todo.put_back")
+    if kind in RESTARTS:
+        concerned = _concerned(alert, wallet)
+        if concerned and all(one.get("held") or one.get("drained") for one in concerned):
+            return todo_of(concerned[0], words)
+    known = words.alerts.get(kind)
+    return known[1] if known else ""
 
 
 def title_of(alert: Snapshot, words: Words) -> str:
@@ -117,7 +161,7 @@ def title_of(alert: Snapshot, words: Words) -> str:
 
 def condition_of(backend: Snapshot, words: Words) -> str:
     """Return what is the matter with a backend, in words, with the reason where it says more."""
-    kind, reason = str(backend.get("kind")), words.say(str(backend.get("reason") or ""))
+    kind, reason = str(backend.get("kind")), words.mark(str(backend.get("reason") or ""))
     condition = words.kinds.get(kind, kind)
     return condition if kind == "ok" or reason in ("", condition) else f"{condition}: {reason}"
 
@@ -125,8 +169,8 @@ def condition_of(backend: Snapshot, words: Words) -> str:
 # -- what is the matter -----------------------------------------------------------------------------------------
 
 
-def _matters(snapshot: Snapshot, words: Words) -> Iterator[Headline]:
-    """Yield everything that is not as always."""
+def _matters(snapshot: Snapshot, words: Words) -> Iterator[tuple[int, Headline]]:
+    """Yield everything that is not as always, with its rank among what is as loud."""
     wallets: Mapping[str, Snapshot] = snapshot.get("wallets") or {}
     told: set[tuple[str, str]] = set()
     for alert in snapshot.get("alerts") or ():
@@ -134,36 +178,39 @@ def _matters(snapshot: Snapshot, words: Words) -> Iterator[Headline]:
             continue
         of = str(alert.get("wallet") or "")
         told |= {(of, str(alert.get("backend") or "")), (of, "")}
-        yield _of_alert(alert, wallets.get(of, {}), words)
+        yield rank_of(alert), _of_alert(alert, wallets.get(of, {}), words)
     if snapshot.get("draining"):
-        yield Headline(Tone.WATCH, words.text("head.stopping"), words.text("head.stopping.why"))
+        yield 0, Headline(Tone.WATCH, words.text("head.stopping"), words.text("head.stopping.why"))
     for name, wallet in wallets.items():
         unresolved = wallet.get("unresolved")
         if isinstance(unresolved, int) and unresolved > 0:
             title = words.count("head.unresolved", unresolved, wallet=name)
-            yield Headline(Tone.WATCH, title, todo=(words.alerts["unknown_outcome"][1],))
+            yield 1, Headline(Tone.WATCH, title, todo=(words.alerts["unknown_outcome"][1],))
         for backend in backends_of(wallet):
             tone = tone_of(backend)
             # what an alert of its wallet has said already is not counted once more
             if tone is not Tone.WELL and (name, backend.get("name")) not in told and (name, "") not in told:
-                yield _of_backend(backend, wallet, tone, words)
+                yield LAST, _of_backend(backend, wallet, tone, words)
 
 
 def _of_alert(alert: Snapshot, wallet: Snapshot, words: Words) -> Headline:
     tone = Tone.CRITICAL if alert.get("severity") == "critical" else Tone.WARNING
-    known = words.alerts.get(str(alert.get("kind")))
-    todo = (known[1],) if known else ()
-    concerned = [one for one in backends_of(wallet) if one.get("name") == alert.get("backend")] or [
-        one for one in backends_of(wallet) if tone_of(one) is not Tone.WELL
-    ]
+    todo = todo_of_alert(alert, wallet, words)
     return Headline(
         tone,
         title_of(alert, words),
-        words.say(str(alert.get("text") or "")),
+        words.mark(str(alert.get("text") or "")),
         _at(alert.get("since")),
-        _did(concerned, wallet, words),
-        todo,
+        _did(_concerned(alert, wallet), wallet, words),
+        (todo,) if todo else (),
     )
+
+
+def _concerned(alert: Snapshot, wallet: Snapshot) -> list[Snapshot]:
+    """Return the backends that an alert is about: the one that it names, else whatever is not as always."""
+    everyone = backends_of(wallet)
+    named = [one for one in everyone if one.get("name") == alert.get("backend")]
+    return named or [one for one in everyone if tone_of(one) is not Tone.WELL]
 
 
 def _of_backend(backend: Snapshot, wallet: Snapshot, tone: Tone, words: Words) -> Headline:
@@ -205,7 +252,7 @@ def _did_for(backend: Snapshot, words: Words) -> Iterator[str]:
     elif phase == "WARMING":
         yield words.text("did.warming", backend=name)
     elif backend.get("care"):
-        yield words.text("did.care", backend=name, care=words.say(str(backend["care"])))
+        yield words.text("did.care", backend=name, care=words.mark(str(backend["care"])))
     restarts = backend.get("restarts")
     if isinstance(restarts, int) and restarts > 0 and phase != "READY":
         yield words.count("did.restarts", restarts, backend=name)

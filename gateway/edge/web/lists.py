@@ -8,7 +8,8 @@ from typing import Any
 from urllib.parse import quote
 
 from gateway.edge.web import figures
-from gateway.edge.web.headline import Snapshot, Tone, title_of
+from gateway.edge.web.asking import Known
+from gateway.edge.web.headline import Snapshot, Tone, rank_of, title_of, todo_of_alert
 from gateway.edge.web.views import Button
 from gateway.edge.web.words import Words
 
@@ -17,8 +18,9 @@ SHOWN = 5
 
 
 def alerts_view(snapshot: Snapshot, words: Words) -> list[dict[str, Any]]:
-    """Return the open alerts, the loudest first."""
+    """Return the open alerts, the worst first, as the first sentence has it."""
     found = []
+    wallets = snapshot.get("wallets") or {}
     for alert in snapshot.get("alerts") or ():
         severity = str(alert.get("severity"))
         tone = {"critical": Tone.CRITICAL, "warning": Tone.WARNING}.get(severity, Tone.WATCH)
@@ -27,12 +29,11 @@ def alerts_view(snapshot: Snapshot, words: Words) -> list[dict[str, Any]]:
         found.append(
             {
                 "tone": tone.word,
-                "level": -tone,
+                "level": (-tone, rank_of(alert)),
                 "title": title_of(alert, words),
-                "text": words.say(text),
-                "is_english": not words.knows(text),
+                "text": words.mark(text),
                 "since": alert.get("since"),
-                "todo": known[1] if known else "",
+                "todo": todo_of_alert(alert, wallets.get(str(alert.get("wallet") or ""), {}), words),
                 "docs": f"docs/alerts.md#{kind}" if known else "",
             }
         )
@@ -58,7 +59,7 @@ def incidents_view(incidents: Iterable[Snapshot], words: Words, now: float) -> l
                 "opened_at": opened,
                 "lasted": words.text("incident.lasted", duration=figures.duration(float(seconds), words.units)),
                 "done": [
-                    {"at": step.get("at"), "text": words.say(text), "is_english": not words.knows(text)}
+                    {"at": step.get("at"), "text": words.mark(text)}
                     for step in one.get("done") or ()
                     if (text := str(step.get("text") or ""))
                 ],
@@ -72,8 +73,17 @@ def _story(incident: Snapshot, words: Words) -> str:
     title = str(incident.get("title") or "")
     known = words.alerts.get(str(incident.get("kind")))
     if words.knows(title) or known is None:
-        return words.say(title)
-    return f"{title_of(incident, words)}: {words.say(title.partition(': ')[2])}"
+        return words.mark(title)
+    return f"{title_of(incident, words)}: {words.mark(title.partition(': ')[2])}"
+
+
+def unread(name: str, known: Known, words: Words, now: float) -> dict[str, Any] | None:
+    """Return what is said where a list cannot be read, or not all of it; None where it is whole."""
+    if known.rows is None:
+        return {"text": words.text(f"{name}.unknown"), "at": None}
+    if known.age is not None:
+        return {"text": words.text(f"{name}.unknown"), "at": now - known.age}
+    return {"text": words.text("list.older"), "at": None} if known.is_short else None
 
 
 def outcomes_view(outcomes: Sequence[Snapshot], *, may_order: bool, words: Words) -> list[dict[str, Any]]:
@@ -84,9 +94,9 @@ def outcomes_view(outcomes: Sequence[Snapshot], *, may_order: bool, words: Words
             "id": str(one.get("id") or ""),
             "client": str(one.get("client") or ""),
             "method": str(one.get("method") or "?"),
-            "state": str(one.get("state") or ""),
+            "state": words.foreign(str(one.get("state") or "")),
             "backend": str(one.get("backend") or ""),
-            "note": str(one.get("note") or ""),
+            "note": words.foreign(str(one.get("note") or "").strip()),
             "opened_at": one.get("opened_at"),
             "resolve": Button(
                 words.text("resolve"),
@@ -111,19 +121,10 @@ def audit_view(orders: Sequence[Snapshot], words: Words) -> list[dict[str, Any]]
             else str(one["who"]),
             "verb": words.text("audit.refused")
             if one.get("outcome") == "refused"
-            else _verb(str(one.get("verb") or ""), words),
+            else words.verb(str(one.get("verb") or "")),
             "place": " / ".join(str(one[key]) for key in ("wallet", "backend") if one.get(key)),
             "reason": str(one.get("reason") or ""),
-            "answer": words.say(answer := str(one.get("answer") or "")),
-            "is_english": not words.knows(answer),
+            "answer": words.mark(str(one.get("answer") or "")),
         }
         for one in orders
     ]
-
-
-def _verb(verb: str, words: Words) -> str:
-    """Return what was ordered; switches of the sandbox are told as `switch NAME`."""
-    if verb in words.orders:
-        return words.orders[verb][0]
-    switch = verb.removeprefix("switch ")
-    return words.switches[switch][0] if switch in words.switches else verb

@@ -102,7 +102,7 @@ def _resolve(outcome: Snapshot, words: Words) -> OrderForm:
     async def give(api: AdminApi, person: Person, fields: Mapping[str, str], reason: str, peer: str) -> str:
         return await api.resolve(person, wallet, ident, fields.get("executed") == "1", reason, peer)
 
-    what = " · ".join(str(outcome[key]) for key in ("method", "client", "backend", "note") if outcome.get(key))
+    what = " · ".join(str(outcome[key]).strip() for key in ("method", "client", "backend", "note") if outcome.get(key))
     notes = ({"text": what, "is_bad": False},)
     href = f"/outcomes/{_path(wallet, ident, 'resolve')}"
     return OrderForm(href, question, hint, label, give, notes, asks_executed=True)

@@ -6,6 +6,7 @@ CSRF token in it, sent from here, by an operator; everybody else is shown no but
 
 import asyncio
 import secrets
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -20,23 +21,25 @@ from gateway.edge.admin_api import AdminApi
 from gateway.edge.forms import read_form
 from gateway.edge.origins import peer_of
 from gateway.edge.sign_in import sign_in_path
+from gateway.edge.web.asking import Asking
 from gateway.edge.web.assets import PREFIX as STATIC
 from gateway.edge.web.assets import Assets, takes_gzip
 from gateway.edge.web.drawing import Drawing, pack
-from gateway.edge.web.frame import Frame, choice
+from gateway.edge.web.frame import Frame, about, choice
 from gateway.edge.web.headline import headline
-from gateway.edge.web.lists import SHOWN, alerts_view, audit_view, incidents_view, outcomes_view
+from gateway.edge.web.lists import SHOWN, alerts_view, audit_view, incidents_view, outcomes_view, unread
 from gateway.edge.web.order_forms import MAX_REASON, OrderForm, find
+from gateway.edge.web.shared import Drawn, Shared, spread
 from gateway.edge.web.views import wallet_view
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-OURS = (STATIC, "/orders/", "/outcomes/", "/switches/")
-"""How paths begin that are answered here, beside the first page's."""
+WORDS = "/words"
+"""Where an open page fetches its words anew; `?since=` is the moment that they must not be older than."""
 
-FRESH = 0.25
-"""Seconds for which what was drawn is shown to others as well: a hundred open pages ask for it in the same moment."""
+OURS = (STATIC, "/orders/", "/outcomes/", "/switches/")
+"""How paths begin that are answered here, beside those two."""
 
 LISTED = 50
 """Incidents and orders on the page; the API has all of them."""
@@ -57,14 +60,15 @@ class Pages:
         self.api = api
         self.assets = Assets()
         self.drawing = Drawing(self.assets)
-        self._drawn: dict[tuple[str, bool], tuple[float, dict[str, Any]]] = {}
+        self.shared = Shared(api.access.now, time.time)
+        self._asking = Asking(api, LISTED, api.access.now)
         self._lock = asyncio.Lock()
         self._is_warm = False
         self._told: OrderedDict[str, tuple[str, bool]] = OrderedDict()
 
     async def warm(self, path: str) -> None:
         """Get ready for a request, in a thread where that takes long: once, and only when somebody wants a page."""
-        if self._is_warm or not (path in ("/", "/sign-in") or path.startswith(OURS)):
+        if self._is_warm or not (path in ("/", WORDS, "/sign-in") or path.startswith(OURS)):
             return
         async with self._lock:
             if not self._is_warm:
@@ -77,7 +81,7 @@ class Pages:
         if path.startswith(STATIC):
             _only(request, "GET", "HEAD")
             return self.assets.answer(request)
-        if path != "/" and not path.startswith(OURS):
+        if path not in ("/", WORDS) and not path.startswith(OURS):
             return None
         # a name may hold what stands in a path with percent signs, a slash as well
         parts = [unquote(part) for part in request.rel_url.raw_path.split("/")[1:]]
@@ -87,10 +91,10 @@ class Pages:
         if is_look and (chosen := choice(request)) is not None:
             return chosen
         if frame.person is None:
-            return web.Response(status=303, headers={"Location": sign_in_path(path)})
-        if path == "/":
+            return web.Response(status=303, headers={"Location": sign_in_path("/" if path == WORDS else path)})
+        if path in ("/", WORDS):
             _only(request, "GET", "HEAD")
-            return await self._status(request, frame)
+            return await (self._status if path == "/" else self._words)(request, frame)
         _only(request, "GET", "HEAD", "POST")
         return await self._order(request, frame, frame.person, parts)
 
@@ -104,29 +108,30 @@ class Pages:
     # -- looking --------------------------------------------------------------------------------------------------
 
     async def _status(self, request: web.BaseRequest, frame: Frame) -> web.Response:
-        main = await self._main(frame)
         told = self._told.get(request.query.get("told", ""))
+        # the answer to an order is told beside what has come of it
+        drawn = await self._main(frame, frame.now if told else 0.0)
         page = self.drawing.page(
             "status.html", frame.words, frame.now, told=told and {"text": told[0], "is_bad": told[1]},
-            script_words=frame.script_words, **{**frame.named, **main},
+            script_words=frame.script_words, **{**frame.named, **drawn.named},
         )  # fmt: skip
         return _html(request, page)
 
-    async def _main(self, frame: Frame) -> dict[str, Any]:
-        """Return the part of the status page that is the same for all who speak a language and may do the same."""
-        key = (frame.words.lang, frame.may_order)
-        async with self._lock:
-            made_at, drawn = self._drawn.get(key, (-FRESH, {}))
-            now = asyncio.get_running_loop().time()
-            if not drawn or now - made_at >= FRESH:
-                drawn = await self._draw(frame)
-                self._drawn[key] = (now, drawn)
-            return drawn
+    async def _words(self, request: web.BaseRequest, frame: Frame) -> web.Response:
+        """Answer an open page, which has all the rest: from what is packed already."""
+        try:
+            since = float(request.query.get("since", "0"))
+        except ValueError:
+            since = 0.0
+        drawn = await self._main(frame, since)
+        return _html(request, drawn.plain, packed=drawn.packed)
 
-    async def _draw(self, frame: Frame) -> dict[str, Any]:
-        incidents, outcomes, audit = await asyncio.gather(
-            self.api.incidents(LISTED), self.api.outcomes(), self.api.audit(LISTED), return_exceptions=True
-        )
+    async def _main(self, frame: Frame, since: float) -> Drawn:
+        """Return the part of the status page that is the same for all who speak a language and may do the same."""
+        return await self.shared.get((frame.words.lang, frame.may_order), since, lambda at: self._draw(frame, at))
+
+    async def _draw(self, frame: Frame, at: float) -> Drawn:
+        lists = await self._asking.lists()
         # after what takes time, so that nothing on the page is older than its moment says
         snapshot: Mapping[str, Any] = self.api.snapshot()
         words, now, may_order = frame.words, float(snapshot["time"]), frame.may_order
@@ -139,13 +144,19 @@ class Pages:
                 wallet_view(name, wallet, words, snapshot, may_order=may_order)
                 for name, wallet in snapshot["wallets"].items()
             ],
-            outcomes=outcomes_view(_list(outcomes), may_order=may_order, words=words),
-            incidents=None if isinstance(incidents, BaseException) else incidents_view(incidents, words, now),
-            audit=audit_view(_list(audit), words),
+            outcomes=outcomes_view(lists["outcomes"].rows or [], may_order=may_order, words=words),
+            incidents=incidents_view(lists["incidents"].rows or [], words, now),
+            audit=audit_view(lists["audit"].rows or [], words),
+            unread={name: unread(name, known, words, now) for name, known in lists.items()},
             warnings=[str(one) for one in snapshot.get("warnings") or ()],
             shown=SHOWN,
         )  # fmt: skip
-        return {"main": main, "tone": head.tone.word, "icon": head.tone.word, "time": now}
+        named = {
+            **about(snapshot), "main": main, "tone": head.tone.word, "icon": head.tone.word, "time": at,
+            "spread": spread(len(self.api.stream.listeners)),
+        }  # fmt: skip
+        plain = self.drawing.page("words.html", words, now, **named)
+        return Drawn(named, plain, pack(plain))
 
     # -- ordering -------------------------------------------------------------------------------------------------
 
@@ -154,7 +165,9 @@ class Pages:
         if not frame.may_order:
             return self._trouble(request, frame, "order.forbidden", 403)
         outcomes = await self.api.outcomes() if parts[0] == "outcomes" else []
-        order = find(parts, self.api.snapshot(), outcomes, frame.words)
+        snapshot = self.api.snapshot()
+        frame.named.update(about(snapshot))
+        order = find(parts, snapshot, outcomes, frame.words)
         if order is None:
             return self._trouble(request, frame, "order.gone", 404)
         if request.method != "POST":
@@ -175,7 +188,7 @@ class Pages:
             return self._failed(request, frame, order, str(error), 409, reason)
         except Refused as refused:
             return self._failed(request, frame, order, refused.detail, refused.status, reason)
-        self._drawn.clear()
+        self.shared.forget()
         return web.Response(status=303, headers={"Location": f"/?told={self._keep(frame, answer)}"})
 
     def _failed(
@@ -214,14 +227,9 @@ def _only(request: web.BaseRequest, *methods: str) -> None:
         raise Refused(405, f"this takes {' and '.join(methods)}", {"Allow": ", ".join(methods)})
 
 
-def _list(found: Any) -> list[dict[str, object]]:
-    """Return a list that was asked for, nothing where it could not be read."""
-    return found if isinstance(found, list) else []
-
-
-def _html(request: web.BaseRequest, page: bytes, status: int = 200) -> web.Response:
+def _html(request: web.BaseRequest, page: bytes, status: int = 200, packed: bytes = b"") -> web.Response:
     headers = {"Vary": "Accept-Encoding, Accept-Language, Cookie"}
     if takes_gzip(request):
         headers["Content-Encoding"] = "gzip"
-        page = pack(page)
+        page = packed or pack(page)
     return web.Response(body=page, status=status, headers=headers, content_type="text/html", charset="utf-8")

@@ -52,8 +52,8 @@ class Button:
 
 def card(backend: Snapshot, wallet_name: str, words: Words, *, may_order: bool) -> dict[str, Any]:
     """Return what the card of a backend shows."""
-    phase, kind = str(backend.get("phase")), str(backend.get("kind"))
-    name, reason = str(backend.get("name", "?")), str(backend.get("reason") or "")
+    phase = str(backend.get("phase"))
+    name = str(backend.get("name", "?"))
     step = str(backend.get("step") or "")
     state = words.phases.get(phase, phase)
     return {
@@ -64,7 +64,6 @@ def card(backend: Snapshot, wallet_name: str, words: Words, *, may_order: bool) 
         "state": f"{state} ({words.steps.get(step, step)})" if step else state,
         "badges": [words.text(key) for key in ("drained", "held") if backend.get(key)],
         "condition": condition_of(backend, words),
-        "is_english": kind != "ok" and bool(reason) and not words.knows(reason),
         "since": backend.get("since"),
         "notes": [*_notes(backend, words)],
         "spark": figures.sparkline(backend.get("sparkline")),
@@ -82,15 +81,15 @@ def _notes(backend: Snapshot, words: Words) -> Iterator[str]:
     if backend.get("suspect"):
         yield words.text("suspect")
     if backend.get("ordered"):
-        yield words.text("ordered", why=words.say(str(backend["ordered"])))
+        yield words.text("ordered", why=words.mark(str(backend["ordered"])))
     if backend.get("care"):
-        yield words.say(str(backend["care"]))
+        yield words.mark(str(backend["care"]))
     if backend.get("launcher_error"):
-        yield words.text("launcher_error", why=backend["launcher_error"])
+        yield words.text("launcher_error", why=words.foreign(str(backend["launcher_error"])))
     failure = backend.get("failure")
     if isinstance(failure, Mapping):
         step = str(failure.get("step"))
-        yield words.text("failure", step=words.steps.get(step, step), why=words.say(str(failure.get("reason"))))
+        yield words.text("failure", step=words.steps.get(step, step), why=words.mark(str(failure.get("reason"))))
 
 
 def _facts(backend: Snapshot, words: Words) -> Iterator[Fact]:
@@ -198,9 +197,9 @@ def _wallet_notes(wallet: Snapshot, state: str, words: Words) -> Iterator[str]:
         yield f"{words.text('ledger')}: {words.ledgers.get(state, state)}"
     ledger = wallet.get("ledger")
     if isinstance(ledger, Mapping) and ledger.get("error"):
-        yield f"{words.text('ledger.error')}: {ledger['error']}"
+        yield f"{words.text('ledger.error')}: {words.mark(str(ledger['error']))}"
     for reason in wallet.get("not_ready") or ():
-        yield f"{words.text('not_ready')}: {words.say(str(reason))}"
+        yield f"{words.text('not_ready')}: {words.mark(str(reason))}"
     if "backends" not in wallet:
         yield words.text("only_elsewhere")
 

@@ -1,14 +1,19 @@
 """The first sentence of the page."""
 
+from itertools import permutations
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.edge.web.headline import Tone, headline, tone_of
+from gateway.edge.web.headline import OF_EVERYTHING, OF_ONE, Tone, headline, rank_of, tone_of
+from gateway.edge.web.lists import alerts_view
 from gateway.edge.web.words import words
+from gateway.ledger.files import BACK, SHRUNK
+from gateway.ledger.remedies import PUT_BACK
 from gateway.rules.health import Kind
+from gateway.rules.kinds import ROWS, Severity
 from gateway.rules.lifecycle import Phase
 from tests.edge.web.world import AT, alert, backend, sick, snapshot, wallet
 
@@ -85,6 +90,85 @@ def test_an_alert_that_is_new_here_keeps_its_own_title() -> None:
     """A newer gateway may know kinds that the words do not."""
     said = headline(snapshot(alerts=[alert("brand_new", title="a new thing", severity="critical")]), EN)
     assert said.title == "main: a new thing"
+
+
+READ_ONLY = alert("read_only", severity="critical", wallet="", since=AT - 9.0, text="nothing is given out")
+DOWN = alert("all_down", severity="critical", since=AT - 1.0)
+NOT_LOADED = alert("not_loaded", severity="critical", backend="ec-1", since=AT - 900.0)
+
+
+@pytest.mark.parametrize("alerts", [*permutations([NOT_LOADED, READ_ONLY, DOWN])])
+def test_the_worst_is_what_takes_the_most_away_and_not_what_is_oldest(alerts: list[dict[str, Any]]) -> None:
+    """No daemon before a ledger before a single daemon, whichever came first; the list of alerts has the same order."""
+    shown = snapshot(alerts=list(alerts))
+    said = headline(shown, EN)
+    assert (said.title, said.more) == ("main: no daemon serves", 2)
+    assert [one["title"] for one in alerts_view(shown, EN)] == [
+        "main: no daemon serves", "the ledger cannot be written", "ec-1: a wallet cannot be loaded",
+    ]  # fmt: skip
+    assert headline(snapshot(alerts=[NOT_LOADED, READ_ONLY]), EN).title == "the ledger cannot be written"
+
+
+def test_loudness_counts_before_the_kind_and_age_after_it() -> None:
+    """A warning about everything stands after what is critical about one; of two of a kind the older comes first."""
+    half, older = alert("below_half"), {**NOT_LOADED, "backend": "ec-2", "since": AT - 1000.0}
+    assert headline(snapshot(alerts=[half, NOT_LOADED, older]), EN).title == "ec-2: a wallet cannot be loaded"
+
+
+def test_every_kind_of_alert_has_its_rank() -> None:
+    """A kind that is new is missed here; one that is not known stands by whom it is about."""
+    known = {kind.value for kind, row in ROWS.items() if row.severity is not Severity.INFO}
+    assert {*OF_EVERYTHING, *OF_ONE} == known
+    assert len(OF_EVERYTHING) + len(OF_ONE) == len(known)
+    ranks = [rank_of(one) for one in (READ_ONLY, alert("new"), NOT_LOADED, alert("new", backend="ec-1"))]
+    assert ranks == sorted(ranks)
+
+
+BUT_NO_RESTART = backend("ec-1", phase="EJECTED", kind="adrift", reason="its wallet is not loaded")
+
+
+@pytest.mark.parametrize(
+    ("one", "told", "todo"),
+    [
+        ({**BUT_NO_RESTART, "held": True}, NOT_LOADED, "Release it when the gateway may restart it again."),
+        ({**BUT_NO_RESTART, "drained": True}, NOT_LOADED, "Undrain it when it may take calls again."),
+        (BUT_NO_RESTART, NOT_LOADED, EN.alerts["not_loaded"][1]),
+        (
+            {**BUT_NO_RESTART, "phase": "FAILED", "held": True},
+            alert("failed", severity="critical", backend="ec-1"),
+            "Release it when the gateway may restart it again.",
+        ),
+        ({**BUT_NO_RESTART, "held": True}, DOWN, "Release it when the gateway may restart it again."),
+        # what has nothing to do with a restart is said all the same
+        (
+            {**BUT_NO_RESTART, "held": True},
+            alert("wrong_seed", severity="critical", backend="ec-1"),
+            EN.alerts["wrong_seed"][1],
+        ),
+    ],
+)
+def test_nothing_is_promised_of_a_daemon_that_an_operator_holds(
+    one: dict[str, Any], told: dict[str, Any], todo: str
+) -> None:
+    """What is left to do is his to do; the list of alerts says the same."""
+    shown = snapshot(wallet(one), alerts=[told])
+    assert headline(shown, EN).todo == (todo,)
+    assert alerts_view(shown, EN)[0]["todo"] == todo
+
+
+@pytest.mark.parametrize(
+    ("why", "todo"),
+    [
+        (f"ledger.db cannot be used (file is not a database); {PUT_BACK}", EN.texts["todo.backup"]),
+        (f"ledger.db was cut off; {SHRUNK}", EN.texts["todo.backup"]),
+        (f"ledger.db was replaced; {BACK}", EN.texts["todo.put_back"]),
+        ("database or disk is full", EN.alerts["read_only"][1]),
+    ],
+)
+def test_what_is_left_to_do_about_a_ledger_never_contradicts_the_reason(why: str, todo: str) -> None:
+    """Where the reason asks for a backup, nobody is told to put none in its place."""
+    told = {**READ_ONLY, "text": f"nothing is given out and no key is taken: {why}"}
+    assert headline(snapshot(alerts=[told]), EN).todo == (todo,)
 
 
 @given(

@@ -31,7 +31,8 @@ def test_incidents_tell_what_was_done_and_how_long_it_took() -> None:
 
 def test_outcomes_can_be_resolved_by_who_may_order() -> None:
     """By a page that asks what was found."""
-    (one,) = lists.outcomes_view(OUTCOMES, may_order=True, words=EN)
+    (one,) = lists.outcomes_view([{**OUTCOMES[0], "note": " (request r1)"}], may_order=True, words=EN)
+    assert one["note"] == "(request r1)"
     assert one["resolve"].href == "/outcomes/main/call-17/resolve"
     assert lists.outcomes_view(OUTCOMES, may_order=False, words=EN)[0]["resolve"] is None
 

@@ -6,13 +6,18 @@ import html
 import re
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from gateway.base.errors import OrderError
 from gateway.edge.admin_access import Refused
+from gateway.edge.web import asking, pages, shared
+from gateway.edge.web.drawing import Drawing
 from gateway.edge.web.pages import TOLD
+from gateway.observe.past import NO_LEDGER, UNREAD
 from tests.edge.web.world import AUDIT, HOSTILE, INCIDENTS, OUTCOMES, PageWorld, backend, sick, snapshot, wallet
 
 RESTART = "/orders/main/ec-1/restart"
@@ -248,23 +253,107 @@ async def test_a_history_that_cannot_be_read_takes_nothing_else_away(world: Page
     status, text, _ = await world.get()
     assert status == 200
     assert "The history cannot be read now." in text
+    assert "there may be calls here whose outcome nobody knows" in text
+    assert "The orders cannot be read now." in text
+    assert text.count('<ul class="notes loud unread">') == 3
+    for lie in ("Every call has a known outcome.", "Nothing has happened", "Nobody has given an order"):
+        assert lie not in text
+
+
+@pytest.mark.parametrize(("why", "is_said"), [(UNREAD, True), (NO_LEDGER, False)])
+async def test_a_history_that_is_not_whole_is_not_shown_as_whole(world: PageWorld, why: str, *, is_said: bool) -> None:
+    """What this start remembers is there; that there was nothing before is not said of a ledger that cannot be read."""
+    world.enter("otto")
+    world.api.incomplete = why
+    world.show(sick(), incidents=[], audit=AUDIT)
+    _, text, _ = await world.get()
+    assert ("Older ones cannot be read now." in text) is is_said
+    assert ("Nothing has happened since the history begins." in text) is not is_said
+    assert "while I look" in text
+
+
+async def test_lists_that_do_not_come_take_nothing_else_away(world: PageWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are shown as they were known last, with the moment, and are not asked for again meanwhile."""
+    world.enter("otto")
+    await world.get()
+    monkeypatch.setattr(asking, "PATIENCE", 0.05)
+    asked, go, outcomes = 0, asyncio.Event(), world.api.outcomes
+
+    async def stuck(wallet: str | None = None) -> list[dict[str, object]]:
+        nonlocal asked
+        asked += 1
+        await go.wait()
+        return await outcomes(wallet)
+
+    world.api.outcomes = stuck  # type: ignore[method-assign,assignment]  # hangs
+    for _ in range(3):
+        world.show(sick())
+        async with asyncio.timeout(10):
+            status, text, _ = await world.get()
+        assert status == 200
+        assert "ec-1 does not answer" in text
+        assert "payto" in text
+        assert "there may be calls here whose outcome nobody knows. As it was at <time" in text
+    assert asked == 1
+    go.set()
+    world.show(sick())
+    _, text, _ = await world.get()
+    assert "there may be calls here" not in text
     assert "ec-1 does not answer" in text
 
 
-async def test_a_hundred_readers_at_once_are_shown_what_was_drawn_once(world: PageWorld) -> None:
-    """For a moment; after an order it is drawn anew at once."""
+async def test_an_open_page_fetches_the_words_alone_and_nothing_of_a_reader_is_in_them(world: PageWorld) -> None:
+    """The same bytes for all who may do the same; who may order has buttons, who has signed out is led to do so."""
+    world.enter("anna")
+    world.api.shown["gateway"] = "gw-1"
+    status, text, answer = await world.get("/words")
+    assert status == 200
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "<title>Critical · gw-1</title>" in text
+    assert '<h1 id="sentence">ec-1 does not answer</h1>' in text
+    assert "data-order" in text
+    for piece in ("csrf", "Signed in as", *world.cookies.values()):
+        assert piece not in text
+    _, page, _ = await world.get()
+    main = text.partition('role="status"></div>')[2].partition("</main>")[0]
+    assert len(main) > 1_000
+    assert main in page, "what is patched into a page is what the page was"
     world.enter("otto")
-    drawn = 0
-    outcomes = world.api.outcomes
+    assert "data-order" not in (await world.get("/words"))[1]
+    world.cookies.clear()
+    status, _, answer = await world.get("/words")
+    assert (status, answer.headers["Location"]) == (303, "/sign-in")
+    assert (await world.ask("POST", "/words", None, Origin=world.url))[0] in (303, 405)
 
-    async def counted(wallet: str | None = None) -> list[dict[str, object]]:
-        nonlocal drawn
-        drawn += 1
-        return await outcomes(wallet)
 
-    world.api.outcomes = counted  # type: ignore[method-assign,assignment]  # counts
-    await asyncio.gather(*(world.get() for _ in range(20)))
-    assert drawn < 20
+async def test_a_hundred_open_pages_cost_one_drawing_and_one_packing(world: PageWorld, monkeypatch: Any) -> None:
+    """And one snapshot; so it is for whatever moment they want that has been."""
+    world.enter("otto")
+    made: list[str] = []
+    for owner, name in ((world.api, "snapshot"), (pages, "pack"), (Drawing, "part")):
+        real = getattr(owner, name)
+
+        def counted(*args: Any, _name: str = name, _real: Any = real, **named: Any) -> Any:
+            made.append(_name)
+            return _real(*args, **named)
+
+        monkeypatch.setattr(owner, name, counted)
+    monkeypatch.setattr(shared, "FRESH", 60.0)
+    for since in ("", "?since=0", "?since=nonsense", f"?since={time.time() - 3_000}"):
+        await asyncio.gather(*(world.get(f"/words{since}", Accept_Encoding="gzip") for _ in range(10)))
+    assert sorted(made) == ["pack", "part", "part", "snapshot"], "the words, and the words with their title"
+
+
+async def test_who_has_to_sign_in_costs_no_snapshot(world: PageWorld) -> None:
+    """Neither by a page nor by a form, in whatever number."""
+
+    def snapshot() -> dict[str, object]:
+        raise AssertionError
+
+    world.api.snapshot = snapshot  # type: ignore[method-assign]  # must not be asked for
+    for path in ("/", "/words", RESTART, "/?lang=ko"):
+        assert (await world.get(path))[0] == 303
+    assert (await world.get("/sign-in"))[0] == 200
 
 
 async def test_answers_that_nobody_fetches_are_forgotten(world: PageWorld) -> None:

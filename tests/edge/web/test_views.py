@@ -31,7 +31,6 @@ def test_a_card_shows_everything_about_a_daemon() -> None:
     assert shown["notes"] == ["silent without an excuse; ec-2 is being restarted", "its launcher: no such container"]
     assert shown["latency"] == "2.1 s"
     assert shown["spark"].startswith("M")
-    assert not shown["is_english"]
 
 
 def test_buttons_are_those_that_make_sense_and_a_viewer_has_none() -> None:

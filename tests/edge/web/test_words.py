@@ -7,7 +7,11 @@ import pytest
 
 from gateway import cli_status
 from gateway.base.events import Event
-from gateway.edge.web.words import LANGUAGES, choose, words
+from gateway.edge.web.assets import Assets
+from gateway.edge.web.drawing import Drawing
+from gateway.edge.web.words import CLOSE, LANGUAGES, OPEN, choose, words
+from gateway.ledger.files import BACK, SHRUNK
+from gateway.ledger.remedies import REMEDIES
 from gateway.rules.health import _MISSING
 from gateway.rules.health import Kind as Illness
 from gateway.rules.kinds import ROWS
@@ -62,18 +66,44 @@ def test_english_is_that_of_the_command_line_and_of_the_alerts() -> None:
         ("restart begun (order)", "재시작 시작"),
         ("restart ordered by anna: new {disk}", "anna 님의 명령: 재시작(new {disk})"),
         (
-            "ec-2 could not be restarted (at: load): a word of {0}",
-            "ec-2: 재시작하지 못했습니다(지갑 열기 단계: a word of {0})",
+            "ec-2 could not be restarted (at: load): nobody knows {0}",
+            "ec-2: 재시작하지 못했습니다(지갑 열기 단계: nobody knows {0})",
         ),
+        (
+            "nothing is given out and no key is taken: database is locked",
+            "주소를 발급하지 않고 새 키를 받지 않습니다: 데이터베이스가 잠겨 있음",
+        ),
+        ("switch freeze ordered by open", "인증 없는 접속자의 명령: 정지"),
+        ("switch freeze ordered by anna", "anna 님의 명령: 정지"),
+        ("switch freeze: ec-2 goes on (SIGCONT)", "정지: ec-2: 다시 진행합니다(SIGCONT)"),
         ("something that nobody has translated", "something that nobody has translated"),
     ],
 )  # fmt: skip
 def test_what_the_gateway_says_is_said_in_korean_as_far_as_it_is_known(english: str, korean: str) -> None:
     """Clause by clause; what is not known stays as it was, and is marked as English."""
     assert words("ko").say(english) == korean
-    assert words("ko").knows(english) == (english != korean)
+    assert words("ko").knows(english) == ("nobody" not in english)
     assert words("en").say(english) == english
     assert words("en").knows(english)
+
+
+@pytest.mark.parametrize("remedy", [*REMEDIES.values(), BACK, SHRUNK])
+def test_what_helps_against_a_ledger_is_said_in_korean(remedy: str) -> None:
+    """All of it, with what SQLite says; a remedy that is new is missed here."""
+    text = f"nothing is given out and no key is taken: /data/ledger.db cannot be used (database is locked); {remedy}"
+    assert words("ko").knows(text), words("ko").mark(text)
+
+
+def test_what_stays_english_is_marked_and_nothing_else() -> None:
+    """Inside of what is known as well; a text that holds the marks itself marks nothing."""
+    korean = words("ko")
+    told = korean.mark("ec-1: silent; ec-2: a <new> trouble")
+    assert told == f"ec-1: 응답 없음; ec-2: {OPEN}a <new> trouble{CLOSE}"
+    assert korean.say(told) == "ec-1: 응답 없음; ec-2: a <new> trouble"
+    assert words("en").mark(f"a{CLOSE} new{OPEN} trouble") == "a new trouble"
+    assert korean.foreign("새 디스크 sda") == "새 디스크 sda", "what a person typed in his own language"
+    shown = Drawing(Assets())._engine.from_string("<p>{{ told }}</p>").render(told=told)
+    assert shown == '<p>ec-1: 응답 없음; ec-2: <span lang="en">a &lt;new&gt; trouble</span></p>'
 
 
 @pytest.mark.parametrize("reason", _MISSING.values())

@@ -17,6 +17,7 @@ from gateway.edge.admin_access import Access
 from gateway.edge.admin_api import AdminApi
 from gateway.edge.passwords import Passwords
 from gateway.edge.sign_in import SignIn
+from gateway.observe.past import Answer
 from gateway.observe.rates import Rates
 
 HASH = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g"
@@ -155,6 +156,8 @@ class FakeApi(AdminApi):
     lists: dict[str, Any]
     heard: list[tuple[object, ...]]
     refuses: Exception | None = None
+    incomplete: str = ""
+    """Why the history is not whole."""
 
     def snapshot(self) -> dict[str, object]:
         """Return the snapshot."""
@@ -166,13 +169,13 @@ class FakeApi(AdminApi):
             raise found
         return list(found)
 
-    async def incidents(self, limit: int = 100) -> list[dict[str, object]]:
+    async def incidents(self, limit: int = 100) -> Answer:
         """Return what a test gave."""
-        return (await self._list("incidents"))[:limit]
+        return Answer((await self._list("incidents"))[:limit], not self.incomplete, self.incomplete)
 
-    async def audit(self, limit: int = 100) -> list[dict[str, object]]:
+    async def audit(self, limit: int = 100) -> Answer:
         """Return what a test gave."""
-        return (await self._list("audit"))[:limit]
+        return Answer((await self._list("audit"))[:limit], not self.incomplete, self.incomplete)
 
     async def outcomes(self, _wallet: str | None = None) -> list[dict[str, object]]:
         """Return what a test gave."""
@@ -239,7 +242,7 @@ class PageWorld:
         self.shown = self.api.shown = shown
         self.lists.update(lists)
         if self.door.pages is not None:
-            self.door.pages._drawn.clear()
+            self.door.pages.shared.forget()
 
     def enter(self, name: str) -> None:
         """Sign somebody in."""

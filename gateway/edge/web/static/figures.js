@@ -48,3 +48,37 @@ export function sparkline(samples) {
   });
   return path;
 }
+
+// How the figures of a daemon and of a wallet are written; `was` is what stands there.
+export const ofBackend = (units) => ({
+  score: (one) => decimal(one.score),
+  slots: (one, was) => was.replace(/\d+/, String(one.in_flight)),
+  height: (one) => number(one.height),
+  horizon: (one) => number(one.horizon),
+  latency_ms: (one) => milliseconds(one.latency_ms),
+  memory: (one) => size(one.memory?.used),
+  memory_share: (one, was) => (one.memory ? was.replace(/\d+%/, share(one.memory.share)) : was),
+  next_try: (one) => (typeof one.next_try === "number" ? duration(one.next_try, units) : ""),
+});
+
+export const OF_WALLET = {
+  calls: (one) => rate(one.rates?.calls),
+  errors: (one) => rate(one.rates?.errors),
+  p50_ms: (one) => milliseconds(one.rates?.p50_ms),
+  p95_ms: (one) => milliseconds(one.rates?.p95_ms),
+  in_flight: (one) => number(one.in_flight),
+  waiting: (one) => number(one.waiting),
+  handed: (one, was) => (one.addresses ? was.replace(/[\d,]+/, number(one.addresses.handed)) : was),
+  addresses: (one, was) => (one.addresses ? was.replace(/^[\d,]+/, number(one.addresses.ahead)) : was),
+};
+
+// Calls and errors are those of ten seconds, as the gateway's are.
+const lately = new WeakMap();
+export function smooth(section, second) {
+  const seen = lately.get(section) || [];
+  seen.push(second);
+  if (seen.length > 10) seen.shift();
+  lately.set(section, seen);
+  const mean = (key) => seen.reduce((sum, one) => sum + (one[key] || 0), 0) / seen.length;
+  return { calls: mean("calls"), errors: mean("errors") };
+}

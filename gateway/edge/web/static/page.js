@@ -4,9 +4,9 @@
 // changed, the page is asked for anew and only what differs is put into it, so that focus, open lists and what a
 // screen reader reads stay where they are.
 
-import { Charts } from "./charts.js";
+import { BY_ITSELF, Charts } from "./charts.js";
 import { dialogs } from "./dialogs.js";
-import { decimal, duration, milliseconds, number, rate, share, size, sparkline } from "./figures.js";
+import { OF_WALLET, duration, ofBackend, smooth, sparkline } from "./figures.js";
 import { patch } from "./patch.js";
 
 const words = JSON.parse(document.body.dataset.words);
@@ -43,26 +43,7 @@ function dress(root) {
 
 // -- figures ----------------------------------------------------------------------------------------------------
 
-const OF_BACKEND = {
-  score: (one) => decimal(one.score),
-  slots: (one, was) => was.replace(/\d+/, String(one.in_flight)),
-  height: (one) => number(one.height),
-  horizon: (one) => number(one.horizon),
-  latency_ms: (one) => milliseconds(one.latency_ms),
-  memory: (one) => size(one.memory?.used),
-  memory_share: (one, was) => (one.memory ? was.replace(/\d+%/, share(one.memory.share)) : was),
-  next_try: (one) => (typeof one.next_try === "number" ? duration(one.next_try, words.units) : ""),
-};
-const OF_WALLET = {
-  calls: (one) => rate(one.rates?.calls),
-  errors: (one) => rate(one.rates?.errors),
-  p50_ms: (one) => milliseconds(one.rates?.p50_ms),
-  p95_ms: (one) => milliseconds(one.rates?.p95_ms),
-  in_flight: (one) => number(one.in_flight),
-  waiting: (one) => number(one.waiting),
-  handed: (one, was) => (one.addresses ? was.replace(/[\d,]+/, number(one.addresses.handed)) : was),
-  addresses: (one, was) => (one.addresses ? was.replace(/^[\d,]+/, number(one.addresses.ahead)) : was),
-};
+const OF_BACKEND = ofBackend(words.units);
 
 const put = (element, text) => {
   if (element.textContent !== text) element.textContent = text;
@@ -113,17 +94,6 @@ function seconds(samples) {
   }
 }
 
-// The figures are those of ten seconds, as the gateway's are.
-const lately = new WeakMap();
-function smooth(section, second) {
-  const seen = lately.get(section) || [];
-  seen.push(second);
-  if (seen.length > 10) seen.shift();
-  lately.set(section, seen);
-  const mean = (key) => seen.reduce((sum, one) => sum + (one[key] || 0), 0) / seen.length;
-  return { calls: mean("calls"), errors: mean("errors") };
-}
-
 // -- words ------------------------------------------------------------------------------------------------------
 
 // What changes without a word changing: figures, and times that only pass.
@@ -138,31 +108,41 @@ let shown = null; // the shape that the words on the page say
 let wanted = 0; // the moment that they must not be older than
 let asking = false, asked = 0;
 
+// Fetches the words, which are the same for everybody; returns whether they came.
+async function words_of_now() {
+  // a hundred pages learn of it in the same moment, and each page says how many there are
+  await wait(Math.random() * Number(document.body.dataset.spread || 0) * 1000);
+  for (let tries = 0; tries < 5; tries += 1) {
+    asked = Date.now();
+    let fresh, text;
+    try {
+      fresh = await fetch(`/words?since=${wanted}`, { headers: { Accept: "text/html", ...BY_ITSELF } });
+      text = await fresh.text();
+    } catch {
+      return false;
+    }
+    if (!take(text, fresh)) return false;
+    // something may have happened while it was on its way; the gateway makes all who ask for that wait together
+    if (Number(document.body.dataset.time) >= wanted) return true;
+    await wait(50);
+  }
+  return false;
+}
+
 async function renew() {
   if (asking) return;
   asking = true;
-  // a hundred pages learn of it in the same moment
-  await new Promise((go) => setTimeout(go, Math.random() * 60));
   try {
-    for (let tries = 0; tries < 5; tries += 1) {
-      asked = Date.now();
-      let fresh, text;
-      try {
-        fresh = await fetch("/", { headers: { Accept: "text/html" } });
-        text = await fresh.text();
-      } catch {
-        shown = null; // the stream says when the gateway is back, and the words are asked for then
-        return;
-      }
-      if (!take(text, fresh)) return;
-      // the gateway shows everybody the same page for a moment, and this one may be from before
-      if (Number(document.body.dataset.time) >= wanted) return;
-      await new Promise((go) => setTimeout(go, 300));
-    }
+    const is_new = await words_of_now();
+    // whatever the words are of, it is not what the stream has said: its next snapshot asks for them again
+    if (!is_new) shown = null;
+    if (asleep) is_new ? hear() : mark(new Date(heard));
   } finally {
     asking = false;
   }
 }
+
+const wait = (milliseconds) => new Promise((go) => setTimeout(go, milliseconds));
 
 // Takes a page as the gateway sent it; returns whether it was one.
 export function take(text, response) {
@@ -172,6 +152,7 @@ export function take(text, response) {
     return false;
   }
   document.body.dataset.time = page.body.dataset.time;
+  document.body.dataset.spread = page.body.dataset.spread;
   dress(page);
   patch(at("main"), page.getElementById("main"), keeps);
   title = page.title;
@@ -199,10 +180,22 @@ function say() {
 // -- the stream ---------------------------------------------------------------------------------------------------
 
 const QUIET = 5000; // without a word for so long, the stream is lost: it says something every second
+const EACH = 60000; // so often the words are asked for where nothing has happened
+const DOZE = 10000; // so long a page goes on listening that nobody sees
 let title = document.title;
 let source = null, heard = Date.now(), pause = 1000, again = 0, lost = null;
+let asleep = false, dozes = 0;
+
+// A browser has six connections to a gateway for all of its tabs, and a stream takes one: a tab that nobody sees
+// listens no more, and fetches its words each minute, so that its title is still true.
+function sleep() {
+  asleep = true;
+  clearTimeout(again);
+  source?.close();
+}
 
 function listen() {
+  asleep = false;
   clearTimeout(again);
   source?.close();
   source = new EventSource("/api/v1/stream");
@@ -226,7 +219,7 @@ function listen() {
   });
   source.addEventListener("incident", () => {
     hear();
-    wanted = Math.max(wanted, now() - 0.5);
+    wanted = Math.max(wanted, now());
     renew();
   });
   source.onopen = () => hear();
@@ -268,17 +261,21 @@ function tick() {
   for (const one of document.querySelectorAll("[data-since]")) {
     put(one, duration(now() - one.dataset.since, words.units));
   }
-  if (Date.now() - heard > QUIET && lost === null) mark(new Date(heard));
+  if (Date.now() - heard > (asleep ? 3 * EACH : QUIET) && lost === null) mark(new Date(heard));
   // a stream that hangs looks open; a device that slept finds it so
-  if (Date.now() - heard > 3 * QUIET && source.readyState === EventSource.OPEN) listen();
+  if (!asleep && Date.now() - heard > 3 * QUIET && source.readyState === EventSource.OPEN) listen();
   // lists of what is over grow old without a word of the snapshot changing
-  if (Date.now() - asked > 60000 && lost === null && !document.hidden) renew();
+  if (Date.now() - asked > EACH && (asleep || (lost === null && !document.hidden))) renew();
 }
 
 function wake() {
-  if (document.hidden) return;
-  if (Date.now() - heard > QUIET) {
-    mark(new Date(heard));
+  clearTimeout(dozes);
+  if (document.hidden) {
+    dozes = setTimeout(sleep, DOZE);
+    return;
+  }
+  if (asleep || Date.now() - heard > QUIET) {
+    if (Date.now() - heard > QUIET) mark(new Date(heard));
     pause = 1000;
     shown = null;
     listen();
@@ -294,7 +291,8 @@ if (location.search) history.replaceState(null, "", location.pathname);
 document.addEventListener("visibilitychange", wake);
 addEventListener("pageshow", (event) => event.persisted && wake());
 addEventListener("online", wake);
-addEventListener("pagehide", () => source.close());
+addEventListener("pagehide", () => source?.close());
 setInterval(tick, 1000);
 charts.look();
-listen();
+if (document.hidden) sleep();
+else listen();

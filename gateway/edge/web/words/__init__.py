@@ -1,7 +1,8 @@
 """What the page says, in the languages it can say it in.
 
 Rule: a word stands in the file of its language and nowhere else; every language has every word.  What the gateway and
-its daemons say in English goes through `say`, and comes back as it was where a language has no words for it.
+its daemons say in English goes through `mark`, and comes back as it was where a language has no words for it, between
+two marks of which `drawing.py` makes `lang="en"`.
 """
 
 import re
@@ -15,6 +16,15 @@ LANGUAGES = {"en": "English", "ko": "한국어"}
 
 REMEMBERED = 2048
 """Clauses whose words are remembered."""
+
+OPEN, CLOSE = "\ufdd0", "\ufdd1"
+"""Marks around what stayed English: no characters, so that no text has them."""
+
+LATIN = "\u024f"
+"""The last letter of those that English may be written with."""
+
+MARKED = re.compile(f"{OPEN}(.*?){CLOSE}", re.DOTALL)
+MARKS = str.maketrans("", "", OPEN + CLOSE)
 
 SHARES = 16
 """Preferences of a browser that are looked at."""
@@ -59,17 +69,28 @@ class Words:
 
     def say(self, english: str) -> str:
         """Return what the gateway said in English in this language, clause by clause, as far as it is known here."""
+        return self.mark(english).translate(MARKS)
+
+    def mark(self, english: str) -> str:
+        """Return the same with marks around what stays English; for pages."""
+        english = english.translate(MARKS)
         if not self.said:
             return english
-        return self._find(english) or "; ".join(self._clause(clause) for clause in english.split("; "))
+        return self._find(english) or self._clauses(english)
+
+    def foreign(self, english: str) -> str:
+        """Return with marks what is English in every language: the words of a program that is not ours."""
+        english = english.translate(MARKS)
+        # a reason that a person typed may be in the language of the page
+        is_other = any(one.isalpha() and one > LATIN for one in english)
+        return f"{OPEN}{english}{CLOSE}" if self.said and english and not is_other else english
 
     def knows(self, english: str) -> bool:
-        """Return whether every clause of it can be said here."""
-        clauses = english.split("; ")
-        return not self.said or self._find(english) is not None or all(map(self._find, clauses))
+        """Return whether all of it can be said here."""
+        return OPEN not in self.mark(english)
 
-    def _clause(self, clause: str) -> str:
-        return self._find(clause) or clause
+    def _clauses(self, english: str) -> str:
+        return "; ".join(self._find(clause) or self.foreign(clause) for clause in english.split("; "))
 
     def _find(self, clause: str) -> str | None:
         """Look a clause up; a page has hundreds, and most of them are those of the page before."""
@@ -90,12 +111,21 @@ class Words:
                 return put.format(**parts).replace(": )", ")").replace("()", "")
         return None
 
+    def verb(self, verb: str) -> str:
+        """Return what an order is called; switches of the sandbox are ordered as `switch NAME`."""
+        if verb in self.orders:
+            return self.orders[verb][0]
+        switch = verb.removeprefix("switch ")
+        return self.switches[switch][0] if switch in self.switches else verb
+
     def _part(self, name: str, part: str) -> str:
         """Return what was found inside: a clause again where its name says so."""
         if name == "why":
-            return "; ".join(self._clause(one) for one in part.split("; "))
-        if name == "verb" and part in self.orders:
-            return self.orders[part][0]
+            return self._clauses(part)
+        if name == "verb":
+            return self.verb(part)
+        if name == "who" and part == "open":
+            return self.text("audit.open")
         return self.steps.get(part, part) if name == "step" else part
 
 

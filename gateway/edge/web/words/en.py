@@ -48,6 +48,11 @@ TEXTS = {
     "todo.no_launcher": "Start {backend} as you always did: it has no launcher. The gateway takes it back by itself.",
     "todo.failed": "Look at its own log and repair it, then restart it here.",
     "todo.password": "Correct its user or password in the configuration; no restart changes that.",
+    "todo.backup": (
+        "Do what the reason says about a backup. Then compare the payouts since it was made with the chain before you "
+        "repeat any, and run `ec-gateway ledger adopt`."
+    ),
+    "todo.put_back": "Do what the reason says, then restart the gateway. Put no older copy in its place.",
     "why": "Why",
     "did": "What the gateway did",
     "todo": "What is left to do",
@@ -148,6 +153,7 @@ TEXTS = {
     "outcomes": "Unresolved outcomes",
     "outcomes.none": "Every call has a known outcome.",
     "outcomes.why": "Calls that may or may not have been done. Read the state back before you tell anybody.",
+    "outcomes.unknown": "The ledger cannot be read now: there may be calls here whose outcome nobody knows.",
     "outcome.state": "State",
     "outcome.client": "Client",
     "resolve": "Resolve",
@@ -158,6 +164,9 @@ TEXTS = {
     "incident.lasted": "lasted {duration}",
     "audit": "Orders given",
     "audit.none": "Nobody has given an order yet.",
+    "audit.unknown": "The orders cannot be read now.",
+    "list.older": "Older ones cannot be read now.",
+    "list.as_of": "As it was at",
     "audit.nobody": "somebody",
     "audit.refused": "an order was refused",
     "audit.open": "somebody at the open door",

@@ -49,6 +49,11 @@ TEXTS = {
     "todo.no_launcher": "{backend}: 런처가 없으므로 평소 방식대로 직접 기동하십시오. 복귀는 자동으로 처리됩니다.",
     "todo.failed": "데몬 로그를 확인해 원인을 해결한 뒤 여기에서 재시작하십시오.",
     "todo.password": "설정 파일의 사용자 이름이나 비밀번호를 바로잡으십시오. 재시작으로는 해결되지 않습니다.",
+    "todo.backup": (
+        "원인에 적힌 대로 백업을 복원하십시오. 그 뒤 백업 이후의 출금을 체인과 대조하기 전에는 어떤 출금도 다시 "
+        "보내지 말고, 대조를 마치면 `ec-gateway ledger adopt`를 실행하십시오."
+    ),
+    "todo.put_back": ("원인에 적힌 대로 조치한 뒤 게이트웨이를 재시작하십시오. 오래된 사본으로 대체하지 마십시오."),
     "why": "원인",
     "did": "게이트웨이의 조치",
     "todo": "남은 조치",
@@ -145,6 +150,7 @@ TEXTS = {
     "outcomes": "결과 미확인 호출",
     "outcomes.none": "모든 호출의 결과가 확인되었습니다.",
     "outcomes.why": "실행되었는지 알 수 없는 호출입니다. 고객에게 안내하기 전에 실제 상태를 조회해 확인하십시오.",
+    "outcomes.unknown": "지금은 원장을 읽을 수 없습니다. 결과를 알 수 없는 호출이 더 있을 수 있습니다.",
     "outcome.state": "상태",
     "outcome.client": "클라이언트",
     "resolve": "처리 완료",
@@ -155,6 +161,9 @@ TEXTS = {
     "incident.lasted": "{duration} 동안 지속",
     "audit": "명령 기록",
     "audit.none": "아직 내려진 명령이 없습니다.",
+    "audit.unknown": "지금은 명령 기록을 읽을 수 없습니다.",
+    "list.older": "이전 기록은 지금 읽을 수 없습니다.",
+    "list.as_of": "마지막으로 읽은 때:",
     "audit.nobody": "알 수 없음",
     "audit.refused": "명령이 거부됨",
     "audit.open": "인증 없는 접속자",

@@ -3,6 +3,8 @@
 Rule: whoever words such a sentence anew in another room adds it here; until then it is shown in English.
 """
 
+from gateway.edge.web.words.ko_said_ledgers import SAID as OF_LEDGERS
+
 SAID = (
     # what is the matter, as rules/health.py and fleet/pool.py say it
     (r"silent", "응답 없음"),
@@ -143,9 +145,13 @@ SAID = (
     (r"no other daemon could be made primary(: (?P<why>.+))?", "프라이머리로 승격할 다른 데몬이 없음({why})"),
     (r"(wedged|dead|adrift), (?P<why>.+)", "{why}"),
     (r"alert: (?P<why>.+)", "경보: {why}"),
-    (r"(?P<verb>\w+) ordered by (?P<who>[^:]+)(: (?P<reason>.+))?", "{who} 님의 명령: {verb}({reason})"),
-    (r"(?P<verb>\w+) was not done: (?P<why>.+)", "{verb} 실패: {why}"),
-    (r"(?P<verb>restart|drain|undrain|hold|release|promote|handover|resolve): (?P<why>.+)", "{verb}: {why}"),
+    (r"(?P<verb>(switch )?\w+) ordered by (?P<who>open)(: (?P<reason>.+))?", "{who}의 명령: {verb}({reason})"),
+    (r"(?P<verb>(switch )?\w+) ordered by (?P<who>[^:]+)(: (?P<reason>.+))?", "{who} 님의 명령: {verb}({reason})"),
+    (r"(?P<verb>(switch )?\w+) was not done: (?P<why>.+)", "{verb} 실패: {why}"),
+    (
+        r"(?P<verb>restart|drain|undrain|hold|release|promote|handover|resolve|switch \w+): (?P<why>.+)",
+        "{verb}: {why}",
+    ),
     (r"(?P<name>\S+) is out of service on purpose(: (?P<why>.+))?", "{name}: 계획에 따라 서비스에서 제외({why})"),
     (r"(?P<name>\S+) is out of service(: (?P<why>.+))?", "{name}: 서비스 제외({why})"),
     (r"(?P<name>\S+) cannot be used(: (?P<why>.+))?", "{name}: 사용할 수 없음({why})"),
@@ -183,6 +189,7 @@ SAID = (
     ),
     (r"planned restart", "계획된 재시작"),
     (r"drained", "호출 차단됨"),
+    *OF_LEDGERS,
     # alerts, as rules/conditions.py and rules/heard.py say them
     (r"(?P<name>\S+) answers nothing \((?P<why>.+)\)", "{name}: 아무 응답도 하지 않습니다({why})"),
     (

@@ -1,4 +1,7 @@
-"""What happened: incidents, restarts, orders, the seconds of each day, and when which gateway ran."""
+"""What happened: incidents, restarts, orders, the seconds of each day, and when which gateway ran.
+
+And two indexes, so that a person may look at open payments while others are made.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +13,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the tables of the history."""
+    """Make the tables of the history, and the indexes."""
+    op.create_index("ix_keys_state", "keys", ["state", "updated_at"])
+    op.create_index("ix_holds_key", "holds", ["wallet", "client", "key_hash"])
     op.create_table(
         "lives",
         sa.Column("id", sa.String(32), nullable=False),
