@@ -55,7 +55,8 @@ class Seen:
 
     def samples(self, expression: str) -> list[float]:
         """All values of an expression that are numbers."""
-        found = self.prometheus.over(filled_in(expression), self.began, self.ended)
+        # a step more than it took: what was scraped last lies between the last two of them
+        found = self.prometheus.over(filled_in(expression), self.began, self.ended + 1.0)
         values = [float(text) for series in found for _, text in series["values"]]
         return [value for value in values if math.isfinite(value)]
 
