@@ -43,14 +43,15 @@ TAIL = """
 ## Traces
 
 A request may bring the header `traceparent` ([W3C Trace Context](https://www.w3.org/TR/trace-context/)). One that is
-exactly right is gone on with; where there is none, or a malformed one, or two, a trace begins here, and no call is
+exactly right is gone on with; where it is malformed, or there are two, a trace begins here, and no call is
 refused for it. The log names it at level debug in the line of each call (`call`) and of each try on a daemon
 (`attempt`), as `trace`, `parent` and `span`, and at every level in the lines that somebody may have to follow up:
 `call.outcome_unknown`, `call.answered_late`, `address.repeated`, `notification.refused`.
 
 It goes along to the daemon, in the one write of the call, where the profile says `traceparent: true` (a daemon has to
 bear a header that it does not know; both profiles here say so), and to the gateway that holds the wallet. Each sending
-has an id of its own. `tracestate` is not passed on, and the gateway's own probes and upkeep belong to no trace.
+has an id of its own. `tracestate` is not passed on, and a call that came without the
+header belongs to no trace, nor do the gateway's own probes and upkeep.
 """
 
 
