@@ -42,7 +42,8 @@ look() {
 look
 if [ "${#missing[@]}" -gt 0 ] && [ "${ECGW_INSTALL_REAL:-}" = 1 ]; then
     apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    # RUNLEVEL: some of them bring a service, and none is to be started by being installed
+    RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
     look
 fi
 
