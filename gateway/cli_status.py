@@ -7,34 +7,7 @@ shown as it came.  Pure: a status in, lines out.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-PHASES = {
-    "READY": "in service",
-    "STARTING": "starting, calls wait for it",
-    "WARMING": "back, with a small share",
-    "EJECTED": "out of service",
-    "DRAINING": "finishing its calls",
-    "RESTARTING": "being restarted",
-    "FAILED": "restarted too often",
-}
-"""What the gateway does with a backend."""
-
-KINDS = {
-    "ok": "well",
-    "starting": "not ready yet",
-    "busy": "works on a call",
-    "wedged": "does not answer",
-    "adrift": "answers, but not to be trusted",
-    "dead": "nobody listens there",
-}
-"""What is the matter with it."""
-
-LEDGERS = {
-    "new": "meets this wallet for the first time",
-    "unadopted": "not adopted, hands out nothing; see `ec-gateway ledger adopt`",
-    "doubted": "older than the wallet, binds no payment to a key; see `ec-gateway ledger adopt`",
-    "closed": "closed, nothing is given out and nothing is signed",
-}
-"""How the ledger stands towards a wallet, where it is not the usual way."""
+from gateway.base.standing import KINDS, LEDGERS, PHASES
 
 HEAD = ("", "BACKEND", "STATE", "CONDITION", "FOR", "ALIGNED", "RESTARTS/H", "MEMORY", "NEXT TRY")
 

@@ -78,19 +78,32 @@ def whole(given: Mapping[str, str], name: str, default: int, least: int, most: i
 
 
 async def body_of(request: web.BaseRequest) -> bytes:
-    """Return the body, no more of it and no later than an order needs.  Raises Refused (408, 413)."""
-    too_much = Refused(413, f"the body of an order has at most {MAX_BODY} bytes")
-    if (request.content_length or 0) > MAX_BODY:
+    """Return the body, no more of it and no later than an order needs.  Raises Refused (400, 408, 413)."""
+    return await read_body(request, "the body of an order", MAX_BODY, BODY_TIMEOUT)
+
+
+async def read_body(request: web.BaseRequest, what: str, most: int, patience: float) -> bytes:
+    """Return the body of a request, read no further and no longer than it may be.
+
+    Args:
+        what: it is, for whoever sent too much or too slowly.
+        most: bytes.
+        patience: seconds.
+
+    Raises Refused: 400 for one that is not as its headers say, 408 and 413 for what came too slowly or is too long.
+    """
+    too_much = Refused(413, f"{what} has at most {most} bytes")
+    if (request.content_length or 0) > most:
         raise too_much
     body = b""
     try:
-        async with asyncio.timeout(BODY_TIMEOUT):
+        async with asyncio.timeout(patience):
             async for piece in request.content.iter_any():
                 body += piece
-                if len(body) > MAX_BODY:
+                if len(body) > most:
                     raise too_much
     except TimeoutError:
-        raise Refused(408, f"the body of an order has to come within {BODY_TIMEOUT:g} s") from None
+        raise Refused(408, f"{what} has to come within {patience:g} s") from None
     except web.RequestPayloadError:
         raise Refused(400, "the body is not as its headers say") from None
     return body

@@ -3,12 +3,12 @@
 Rule: a body is read no further than a form may be long, and what is wrong is told as a Refused with the way out.
 """
 
-import asyncio
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
 from gateway.edge.admin_access import Refused
+from gateway.edge.admin_requests import read_body
 
 MAX_BODY = 8192
 """Bytes; a reason of 200 letters of Korean takes 1,800."""
@@ -27,7 +27,7 @@ async def read_form(request: web.BaseRequest) -> dict[str, str]:
     """
     if request.content_type != FORM:
         raise Refused(415, f"this takes what a form of its page sends, `Content-Type: {FORM}`")
-    body = await _body(request)
+    body = await read_body(request, "a form of this door", MAX_BODY, BODY_TIMEOUT)
     try:
         pairs = parse_qsl(
             body.decode("ascii"), keep_blank_values=True, strict_parsing=bool(body), errors="strict",
@@ -39,19 +39,3 @@ async def read_form(request: web.BaseRequest) -> dict[str, str]:
     for name, value in pairs:
         fields.setdefault(name, value)
     return fields
-
-
-async def _body(request: web.BaseRequest) -> bytes:
-    too_much = Refused(413, f"a form of this door has at most {MAX_BODY} bytes")
-    if (request.content_length or 0) > MAX_BODY:
-        raise too_much
-    body = b""
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT):
-            async for piece in request.content.iter_any():
-                body += piece
-                if len(body) > MAX_BODY:
-                    raise too_much
-    except TimeoutError:
-        raise Refused(408, f"a form has to come within {BODY_TIMEOUT:g} s") from None
-    return body

@@ -5,7 +5,7 @@ from string import Formatter
 
 import pytest
 
-from gateway import cli_status
+from gateway.base import standing
 from gateway.base.events import Event
 from gateway.edge.web.assets import Assets
 from gateway.edge.web.drawing import Drawing
@@ -45,9 +45,9 @@ def test_every_language_says_everything(lang: str) -> None:
 def test_english_is_that_of_the_command_line_and_of_the_alerts() -> None:
     """Who knows `ec-gateway status` and the messages finds the same words here."""
     english = words("en")
-    assert english.phases == cli_status.PHASES
-    assert english.kinds == cli_status.KINDS
-    assert cli_status.LEDGERS.items() <= english.ledgers.items()
+    assert english.phases == standing.PHASES
+    assert english.kinds == standing.KINDS
+    assert standing.LEDGERS.items() <= english.ledgers.items()
     titles = {kind.value: english.alerts[kind.value][0].format(daemon="a daemon") for kind in ROWS}
     assert titles == {kind.value: row.title for kind, row in ROWS.items()}
 

@@ -3,6 +3,7 @@
 Rule: phases, conditions and ledgers are said as `ec-gateway status` says them.
 """
 
+from gateway.base import standing
 from gateway.edge.web.words import Words
 from gateway.edge.web.words.en_alerts import ALERTS, ORDERS, SWITCHES
 
@@ -200,43 +201,16 @@ TEXTS = {
     "sign_in.expired": "The session has ended. Sign in again.",
 }
 
-PHASES = {
-    "READY": "in service",
-    "STARTING": "starting, calls wait for it",
-    "WARMING": "back, with a small share",
-    "EJECTED": "out of service",
-    "DRAINING": "finishing its calls",
-    "RESTARTING": "being restarted",
-    "FAILED": "restarted too often",
-}
-
-KINDS = {
-    "ok": "well",
-    "starting": "not ready yet",
-    "busy": "works on a call",
-    "wedged": "does not answer",
-    "adrift": "answers, but not to be trusted",
-    "dead": "nobody listens there",
-}
-
-LEDGERS = {
-    "new": "meets this wallet for the first time",
-    "adopted": "in use",
-    "unadopted": "not adopted, hands out nothing; see `ec-gateway ledger adopt`",
-    "doubted": "older than the wallet, binds no payment to a key; see `ec-gateway ledger adopt`",
-    "closed": "closed, nothing is given out and nothing is signed",
-}
-
 STEPS: dict[str, str] = {}
 
 WORDS = Words(
     lang="en",
     units=(" s", " min", " h", " d"),
     texts=TEXTS,
-    phases=PHASES,
-    kinds=KINDS,
+    phases=standing.PHASES,
+    kinds=standing.KINDS,
     steps=STEPS,
-    ledgers=LEDGERS,
+    ledgers={**standing.LEDGERS, "adopted": "in use"},
     alerts=ALERTS,
     orders=ORDERS,
     switches=SWITCHES,
