@@ -57,7 +57,11 @@ SAFEGUARD = 60.0
 """Seconds after which the history is read although nothing moved."""
 
 REST = 10.0
-"""Times as long as it took to read the history, until it is read again: a tenth of a daemon's time at the most."""
+"""Times as long as it took to read the history, until it is read again: a tenth of a daemon's time at the most.
+
+What counts is the shorter of the last two readings.  A daemon that stands still makes one reading long, and no invoice
+should wait for ten times of that; a wallet with a long history makes each of them long.
+"""
 
 PATIENCE = 10.0
 """Seconds that one question may take, queueing included."""
@@ -109,6 +113,8 @@ class Receipts:
         """Backend, balance and height that the last reading of the history was for."""
         self._read_at = 0.0
         self._rests_until = 0.0
+        self._took = 0.0
+        """Seconds that the last reading of the history took."""
         self._doubts: dict[Key, Doubt] = {}
         self._done: set[str] = set()
         """Transactions so deep that nothing about them can change, and written down where they are payments."""
@@ -191,7 +197,8 @@ class Receipts:
         began = self.loop.time()
         self.readings += 1
         history = await self._history(backend)
-        self._rests_until = self.loop.time() + REST * (self.loop.time() - began)
+        before, self._took = self._took, self.loop.time() - began
+        self._rests_until = self.loop.time() + REST * min(before, self._took)
         open_lines = [one for one in history if one.txid not in self._done]
         paid = await self._paid(open_lines)
         found = shown(open_lines, paid)

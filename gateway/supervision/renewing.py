@@ -119,7 +119,10 @@ class Renewing:
         self.instance = status.instance
         backend, limits, launcher = self.backend, self.hands.limits, self.hands.launcher
         if status.state is State.PAUSED and await self._is_resumed():
-            return
+            if self.is_urgent or self.is_gentle:
+                return
+            # somebody wants a new process; now that this one answers, it can be ended in the way that saves
+            status = await self.status()
         is_fresh = self._is_fresh(status)
         if (patience := self._patience(status, is_fresh=is_fresh)) > 0.0:
             if await self._comes(patience, is_fresh=is_fresh):

@@ -310,6 +310,22 @@ def test_calls_do_not_wait_for_one_that_is_held() -> None:
     play(scene, daemons=1)
 
 
+def test_a_paused_daemon_whose_restart_was_ordered_goes_on_to_save_and_gets_a_new_process() -> None:
+    """Whoever orders a restart wants a new process, and the old one can save only while it runs."""
+
+    async def scene(bench: CareBench) -> None:
+        await asyncio.sleep(0.3)
+        lives = bench.daemons[0].lives
+        bench.launchers[0].pause()
+        assert "restarted" in bench.plant.restart("ec-1", "a new version")
+        await bench.until_well()
+        assert bench.daemons[0].lives == lives + 1
+        assert bench.steps()[:4] == ["drain", "resume", "stop", "start"], bench.steps()
+        assert bench.launchers[0].did("kill") == 0
+
+    play(scene)
+
+
 def test_four_orders_make_one_restart() -> None:
     """Whoever gives the later ones is told so."""
 
