@@ -27,6 +27,10 @@ well for one that is starting."""
 LOADING = 5.0
 """Seconds that a wallet may take to be loaded; then the next daemon may have its turn."""
 
+BORN = 5.0
+"""Seconds from the end of a process to its successor; after more, one in between did not live to say that it began,
+because its disk was full or its port was taken, and the turn was another daemon's meanwhile."""
+
 SIGN = 2.0
 """Seconds that a daemon has for signing, in the checker's configuration."""
 
@@ -131,7 +135,8 @@ def _restarts(evidence: Evidence, daemon: int) -> Iterator[tuple[int, float, flo
     for life in evidence.lives:
         if life.daemon != daemon:
             continue
-        begin = life.begin if before is None or before.by_checker else before.end
+        follows = before is not None and not before.by_checker and life.begin - before.end <= BORN
+        begin = before.end if before is not None and follows else life.begin
         loaded = min((at for at in loads if at >= life.begin), default=life.end)
         yield daemon, begin, min(loaded, life.end, life.begin + LOADING), life
         before = life

@@ -66,6 +66,15 @@ def test_two_restarts_at_once_are_seen(other: float, rows: list[Row], *, is_seen
     assert said(replace(evidence, deeds=[*deeds, killed])) == []
 
 
+def test_who_has_its_turn_after_a_start_that_failed_is_no_second_one() -> None:
+    """A process that did not live to say that it began leaves a gap between two that did."""
+    lives = [OLD, replace(NEW, begin=31.0), Life(1, 200, 11.0, 29.0), Life(1, 201, 29.5, 90.0, by_checker=True)]
+    evidence = Evidence(lives=lives, deeds=[replace(WEDGED, end=32.0), replace(WEDGED, target=1, end=30.0)])
+    text = "daemon 1 was restarted while daemon 0 had no wallet yet"
+    assert text not in said(evidence)
+    assert text in said(replace(evidence, lives=[replace(OLD, end=28.5), *lives[1:]]))
+
+
 def test_two_processes_of_one_daemon_are_seen() -> None:
     """They would write one wallet file."""
     assert found(Evidence(lives=[OLD, NEW], deeds=[WEDGED])) == set()
