@@ -105,7 +105,8 @@ ROWS: dict[Kind, Row] = {
     Kind.WRONG_SEED: Row(_CRITICAL, "a daemon holds another seed"),
     # a wallet that was just taken over has its pool filled in seconds
     Kind.POOL_LOW: Row(_WARNING, "the address pool runs low", delay=30.0),
-    Kind.UNKNOWN_OUTCOME: Row(_CRITICAL, "the outcome of a call is not known", lasts=HOUR),
+    # labels and freezes are brought to every daemon anew, and most broadcasts are found on the chain: nobody is woken
+    Kind.UNKNOWN_OUTCOME: Row(_CRITICAL, "the outcome of a call is not known", delay=15.0, lasts=HOUR),
     Kind.HELD_LONG: Row(_WARNING, "coins are held for a payment that does not come"),
     Kind.READ_ONLY: Row(_CRITICAL, "the ledger cannot be written", delay=2.0),
     # whoever sets a gateway up is told by the log as well, and adopts it in a moment

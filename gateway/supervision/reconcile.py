@@ -242,15 +242,18 @@ class Reconciler:
             return
         name, newest = self.pool.name, self.marking.newest
 
-        def work(connection: Connection) -> bool:
+        def work(connection: Connection) -> tuple[bool, bool]:
             # one that was written and not told of yet is on no daemon
             is_all = marks.newest(connection, name, (*FREEZES, *LABELS)) <= newest
-            if is_all:
-                intents.resolve_marks(connection, name)
-            return is_all
+            is_any = is_all and intents.resolve_marks(connection, name) > 0
+            return is_all, is_any and not intents.count_unknown(connection, name)
 
         with suppress(LedgerError):
-            self._may_be_unknown = not await self.ledger.run(work)
+            is_all, were_the_last = await self.ledger.run(work)
+            self._may_be_unknown = not is_all
+            if were_the_last:
+                # nobody has to look any more: an alert about them is over
+                self.pool.emit(Event("outcome.all_resolved", name))
 
     def _serving(self) -> list[Backend]:
         """Return the daemons in service that are ours to keep alike; with `mirror: false` that is the primary."""

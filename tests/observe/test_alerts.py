@@ -132,12 +132,25 @@ def test_events_are_heard() -> None:
         rig.alerts.hear(Event("restart.failed", "main", "ec-1", {"reason": "no such container", "step": "start"}))
         rig.alerts.hear(Event("restart.done", "main", "ec-1", {"reason": "wedged", "took": 7.5}))
         rig.alerts.hear(Event("call.outcome_unknown", "main", "ec-1", {"method": "payto", "reason": "cut"}))
-        await asyncio.sleep(2)
+        await asyncio.sleep(20)
         assert [(one.type, one.alert) for one in rig.sinks["pager"].taken] == [
             ("alert.told", "restarted/main/ec-1"),
             ("alert.opened", "unknown_outcome/main"),
         ]
         assert rig.sinks["pager"].taken[0].facts == {"reason": "wedged", "took": 7.5}
+
+    rigged(test, "pager")
+
+
+def test_an_outcome_that_settles_itself_within_a_moment_wakes_nobody() -> None:
+    """As that of a label does, which is brought to every daemon anew."""
+
+    async def test(rig: Rig) -> None:
+        rig.alerts.hear(Event("call.outcome_unknown", "main", "ec-1", {"method": "setlabel", "reason": "cut"}))
+        await asyncio.sleep(5)
+        rig.alerts.hear(Event("outcome.all_resolved", "main", "", {}))
+        await asyncio.sleep(60)
+        assert rig.sinks["pager"].taken == []
 
     rigged(test, "pager")
 

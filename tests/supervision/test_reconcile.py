@@ -247,10 +247,26 @@ def test_what_one_daemon_may_have_comes_to_all_and_is_known_then() -> None:
         await asyncio.sleep(2 * PERIOD)
         assert [daemon.money.notes.frozen for daemon in world.daemons] == [{COIN}, {COIN}, set()]
         assert count() == 1, "one daemon is away, and may have it or not"
+        assert world.events("outcome.all_resolved") == []
         world.daemons[2].start()
         await asyncio.sleep(2 * PERIOD)
         assert world.daemons[2].money.notes.frozen == {COIN}
         assert count() == 0
+        assert len(world.events("outcome.all_resolved")) == 1, "nobody has to be told of it any more"
+
+    play(scene)
+
+
+def test_a_payment_of_unknown_outcome_stays_one_where_a_mark_is_settled() -> None:
+    """That every daemon has the label says nothing of the payment: an alert about it stays."""
+
+    async def scene(world: MoneyWorld) -> None:
+        intent = world.ledger.transact(lambda c: intents.open_(c, "main", 1, "shop", "payto", 1.0))
+        world.ledger.transact(lambda c: intents.close(c, intent, intents.UNKNOWN, 1, 1.0, "ec-1", "g8", ""))
+        unknown(world, FREEZE_UTXO, COIN, "1")
+        await asyncio.sleep(3 * PERIOD)
+        assert world.ledger.transact(lambda c: intents.count_unknown(c, "main")) == 1
+        assert world.events("outcome.all_resolved") == []
 
     play(scene)
 
