@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from gateway.sandbox.link import SERVER_TIMEOUT
 from gateway.sandbox.node import SYNC_DELAY
+from gateway.sandbox.ports import free_port
 from gateway.sandbox.processes import read_ready
 from gateway.sandbox.storage import read_journal
 
@@ -69,8 +70,8 @@ class Fleet:
         self._server_timeout = server_timeout
         self._sync_delay = sync_delay
         self._delays = [*delays, *[0.0] * n][:n]
-        self._ports = [*ports, *[0] * n][:n]
-        self._controls = [0] * n
+        self._ports = [port or free_port() for port in [*ports, *[0] * n][:n]]
+        self._controls = [free_port() for _ in range(n)]
         self._processes: list[subprocess.Popen[str] | None] = [None] * n
         self._beside: list[subprocess.Popen[str]] = []
         self.directory.mkdir(parents=True, exist_ok=True)

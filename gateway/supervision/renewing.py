@@ -277,13 +277,16 @@ class Renewing:
 
     async def _until_answers(self) -> None:
         """Wait for its RPC; a process that ends meanwhile is not waited for."""
-        backend, asked_at, instance = self.backend, self.loop.time(), ""
+        backend, asked_at, instance, was_gone = self.backend, self.loop.time(), "", False
         while backend.level < Level.ANSWERS or backend.is_suspect:
             self.steps.see_ours()
             if self.loop.time() - asked_at >= 1.0:
                 asked_at, status = self.loop.time(), await self._polled()
-                if status is not None and status.state in GONE and instance:
+                is_gone = status is not None and status.state in GONE
+                # one that lived for less than a second was never seen: twice gone, with an exit code, is the same
+                if status is not None and is_gone and (instance or (was_gone and status.exit_code is not None)):
                     raise StepError(f"it ended again ({status.detail or f'exit code {status.exit_code}'})")
+                was_gone = is_gone
                 instance = (status.instance if status is not None else "") or instance
             self.pool.on_doubt(backend)
             await asyncio.sleep(LOOK)

@@ -713,11 +713,12 @@ def test_a_hold_during_a_restart_says_what_it_does_not_hold() -> None:
     play(scene)
 
 
-def test_a_daemon_that_ends_again_at_each_start_is_not_waited_for() -> None:
-    """Where its launcher says so, before the time for the start is over."""
+@pytest.mark.parametrize("within", [1.5, 0.1])
+def test_a_daemon_that_ends_again_at_each_start_is_not_waited_for(within: float) -> None:
+    """Where its launcher says so, before the time for the start is over, however short its life was."""
 
     async def scene(bench: CareBench) -> None:
-        bench.daemons[0].starts_within = 1.5
+        bench.daemons[0].starts_within = within
         bench.daemons[0].stays_dead = True
         bench.daemons[0].kill()
         await bench.until(lambda: bool(bench.told("restart.failed")), 20.0)
