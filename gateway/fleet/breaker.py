@@ -17,6 +17,9 @@ import pybreaker
 _NEVER = 10**9
 """Seconds; pybreaker's own reset time-out, which must not run out."""
 
+_NO_GENERATION = -1
+"""That of no circuit."""
+
 
 class Fault(Exception):  # noqa: N818 - pybreaker is told a fault by an exception, it is never raised to anybody
     """A backend's fault, as pybreaker wants to see it."""
@@ -94,6 +97,14 @@ class Breaker:
             return self._free_permit
         self._trials_out += 1
         return Permit(self.generation, is_trial=True)
+
+    def pass_by(self) -> Permit:
+        """Return a permit for upkeep: it passes an open circuit, and what comes of it neither closes nor opens it.
+
+        An open circuit waits for a healthy probe, and a daemon that has lost its wallet has none before
+        the wallet is loaded: without a way past the circuit the one would wait for the other for ever.
+        """
+        return Permit(_NO_GENERATION, is_trial=False)
 
     def success(self, permit: Permit) -> None:
         """Record a complete answer.  While nothing ever went wrong this costs one comparison."""

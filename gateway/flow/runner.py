@@ -334,7 +334,7 @@ class Runner:
     def _send(self, errand: Errand, backend: Backend, now: float, *, is_hedge: bool = False) -> bool:
         """Take permit and slot and hand the call to the wire."""
         target = self.targets[backend.name]
-        permit = backend.breaker.acquire()
+        permit = backend.breaker.acquire() or (backend.breaker.pass_by() if errand.anyway else None)
         if permit is None:
             self.pool.refresh()
             return False

@@ -107,6 +107,23 @@ def test_each_failed_trial_doubles_the_time_up_to_the_longest() -> None:
     assert breaker.returns_in(100.0) == 1.0
 
 
+@pytest.mark.parametrize("is_bad", [True, False])
+def test_upkeep_passes_an_open_circuit_and_changes_nothing(is_bad: bool) -> None:
+    """Neither its faults nor its answers count, whatever the state."""
+    breaker = opened()
+    for wanted in ("open", "half-open"):
+        for _ in range(5):
+            permit = breaker.pass_by()
+            if is_bad:
+                assert not breaker.fault(permit, 0.5)
+            else:
+                breaker.success(permit)
+        assert breaker.state == wanted
+        assert breaker.returns_in(0.5) == (0.5 if wanted == "open" else 0.0)
+        breaker.probe_answered(1.0)
+    assert breaker.acquire() is not None
+
+
 def test_a_reset_closes_it() -> None:
     """A new process starts with a clean slate."""
     breaker = opened()

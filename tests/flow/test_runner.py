@@ -8,7 +8,9 @@ import pytest
 
 from gateway.base.errors import Failure
 from gateway.base.events import Event
+from gateway.base.jsonrpc import Answer
 from gateway.flow.errand import Errand
+from gateway.rules.lifecycle import Phase
 from tests.simulation.world import Told, World
 from tests.virtual_time import run_virtual
 
@@ -493,6 +495,24 @@ def test_whoever_looks_after_a_backend_that_a_reload_took_away_is_told_so() -> N
     assert told == [(-32001, "no_backend: ec-3 is no backend any more", 0.0)] * 2
     assert took(world.told[0]) == pytest.approx(1.0, abs=0.1)
     assert world.violations() == []
+
+
+def test_upkeep_passes_the_circuit_of_a_daemon_that_has_lost_its_wallet() -> None:
+    """Its circuit waits for a healthy probe, and its probes for the wallet that this call is to load."""
+    told: list[object] = []
+
+    async def play(world: World) -> None:
+        backend = world.plant.pool.backends[2]
+        while not backend.breaker.fault(backend.breaker._free_permit, world.loop.time()):
+            pass
+        backend.phase = Phase.EJECTED
+        row = world.plant.profile.methods["getinfo"]
+        told.append(await world.plant.runner.call_on(backend, row, b"[]", world.loop.time() + 0.2))
+        told.append(await world.plant.runner.call_anyway(backend, row, b"[]", world.loop.time() + 2.0))
+        assert backend.breaker.state == "open"
+
+    scenario(play)
+    assert [type(one) for one in told] == [Failure, Answer]
 
 
 def test_a_backend_that_a_reload_took_away_is_not_probed_when_its_last_call_ends() -> None:
