@@ -8,8 +8,9 @@ WORKERS ?= 2
 PORT ?= 7777
 ADMIN_PORT ?= 7780
 SHOP_PORT ?= 7781
+comma := ,
 
-.PHONY: help setup sandbox test quick check simulate checker bench format lock clean
+.PHONY: help setup sandbox test quick check simulate checker chaos bench format lock clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -43,6 +44,10 @@ simulate: $(BIN)/.dev  ## ten thousand random histories of a fleet in virtual ti
 checker: $(BIN)/.dev  ## two hundred runs of real wallets under faults and a hundred of three gateways, judged from outside: ninety minutes
 	$(BIN)/python -m tests.checker run --seconds 20 --seed $${ECGW_SEED:-1} --runs $${ECGW_RUNS:-200} --jobs $(WORKERS)
 	$(BIN)/python -m tests.checker run --gateways 3 --seconds 20 --seed $${ECGW_SEED:-1} --runs $${ECGW_RUNS_CLUSTER:-100} --jobs $(WORKERS)
+
+chaos: $(BIN)/.dev  ## break everything on purpose and judge what held: twenty minutes (SCENARIO=... SEED=1 DOORS=gateway,haproxy,nginx BUDGET=1200 JOBS=2)
+	@scripts/real_components.sh
+	$(BIN)/python -m chaos run $(foreach one,$(SCENARIO),--scenario $(one)) --seed $(or $(SEED),1) --doors $(or $(DOORS),gateway$(if $(SCENARIO),,$(comma)haproxy$(comma)nginx)) --budget $(or $(BUDGET),1200) --jobs $(or $(JOBS),2) --report $(or $(REPORT),build/chaos)
 
 bench: $(BIN)/.dev  ## speed and reaction times, beside HAProxy and nginx where they are installed
 	$(BIN)/python bench/run.py

@@ -353,6 +353,11 @@ def settings(backends: Sequence[Settings], *, wallet: Settings | None = None, **
 class Gateway(Process):
     """`ec-gateway run -c FILE` as a process of its own, ready to take calls once this returns."""
 
+    launcher: Sequence[str] = (sys.executable, "-m", "gateway")
+    """What is run in front of its arguments."""
+    patience = PATIENCE
+    """Seconds that its start may take."""
+
     def __init__(
         self, folder: Path, chosen: Settings, *, cpu: int | None = None, environ: Mapping[str, str] | None = None
     ) -> None:
@@ -360,12 +365,12 @@ class Gateway(Process):
         file = folder / "gateway.yaml"
         file.write_text(yaml.safe_dump(chosen, sort_keys=False), encoding="utf-8")
         self._log = folder / "gateway.log"
-        command = [sys.executable, "-m", "gateway", "run", "-c", str(file)]
+        command = [*self.launcher, "run", "-c", str(file)]
         super().__init__(
             "ec-gateway", command, cpu=cpu, environ=environ, output=self._log, errors=folder / "gateway.err"
         )
         try:
-            wait_until(self._started, "the gateway starts")
+            wait_until(self._started, "the gateway starts", self.patience)
             started = self._started()[0]
         except BaseException:
             self.end()

@@ -11,7 +11,7 @@ import zlib
 from typing import Any
 
 from tests.checker.history import BROKEN, ERROR, LEFT, REFUSED, RESULT, Diary, Op
-from tests.checker.world import World
+from tests.checker.site import Site
 
 CONNECT = 3.0
 """Seconds in which the door has to let a client in."""
@@ -29,7 +29,7 @@ class Caller:
         task: a name for what it does.
     """
 
-    def __init__(self, world: World, diary: Diary, client: str, task: str) -> None:
+    def __init__(self, world: Site, diary: Diary, client: str, task: str) -> None:
         """Begin with nothing under way."""
         self.world = world
         self.diary = diary
@@ -37,7 +37,7 @@ class Caller:
         self.task = task
         self.door = zlib.crc32(task.encode()) % world.doors
         """The gateway that it asks; another one, when that one does not answer."""
-        credentials = base64.b64encode(f"{client}:{client}".encode()).decode()
+        credentials = base64.b64encode(world.login(client).encode()).decode()
         self._head = f"POST / HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\nAuthorization: Basic {credentials}\r\n"
 
     async def call(
@@ -57,18 +57,16 @@ class Caller:
         """
         begin = time.time()
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
-        head = self._head + f"Content-Length: {len(body)}\r\n"
-        if key is not None:
-            head += f"Idempotency-Key: {key}\r\n"
-        if wait is not None:
-            head += f"X-Request-Timeout: {wait}\r\n"
         usual = self.world.bounds.deadline
         deadline = min(usual, wait or usual)
         answer: dict[str, Any] = {}
         door = self.door
         try:
             patience = leave_after or deadline + self.world.silence
-            answer = await self._exchange(head.encode() + b"\r\n" + body, patience)
+            found = await self.exchange(self.request(body, key=key, wait=wait), patience)
+            if not isinstance(found, dict):
+                raise ValueError(f"not an answer: {found!r:.100}")  # noqa: TRY004, TRY301 - it is what the wire brought
+            answer = found
             how = RESULT if answer.get("error") is None else ERROR
         except NobodyHomeError as error:
             how, note = REFUSED, str(error)
@@ -97,7 +95,20 @@ class Caller:
         self.diary.write(op)
         return op
 
-    async def _exchange(self, request: bytes, patience: float) -> dict[str, Any]:
+    def request(self, body: bytes, *, key: str | None = None, wait: float | None = None) -> bytes:
+        """Return a request as it goes over the wire."""
+        head = self._head + f"Content-Length: {len(body)}\r\n"
+        if key is not None:
+            head += f"Idempotency-Key: {key}\r\n"
+        if wait is not None:
+            head += f"X-Request-Timeout: {wait}\r\n"
+        return head.encode() + b"\r\n" + body
+
+    async def exchange(self, request: bytes, patience: float) -> Any:
+        """Send a request over a connection of its own and return what its answer holds.
+
+        Raises NobodyHomeError, TimeoutError, OSError, EOFError, ValueError.
+        """
         host, port = self.world.door(self.door)
         try:
             if not port:
@@ -111,9 +122,6 @@ class Caller:
             async with asyncio.timeout(patience):
                 head = await reader.readuntil(b"\r\n\r\n")
                 fields = dict(line.lower().split(b":", 1) for line in head.split(b"\r\n")[1:] if b":" in line)
-                found = json.loads(await reader.readexactly(int(fields[b"content-length"])))
+                return json.loads(await reader.readexactly(int(fields[b"content-length"])))
         finally:
             writer.transport.abort()
-        if not isinstance(found, dict):
-            raise ValueError(f"not an answer: {found!r:.100}")  # noqa: TRY004 - caught as what the wire brought
-        return found

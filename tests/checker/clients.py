@@ -15,7 +15,7 @@ from typing import Any
 from gateway.sandbox import addresses
 from tests.checker.calls import Caller
 from tests.checker.history import ALLOCATIONS, ERROR, RESULT, Diary, Op, address_of
-from tests.checker.world import World
+from tests.checker.site import Site
 
 LEAVES = 0.1
 """The share of calls in which the client hangs up."""
@@ -25,7 +25,7 @@ LEAVES = 0.1
 class Common:
     """What the clients of a run know of each other."""
 
-    world: World
+    world: Site
     seed: int
     diary: Callable[[str], Diary]
     """A client's diary by its name."""

@@ -57,9 +57,14 @@ def countable(evidence: Evidence, methods: Iterable[str] = ALLOCATIONS) -> list[
 
 
 def is_door_lost(evidence: Evidence, op: Op) -> bool:
-    """Whether the gateway that a client asked, one of several, could not answer for a part of the time."""
-    return bool(evidence.holdings) and any(
-        deed.kind in SILENT and deed.target == op.door and deed.begin <= op.end and deed.end + HEARD >= op.begin
+    """Whether the gateway that a client asked could not answer for a part of the time.
+
+    One alone that is killed refuses its clients, who know at once; only where it stands still do they hear nothing.
+    """
+    return any(
+        (deed.kind in SILENT and deed.target == op.door if evidence.holdings else deed.kind == "gateway_freeze")
+        and deed.begin <= op.end
+        and deed.end + HEARD >= op.begin
         for deed in evidence.deeds
     )
 

@@ -150,18 +150,24 @@ Record = Op | Deed | Life | Block | Paid | Crowd
 
 
 class Diary:
-    """A file of such lines."""
+    """A file of such lines.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        syncs: wait for the disk; without, a line outlives its writer, and not the machine.
+    """
+
+    def __init__(self, path: Path, *, syncs: bool = True) -> None:
         """Open it; what is there already stays."""
+        self._syncs = syncs
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def write(self, record: Record) -> None:
-        """Write a line and wait until it is on the disk."""
+        """Write a line, and wait until it is on the disk."""
         line = {"is": type(record).__name__, **asdict(record)}
         os.write(self._file, json.dumps(line).encode() + b"\n")
-        os.fdatasync(self._file)
+        if self._syncs:
+            os.fdatasync(self._file)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -24,7 +24,12 @@ AFTER_THAW = 0.6
 ANSWERED = 0.99
 """The share of allocations that are answered outside faults."""
 
-READS = frozenset({"ismine", "getbalance", "getrequest", "listrequests", "listaddresses", "gateway.status"})
+READS = frozenset(
+    {
+        "ismine", "getbalance", "getrequest", "listrequests", "listaddresses", "gateway.status",
+        "getinfo", "history", "validateaddress", "version",
+    }
+)  # fmt: skip
 
 
 def crowds(evidence: Evidence) -> Iterator[Violation]:

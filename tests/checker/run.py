@@ -29,6 +29,7 @@ from tests.checker.judge import FINAL, judge
 from tests.checker.plan import DAEMONS, Fault, plan
 from tests.checker.report import Summary, page, summarize
 from tests.checker.restarts import RestartingWorld
+from tests.checker.site import Site
 from tests.checker.world import World
 
 COINS = 24
@@ -136,8 +137,8 @@ async def _live(world: World, options: Options) -> None:
             return diaries[client]
 
         auditor = Caller(world, diary("auditor"), "auditor", "auditor")
-        await _wait_until_open(auditor)
-        await _fund(world, auditor, options.seed)
+        await wait_until_open(auditor)
+        await fund(world, auditor, options.seed)
         await asyncio.sleep(options.quiet)
         common = Common(
             world,
@@ -159,12 +160,12 @@ async def _live(world: World, options: Options) -> None:
             for fault in faults:
                 group.create_task(_later(world, fault, common.ends_at))
         await world.heal()
-        is_settled, status = await _settle(world, auditor)
-        await _afterwards(world, auditor)
-        await _write_finals(world, status, is_settled=is_settled)
+        is_settled, status = await settle(world, auditor)
+        await afterwards(world, auditor)
+        await write_finals(world, status, is_settled=is_settled)
 
 
-async def _wait_until_open(auditor: Caller) -> None:
+async def wait_until_open(auditor: Caller) -> None:
     """Wait until addresses are handed out: then the wallet is taken over, and its first addresses are foreign."""
     end = time.monotonic() + OPEN
     while address_of(await auditor.call("createnewaddress")) is None:
@@ -173,7 +174,7 @@ async def _wait_until_open(auditor: Caller) -> None:
         await asyncio.sleep(0.2)
 
 
-async def _fund(world: World, auditor: Caller, seed: int) -> None:
+async def fund(world: Site, auditor: Caller, seed: int) -> None:
     """Give the wallet its coins, on addresses that it listed before the gateway came."""
     for n in range(COINS):
         address = addresses.derive(f"checker {seed}", change=False, index=n % 10)
@@ -202,7 +203,7 @@ async def _later(world: World, fault: Fault, ends_at: float) -> None:
     await world.do(replace(fault, lasts=lasts))
 
 
-async def _settle(world: World, auditor: Caller) -> tuple[bool, dict[str, Any]]:
+async def settle(world: Site, auditor: Caller) -> tuple[bool, dict[str, Any]]:
     """Wait until the gateway says that every backend is in service and aligned."""
     begin, end = time.time(), time.monotonic() + SETTLED
     status: dict[str, Any] = {}
@@ -218,7 +219,7 @@ async def _settle(world: World, auditor: Caller) -> tuple[bool, dict[str, Any]]:
     return is_settled, status
 
 
-async def _afterwards(world: World, auditor: Caller) -> None:
+async def afterwards(world: Site, auditor: Caller) -> None:
     """Ask for more addresses, confirm what waits, and read what was told."""
     for n in range(AFTERWARDS):
         method = ALLOCATIONS[n % len(ALLOCATIONS)]
@@ -236,7 +237,7 @@ async def _afterwards(world: World, auditor: Caller) -> None:
     await auditor.call("listrequests", note=FINAL)
 
 
-async def _write_finals(world: World, status: dict[str, Any], *, is_settled: bool) -> None:
+async def write_finals(world: Site, status: dict[str, Any], *, is_settled: bool) -> None:
     """Ask each daemon itself what it lists at the end."""
     backends = status.get("backends", [])
     aligned = [n for n, one in enumerate(backends) if one["phase"] == "READY" and one["aligned"]]

@@ -123,6 +123,14 @@ def test_a_late_answer_and_none_at_all_are_seen() -> None:
     assert found(Evidence(ops=[op("getbalance", took=6.5, result={}), op("getbalance", how=BROKEN)])) == set()
 
 
+def test_the_only_gateway_excuses_late_answers_while_it_stands_still() -> None:
+    """And for as long as an answer may take after that; one that is killed refuses, and excuses none."""
+    late = replace(op("getbalance"), begin=10.0, end=20.0)
+    assert found(Evidence(ops=[late], deeds=[fault("gateway_freeze", 11.0, 18.0, None)])) == set()
+    assert found(Evidence(ops=[late], deeds=[fault("gateway_freeze", 2.0, 5.0, None)])) == {"7"}
+    assert found(Evidence(ops=[late], deeds=[fault("gateway_kill", 11.0, 18.0, None)])) == {"7"}
+
+
 def test_an_unknown_outcome_without_a_fault_is_seen() -> None:
     """And more of them than were in flight at faults."""
     lost = [

@@ -16,9 +16,9 @@ from typing import Any, Self
 
 from gateway.sandbox.fleet import Fleet, RpcError
 from gateway.sandbox.node import SYNC_DELAY
-from tests.checker.connections import CLOSE_WAIT, connections_at
+from tests.checker.connections import watch
 from tests.checker.gateway import GATEWAY, PATIENCE, ROOT, USUAL, Bounds, Gateway, name_of, settings, wallet_file
-from tests.checker.history import Block, Crowd, Deed, Diary, Paid
+from tests.checker.history import Block, Deed, Diary, Paid
 from tests.checker.plan import DAEMONS, KINDS, SLOW_TO_LEARN, SWITCHES, Fault
 
 SERVER_TIMEOUT = 1.0
@@ -99,6 +99,10 @@ class World:
     def door(self, number: int) -> tuple[str, int]:  # noqa: ARG002 - there is but one
         """Return host and port of a door; port 0 while its gateway is away."""
         return self.gateway.host, self.gateway.port
+
+    def login(self, client: str) -> str:
+        """Return the user name and the password of a client."""
+        return f"{client}:{client}"
 
     def _start_gateways(self, launcher: Sequence[str], *, has_ledger: bool) -> None:
         found = self._settings(has_ledger=has_ledger)
@@ -254,26 +258,7 @@ class World:
         return process.returncode == 0, said.decode()[-300:].strip()
 
     async def _watch_connections(self, daemon: int) -> None:
-        """Count what of ours a frozen daemon has in its queue: one call and one probe for each life of the gateway."""
-        began = time.monotonic()
-        port = self.fleet.port(daemon)
-        await asyncio.sleep(0.15)
-        # What is closed by now was answered before the freeze, or given up by a client that left.
-        over = {one for one, state in connections_at(port).items() if state == CLOSE_WAIT}
-        seen: dict[str, float] = {}
-        times_too_many = 0
-        while True:
-            await asyncio.sleep(0.1)
-            found = {one: state for one, state in connections_at(port).items() if one not in over}
-            for one in found:
-                seen.setdefault(one, time.monotonic() - began)
-            allowed = 2 + sum(at >= began for at in self._kills)
-            # the kernel's list is no picture of one moment, so that one look proves nothing
-            times_too_many = times_too_many + 1 if len(found) > allowed else 0
-            if times_too_many == 2:
-                note = ", ".join(f"{state} since {seen[one]:.1f} s" for one, state in found.items())
-                self.diary.write(Crowd(daemon, time.time(), len(found), allowed, note))
-                return
+        await watch(daemon, self.fleet.port(daemon), self.diary, self._kills)
 
     def _load(self, daemon: int) -> None:
         """Load a wallet, as the supervisor of a daemon does after its start."""

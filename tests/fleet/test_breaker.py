@@ -108,7 +108,7 @@ def test_each_failed_trial_doubles_the_time_up_to_the_longest() -> None:
 
 
 @pytest.mark.parametrize("is_bad", [True, False])
-def test_upkeep_passes_an_open_circuit_and_changes_nothing(is_bad: bool) -> None:
+def test_upkeep_passes_an_open_circuit_and_changes_nothing(*, is_bad: bool) -> None:
     """Neither its faults nor its answers count, whatever the state."""
     breaker = opened()
     for wanted in ("open", "half-open"):

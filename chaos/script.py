@@ -1,0 +1,85 @@
+"""What a scenario is: who works, what fails when, and what has to come of it.
+
+Rule: data only; nothing here looks at a clock or a process.  Times are seconds since the clients began.
+"""
+
+from dataclasses import dataclass
+
+STAYS = float("inf")
+"""How long a fault lasts that only the gateway ends, by a restart; before another door, until the clients stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """One fault of a time line.
+
+    Args:
+        at: when it begins.
+        fault: its name in `faults.FAULTS`.
+        target: which wallet, or 0.
+        lasts: seconds until it is healed, or STAYS.
+        value: its measure, where it has one.
+    """
+
+    at: float
+    fault: str
+    target: int = 0
+    lasts: float = 2.0
+    value: float = 0.0
+
+    @property
+    def stays(self) -> bool:
+        """Whether only the gateway ends it."""
+        return self.lasts == STAYS
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What a figure of the run may be at most before our gateway.
+
+    Args:
+        figure: its name in the result.
+        most: the limit.
+        is_strict: a miss is a violation; else it is only shown, for it is a time and depends on the machine.
+    """
+
+    figure: str
+    most: float
+    is_strict: bool = False
+
+
+NO_ERROR = Promise("read_errors", 0, is_strict=True)
+QUICK = Promise("slowest_read_ms", 50)
+UNFELT = Promise("felt_for_s", 0.05)
+ONE_AWAY = (NO_ERROR, QUICK, UNFELT)
+"""What holds while one of three wallets is away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One run.
+
+    Args:
+        name: as in `make chaos SCENARIO=...`.
+        words: a sentence for whoever reads the report.
+        line: what fails when.
+        workload: its name in `workloads.WORKLOADS`.
+        seconds: how long the clients work.
+        peers: whether it is made before other doors as well.
+        is_smoke: whether `make test` makes it.
+        promises: of figures.  Invariants are judged in any case.
+    """
+
+    name: str
+    words: str
+    line: tuple[At, ...]
+    workload: str = "shop"
+    seconds: float = 12.0
+    peers: bool = True
+    is_smoke: bool = False
+    promises: tuple[Promise, ...] = ()
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """The names of its faults, each once."""
+        return tuple(dict.fromkeys(one.fault for one in self.line))

@@ -1,0 +1,103 @@
+"""Many runs: which are made, in which order, and what is said of those that are not."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from chaos import batches, drawn
+from chaos.__main__ import main
+from chaos.batches import Batch, Planned, fresh, plan
+from chaos.result import SKIPPED, VIOLATED, Result
+from chaos.scenarios import SCENARIOS
+
+
+def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, runs: list[Planned], *, budget: float = 60.0) -> list[Result]:
+    """Make runs that take no time and hold."""
+
+    async def at_once(_self: Batch, one: Planned) -> Result:
+        return Result(one.scenario, one.door, one.seed, "")
+
+    monkeypatch.setattr(Batch, "_run", at_once)
+    batch = Batch(tmp_path, budget, 2, lambda _: None)
+    asyncio.run(batch.make(runs))
+    return batch.results
+
+
+def test_our_own_door_comes_first_then_random_ones_then_the_others() -> None:
+    """What the budget cuts off is the comparison, and not the proof."""
+    found = plan(["freeze", "wrong_seed"], ["gateway", "haproxy", "nginx"], 5, randoms=2)
+    assert [(one.scenario, one.seed, one.door) for one in found] == [
+        ("freeze", 5, "gateway"),
+        ("wrong_seed", 5, "gateway"),
+        (drawn.NAME, 5, "gateway"),
+        (drawn.NAME, 6, "gateway"),
+        ("freeze", 5, "haproxy"),
+        ("freeze", 5, "nginx"),
+    ]
+
+
+def test_results_come_in_the_order_of_the_plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """However long each took."""
+    runs = [Planned("freeze", seed, "gateway") for seed in range(7)]
+    assert [one.seed for one in made(monkeypatch, tmp_path, runs)] == list(range(7))
+
+
+def test_what_the_budget_does_not_cover_is_left_out_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And how to get it."""
+    [found] = made(monkeypatch, tmp_path, [Planned("freeze", 1, "gateway")], budget=-1.0)
+    assert found.verdict == SKIPPED
+    assert "BUDGET" in found.why
+
+
+@pytest.mark.parametrize(("required", "verdict"), [("", SKIPPED), ("1", VIOLATED)])
+def test_what_the_machine_lacks_is_left_out_or_fails_where_it_must_be_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, required: str, verdict: str
+) -> None:
+    """As for the other tests with real components."""
+    monkeypatch.setenv("ECGW_REQUIRE_REAL", required)
+    monkeypatch.setattr(batches, "missing", lambda *_: "no such program: install it")
+    [found] = made(monkeypatch, tmp_path, [Planned("freeze", 1, "gateway")])
+    assert (found.verdict, found.why) == (verdict, "no such program: install it")
+
+
+def test_a_run_that_ends_without_a_result_has_failed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The last thing that it said is in the report."""
+    monkeypatch.setattr(batches, "leashed", lambda *_: ["sh", "-c", "echo out of luck; exit 7"])
+    batch = Batch(tmp_path, 60.0, 1, lambda _: None)
+    asyncio.run(batch.make([Planned("freeze", 1, "gateway")]))
+    [found] = batch.results
+    assert found.has_failed
+    assert "code 7; out of luck" in found.why
+    assert Path(found.folder, "run.log").exists()
+
+
+def test_a_run_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """And the others go on."""
+    monkeypatch.setattr(batches, "leashed", lambda *_: ["sh", "-c", "exec sleep 60"])
+    monkeypatch.setattr(batches, "LIMIT", 0.2 - SCENARIOS["freeze"].seconds)
+    batch = Batch(tmp_path, 60.0, 1, lambda _: None)
+    asyncio.run(batch.make([Planned("freeze", 1, "gateway")]))
+    [found] = batch.results
+    assert found.has_failed
+    assert "it took more than 0.2 s" in found.why
+
+
+def test_a_report_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    """An older one stays as it is."""
+    (tmp_path / "chaos").mkdir()
+    assert fresh(tmp_path / "chaos") == tmp_path / "chaos"
+    (tmp_path / "chaos" / "page.html").touch()
+    (tmp_path / "chaos-2").mkdir()
+    assert fresh(tmp_path / "chaos") == tmp_path / "chaos-3"
+
+
+def test_the_commands_say_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every scenario, and what to do about a wrong name."""
+    assert main(["list"]) == 0
+    told = capsys.readouterr().out
+    assert all(name in told for name in SCENARIOS)
+    assert main(["run", "--scenario", "frieze"]) == 2
+    assert "there is no frieze" in capsys.readouterr().err
