@@ -11,6 +11,8 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from tests.integration.docker_engine import WAY_OUT, lacking
+
 REQUIRE = "ECGW_REQUIRE_REAL"
 """The variable that makes a missing part of the machine a failure."""
 
@@ -37,10 +39,8 @@ def _faketime() -> str:
 
 @cache
 def _docker() -> str:
-    socket = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
-    if shutil.which("docker") is None and not Path(socket).exists():
-        return "no Docker Engine: start one (its socket is /var/run/docker.sock)"
-    return ""
+    lack = lacking()
+    return f"no Docker engine of one's own: {lack}; the way out: {WAY_OUT}" if lack else ""
 
 
 @cache

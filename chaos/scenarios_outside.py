@@ -220,4 +220,25 @@ PARTITIONS = (
     ),
 )
 
-OUTSIDE: tuple[Scenario, ...] = (*WAYS, *CONNECTIONS, *CLIENTS, *MACHINE, *DATABASE, *NAMES, *PARTITIONS)
+CONTAINERS = (
+    Scenario(
+        "container_pause",
+        "The primary's container is paused, for the gateway to find out and end; then a standby's, which goes on.",
+        (At(3.0, "container_pause", 0, STAYS), At(12.0, "container_pause", 1, 3.0)),
+        workload="money",
+        seconds=20.0,
+        peers=False,
+        promises=ONE_AWAY,
+    ),
+    Scenario(
+        "container_oom",
+        "The primary grows past the limit of its container, and the kernel ends it.",
+        (At(3.0, "container_oom", 0, 3.0),),
+        workload="money",
+        seconds=14.0,
+        peers=False,
+        promises=(NO_ERROR,),
+    ),
+)
+
+OUTSIDE: tuple[Scenario, ...] = (*WAYS, *CONNECTIONS, *CLIENTS, *MACHINE, *DATABASE, *NAMES, *PARTITIONS, *CONTAINERS)

@@ -15,6 +15,8 @@ A fault may also have
 from typing import TYPE_CHECKING, Protocol
 
 from chaos.faults import bandwidth, latency, limit_data, reset_peer, slicer, slow_close, timeout
+from chaos.faults.container_oom import ContainerOom
+from chaos.faults.container_pause import ContainerPause
 from chaos.faults.cut_clients import CutClients
 from chaos.faults.cut_wallet import CutWallet
 from chaos.faults.database_freeze import DatabaseFreeze
@@ -78,6 +80,8 @@ class Fault(Protocol):
 
 ALL: tuple[Fault, ...] = (
     *bandwidth.EVERYWHERE,
+    ContainerOom(),
+    ContainerPause(),
     CutClients(),
     CutWallet(),
     DatabaseFreeze(),

@@ -39,6 +39,10 @@ PATIENCE = 30.0
 FORWARDS = Path("/proc/sys/net/ipv4/ip_forward")
 
 
+class OccupiedError(Exception):
+    """Somebody else's engine has the machine's network."""
+
+
 @dataclass(frozen=True)
 class Engine:
     """A running engine.
@@ -84,12 +88,28 @@ class Engine:
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
     """The engine of this session, with the base image in it."""
-    lacking = _lacking()
-    if lacking:
-        _give_up(f"{lacking}; the way out: {WAY_OUT}")
+    lack = lacking("mmdebstrap")
+    if lack:
+        _give_up(f"{lack}; the way out: {WAY_OUT}")
+    try:
+        with bare_engine() as one:
+            one.run("import", "-c", "ENV LANG=C.UTF-8", "-c", 'CMD ["python3"]', str(tarball()), IMAGE)
+            yield one
+    except OccupiedError as error:
+        _give_up(str(error))
+
+
+@contextlib.contextmanager
+def bare_engine() -> Iterator[Engine]:
+    """Give an engine without an image, and leave no trace of it.  Raises OccupiedError."""
     with _alone() as notes, _put_back_after(notes) as folder, _running(folder) as one:
-        one.run("import", "-c", "ENV LANG=C.UTF-8", "-c", 'CMD ["python3"]', str(tarball()), IMAGE)
         yield one
+
+
+def lacking(*more: str) -> str:
+    """Say what an engine of one's own needs and the machine has not, "" when it has all; `more` are commands too."""
+    names = [name for name in ("dockerd", "docker", "iptables", "ip", *more) if shutil.which(name) is None]
+    return f"{', '.join(names)} not installed" if names else "" if os.geteuid() == 0 else "not root"
 
 
 @pytest.fixture(scope="session")
@@ -119,11 +139,6 @@ def _give_up(reason: str) -> NoReturn:
     if os.environ.get("ECGW_REQUIRE_REAL") == "1":
         pytest.fail(told)
     pytest.skip(told)
-
-
-def _lacking() -> str:
-    names = [name for name in ("dockerd", "docker", "iptables", "ip", "mmdebstrap") if shutil.which(name) is None]
-    return f"{', '.join(names)} not installed" if names else "" if os.geteuid() == 0 else "not root"
 
 
 # The engine itself
@@ -255,7 +270,7 @@ def _put_back_after(notes: IO[str]) -> Iterator[Path]:
     if left:
         _put_back(json.loads(left))
     if "docker0" in _links():
-        _give_up("another Docker engine has the bridge docker0, and its rules would be ours to break; end it")
+        raise OccupiedError("another Docker engine has the bridge docker0, whose rules would be ours to break; end it")
     folder = Path(tempfile.mkdtemp(prefix="ecgw-docker-"))
     before = {
         "folder": str(folder),
