@@ -190,6 +190,7 @@ NAMES = (
         (At(3.0, "name_hangs", 0, 8.0), At(3.0, "name_hangs", 1, 8.0), At(3.0, "name_hangs", 2, 8.0)),
         seconds=18.0,
         peers=False,
+        promises=(NO_ERROR,),
     ),
 )
 

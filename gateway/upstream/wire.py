@@ -291,7 +291,7 @@ class Wire:
             return
         try:
             sock = sock or _socket(host)
-            await self.loop.sock_connect(sock, (host, target.port))
+            await _until_connected(self.loop, sock, (host, target.port))
             if target.tls is not None:
                 await self.loop.create_connection(
                     lambda: Connection(self, target, keep=keep, first=exchange),
@@ -399,6 +399,25 @@ def _socket(host: str) -> socket.socket:
     """Return a non-blocking socket for a numeric address.  Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+
+
+async def _until_connected(loop: asyncio.AbstractEventLoop, sock: socket.socket, address: tuple[str, int]) -> None:
+    """Connect a socket to a numeric address, as the loop's `sock_connect` does.  Raises OSError.
+
+    uvloop's own looks even numbers up in its few threads, and waits there behind names that nobody tells.
+    """
+    code = sock.connect_ex(address)
+    if code in (errno.EINPROGRESS, errno.EALREADY):
+        writable = asyncio.Event()
+        loop.add_writer(sock.fileno(), writable.set)
+        try:
+            await writable.wait()
+        finally:
+            # before whoever was cancelled closes it, for its number may be another's then
+            loop.remove_writer(sock.fileno())
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code not in CONNECTED:
+        raise OSError(code, os.strerror(code))
 
 
 def _reason(error: OSError | ssl.SSLError) -> str:

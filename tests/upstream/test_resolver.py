@@ -2,11 +2,15 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from gateway.upstream.resolver import STALE_FOR, Resolver, is_numeric, system_lookup
+from gateway.loop import Loop
+from gateway.upstream.resolver import AFTER_FAILURE, PATIENCE, STALE_FOR, Resolver, is_numeric, system_lookup
+from gateway.upstream.wire import _socket, _until_connected
 from tests.virtual_time import run_virtual
 
 TTL = 30.0
@@ -103,6 +107,32 @@ def test_an_answer_that_nobody_waited_for_is_used_and_then_grows_old() -> None:
         await asyncio.sleep(TTL)
         names.addresses, names.takes = ["10.0.0.2"], 0.0
         assert await address(resolver) == "10.0.0.2"
+
+    run_virtual(play())
+
+
+@pytest.mark.parametrize(("has_failed", "patience"), [(False, PATIENCE), (True, AFTER_FAILURE)])
+def test_a_silent_name_server_takes_no_daemon_away(*, has_failed: bool, patience: float) -> None:
+    """What it said before counts after a moment, which is waited for once and not with each connection."""
+
+    async def play() -> None:
+        loop, names = asyncio.get_running_loop(), Names("10.0.0.1")
+        resolver = Resolver(TTL, names)
+        resolver.failed("wallet", await address(resolver))
+        # what has failed once and answered since is like any other
+        assert await address(resolver) == "10.0.0.1"
+        await asyncio.sleep(TTL)
+        names.takes, names.addresses = 20.0, ["10.0.0.2"]
+        if has_failed:
+            resolver.failed("wallet", "10.0.0.1")
+        began = loop.time()
+        for _ in range(3):
+            assert await address(resolver) == "10.0.0.1"
+            assert loop.time() - began == pytest.approx(patience)
+        assert names.asked == 3
+        await asyncio.sleep(20.0)
+        assert await address(resolver) == "10.0.0.2"
+        assert names.asked == 3
 
     run_virtual(play())
 
@@ -279,19 +309,59 @@ def test_addresses_are_told_from_names(*, host: str, expected: bool) -> None:
     assert is_numeric(host) is expected
 
 
-async def test_the_systems_look_up_does_not_block_the_loop_and_names_each_address_once() -> None:
-    """It runs in a thread; localhost is what every machine knows."""
-    loop = asyncio.get_running_loop()
-    used: list[object] = []
-    run_in_executor: Callable[..., object] = loop.run_in_executor
-
-    def watched(*args: object) -> object:
-        used.append(args)
-        return run_in_executor(*args)
-
-    loop.run_in_executor = watched  # type: ignore[method-assign, assignment]  # to see that a thread was used
+async def test_the_systems_look_up_names_each_address_once() -> None:
+    """Localhost is what every machine knows."""
     found = await system_lookup("localhost", 80)
-    assert used
     assert found
     assert len(found) == len(set(found))
     assert set(found) <= {"127.0.0.1", "::1"}
+
+
+async def test_what_the_system_cannot_tell_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that can be none, and one that nobody has."""
+    with pytest.raises(UnicodeError):
+        await system_lookup("x" * 64 + ".test", 80)
+
+    def getaddrinfo(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with pytest.raises(socket.gaierror) as caught:
+        await system_lookup("nobody", 80)
+    assert caught.value.errno == socket.EAI_NONAME
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, Loop])
+def test_names_that_nobody_tells_keep_nobody_from_connecting(
+    monkeypatch: pytest.MonkeyPatch, new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """However many: neither by another name nor by a number; whoever leaves is told nothing later."""
+    silence, asked = threading.Event(), threading.Semaphore(0)
+    told = socket.getaddrinfo
+
+    def getaddrinfo(host: str, *more: Any, **named: Any) -> Any:
+        if host.startswith("silent"):
+            asked.release()
+            assert silence.wait(30.0)
+        return told("127.0.0.1", *more, **named)
+
+    async def play() -> None:
+        loop = asyncio.get_running_loop()
+        waiting = [asyncio.create_task(system_lookup(f"silent-{n}", 80)) for n in range(40)]
+        for _ in waiting:
+            await asyncio.to_thread(asked.acquire)
+        assert await system_lookup("wallet", 80) == ["127.0.0.1"]
+        with socket.create_server(("127.0.0.1", 0)) as server, _socket("127.0.0.1") as sock:
+            address = server.getsockname()
+            await _until_connected(loop, sock, address)
+            assert sock.getpeername() == address
+        with _socket("127.0.0.1") as sock, pytest.raises(ConnectionRefusedError):
+            await _until_connected(loop, sock, address)
+        waiting[0].cancel()
+        silence.set()
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+        assert answers[1:] == [["127.0.0.1"]] * 39
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(play())
