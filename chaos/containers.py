@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.checker.launched import ROOT
-from tests.integration.docker_engine import Engine, bare_engine
+from tests.integration.private_engine import Engine, bare_engine
 
 if TYPE_CHECKING:
     from chaos.stage import Stage

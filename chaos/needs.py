@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from tests.integration.docker_engine import WAY_OUT, lacking
+from tests.integration.private_engine import WAY_OUT, lacking
 
 REQUIRE = "ECGW_REQUIRE_REAL"
 """The variable that makes a missing part of the machine a failure."""

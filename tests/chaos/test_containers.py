@@ -11,7 +11,7 @@ from chaos import needs
 from chaos.containers import KEEP, is_paused
 from chaos.faults.container_pause import ContainerPause
 from tests.chaos.bare_stage import Bare
-from tests.integration.docker_engine import Engine
+from tests.integration.private_engine import Engine
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
