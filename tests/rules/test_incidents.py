@@ -42,6 +42,8 @@ class Watch:
         self.told: dict[str, Incident] = {}
         self.versions: list[Incident] = []
         self.opened: dict[str, int] = {}
+        self.alerting: set[str] = set()
+        """Alerts that are open."""
         self.see()
 
     def hear(self, name: str, backend: str = "ec-1", after: float = 1.0, **fields: Any) -> None:
@@ -408,6 +410,9 @@ def play(watch: Watch, steps: Iterable[tuple[int, int, float]]) -> None:
             case "alert.opened" | "alert.closed":
                 # each that opens has an id of its own, and opens once until it closes
                 is_new, key = name == "alert.opened", f"{fields['incident']}-{backend}"
+                if is_new == (key in watch.alerting):
+                    continue
+                watch.alerting ^= {key}
                 watch.opened[key] = watch.opened.get(key, 0) + is_new
                 watch.hear(name, backend, after, **{**fields, "incident": f"{key}-{watch.opened[key]}"})
             case "look without ec-1":
