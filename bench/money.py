@@ -128,7 +128,7 @@ def _cycles(report: Report, folder: Path, count: int) -> float:
     took: list[float] = []
     worked: list[list[float]] = []
     given = set()
-    with fleet_and_gateway(folder, has_ledger=True) as (fleet, gateway):
+    with fleet_and_gateway(folder / "with", has_ledger=True) as (fleet, gateway):
         pids = [gateway.pid, *(fleet.pid(index) for index in range(len(fleet)))]
         # what is done once (statements compiled, daemons settled in) is no growth
         for number in range(-SPAN // 2, count):
@@ -218,6 +218,12 @@ def _are_well(gateway: Gateway) -> bool:
     return all(one["aligned"] and one["phase"] == "READY" for one in gateway.backends())
 
 
+def only_promotions(report: Report, rounds: int) -> None:
+    """Measure nothing else."""
+    with common.scratch() as folder, fleet_and_gateway(folder / "with", has_ledger=True) as (fleet, gateway):
+        promotions(report, fleet, gateway, rounds)
+
+
 def measure(report: Report, *, quick: bool) -> None:
     """Measure it all."""
     with contextlib.ExitStack() as stack:
@@ -234,8 +240,13 @@ def measure(report: Report, *, quick: bool) -> None:
 
 def main() -> int:
     """Run it."""
-    options = common.options_parser(__doc__).parse_args()
+    parser = common.options_parser(__doc__)
+    parser.add_argument("--promotions", type=int, metavar="N", help="only N promotions, a quarter of a minute each")
+    options = parser.parse_args()
     report = Report("money")
+    if options.promotions:
+        limit = 120.0 + 60.0 * options.promotions
+        return common.run(lambda: only_promotions(report, options.promotions), report, options, limit=limit)
     return common.run(lambda: measure(report, quick=options.quick), report, options, limit=900)
 
 
