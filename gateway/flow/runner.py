@@ -47,6 +47,10 @@ DOUBTS_EVERY = 0.1
 ANYWAY_AGAIN = 0.02
 """Seconds until a backend out of service is looked at again for a free slot."""
 
+HOPEFUL = 0.8
+"""Share of its time within which a call must be expected to end, or it is refused at once: the estimate leaves out what
+lies between two calls, and where it is too short by a tenth, all that wait reach their wallet just when it is too late."""
+
 UPKEEP = "ec-gateway"
 """The client name of the gateway's own calls."""
 
@@ -216,7 +220,10 @@ class Runner:
                 self.loop.time(), own=backend,
             )  # fmt: skip
             errand.anyway = True
-            return await self._until_over(errand, deadline)
+            result = await self._until_over(errand, deadline)
+            if isinstance(result, Answer) or errand.may_have_run or not errand.tried:
+                return result
+            await asyncio.sleep(ANYWAY_AGAIN)
         return await self.call_on(backend, method, params, deadline)
 
     def _wait(self, errand: Errand) -> None:
@@ -249,7 +256,8 @@ class Runner:
         if not serving or errand.lane in (Lane.MONEY, Lane.PUBLISH):
             return False
         slots = self.pool.slots if errand.lane is not Lane.LOCAL else serving[0].slots
-        return self.queue.reads * (self.service.value() or 0.0) / slots > errand.deadline - now
+        # its own turn takes as long as the others', and has to end in time as well
+        return (self.queue.reads / slots + 1) * (self.service.value() or 0.0) > HOPEFUL * (errand.deadline - now)
 
     def _finish(self, errand: Errand, result: Result) -> None:
         """End an errand; attempts still on the wire go on without it until their slots are settled."""
@@ -428,7 +436,8 @@ class Runner:
             errand.left_out.append(backend)
         if errand.live:
             return
-        if self.loop.time() >= errand.deadline:
+        if self.loop.time() >= errand.deadline or (errand.anyway and not errand.may_have_run):
+            # no circuit bounds the attempts of upkeep: it looks at its daemon again before the next one
             self._finish(errand, errand.failure_now(self._why(errand)))
             return
         match decide(errand.effect, errand.tried, self.settings.retry.max_attempts):

@@ -515,6 +515,32 @@ def test_upkeep_passes_the_circuit_of_a_daemon_that_has_lost_its_wallet() -> Non
     assert [type(one) for one in told] == [Failure, Answer]
 
 
+def test_upkeep_does_not_hammer_a_daemon_that_nobody_reaches() -> None:
+    """No circuit is in its way: between two attempts it waits until a probe was answered."""
+    sent: list[float] = []
+
+    async def play(world: World) -> None:
+        runner, backend = world.plant.runner, world.plant.pool.backends[2]
+        send = runner._send
+
+        def watched(errand: Errand, *more: Any, **named: Any) -> bool:
+            sent.append(world.loop.time())
+            return send(errand, *more, **named)
+
+        world.daemons[2].kill()
+        backend.phase = Phase.EJECTED
+        runner._send = watched  # type: ignore[method-assign]  # to count
+        row = world.plant.profile.methods["getinfo"]
+        world.loop.call_later(5.0, world.daemons[2].start)
+        began = world.loop.time()
+        answer = await runner.call_anyway(backend, row, b"[]", began + 20.0)
+        assert isinstance(answer, Answer)
+        assert world.loop.time() - began == pytest.approx(5.0, abs=1.0)
+        assert 1 <= sum(one < began + 5.0 for one in sent) <= 3
+
+    scenario(play)
+
+
 def test_a_backend_that_a_reload_took_away_is_not_probed_when_its_last_call_ends() -> None:
     """Not even where a probe was due: nobody looks after it any more, and nobody knows where it is."""
 
