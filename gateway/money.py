@@ -341,7 +341,7 @@ def furnish(money: Money, mirror: Mirror, runner: Runner, wallet: Wallet, loop: 
             },
             {Effect.SIGN: payments.pay, Effect.WRITE: writes.handle},
             loop,
-            {"gateway.outcome": Outcomes(pool, ledger, money.book.secret).handle},
+            {"gateway.outcome": Outcomes(pool, ledger, money.book.secret, lambda: keeper.why_no_key).handle},
             {"invoice_add": invoices.withdraw},
         ),
     )

@@ -2,25 +2,35 @@
 
 Rule: an address leaves the pool in the transaction that names its client, and only then the answer leaves.  No daemon
 is asked, so there is no unknown outcome and no standby that is blind to it; it works while every daemon is down.
+
+A transaction that gets its turn only after the deadline writes nothing, for its client has been told so or has left.
+What cannot be known is whether it is committed in time: one that is written before the deadline and takes longer than
+that to become durable is there, and nobody was told.
 """
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 from sqlalchemy import Connection
 
 from gateway.base.config import Client
-from gateway.base.errors import NO_BACKEND, READ_ONLY, RESULT_WITHHELD, Failure, Kind
+from gateway.base.errors import DEADLINE_BEFORE_SEND, NO_BACKEND, READ_ONLY, RESULT_WITHHELD, Failure, Kind
 from gateway.base.jsonrpc import Answer
 from gateway.fleet.pool import Pool
 from gateway.ledger import addresses, epochs
 from gateway.ledger.store import Ledger, LedgerError, UncertainError
 from gateway.rules.methods import Granted
 
+T = TypeVar("T")
+
 AGAIN = 0.01
 """Seconds until it is tried again when a promotion came between."""
+
+
+class _TooLateError(Exception):
+    """The deadline has passed inside the transaction; nothing of it happens."""
 
 
 class Keeper(Protocol):
@@ -69,35 +79,37 @@ class Allocator:
 
     async def hand_out(
         self, client: str, method: str, deadline: float,
-        also: Callable[[Connection, str], None] = lambda _connection, _address: None,
+        also: Callable[[Connection, str, float], None] = lambda _connection, _address, _at: None,
     ) -> str | Failure:  # fmt: skip
         """Take an address (bare) out of the pool, waiting for one until the deadline (loop time).
 
         Args:
-            also: writes what belongs to it, in the same transaction.
+            also: writes what belongs to it, in the same transaction, with the moment that stands with the address.
         """
         name = self.pool.name
 
         def work(connection: Connection) -> tuple[str | None, int, bool]:
+            self._see_time(deadline)
             standing = epochs.current(connection, name)
             if standing is None or standing.epoch != epoch:
                 return None, 0, False
-            address = addresses.take(connection, name, client, method, epoch, self.clock())
+            at = self.clock()
+            address = addresses.take(connection, name, client, method, epoch, at)
             if address is not None:
-                also(connection, address)
-            return address, addresses.in_pool(connection, name), True
+                also(connection, address, at)
+            left = addresses.in_pool(connection, name)
+            # a database may have taken its time for each of these
+            self._see_time(deadline)
+            return address, left, True
 
         while True:
             if why := self.keeper.why_no_address:
                 return self._failure(READ_ONLY, f"{why}; nothing was given out")
             epoch = self.pool.epoch
-            try:
-                address, left, is_current = await self.ledger.run(work)
-            except UncertainError as error:
-                why = f"nobody knows whether it was written down ({error}); if so, nobody gets that address"
-                return self._failure(RESULT_WITHHELD, why)
-            except LedgerError as error:
-                return self._failure(READ_ONLY, f"the ledger cannot be written ({error}); nothing was given out")
+            written = await self._in_ledger(work)
+            if isinstance(written, Failure):
+                return written
+            address, left, is_current = written
             if address is not None:
                 self.handed += 1
                 self.keeper.took(left)
@@ -111,6 +123,24 @@ class Allocator:
             self.keeper.took(left)
             if not await self.keeper.wait(deadline):
                 return self._dry()
+
+    async def _in_ledger(self, work: Callable[[Connection], T]) -> T | Failure:
+        """Do one transaction, or say why it was not done."""
+        try:
+            return await self.ledger.run(work)
+        except _TooLateError:
+            why = "the ledger was busy until the deadline; nothing was given out and nothing was written down"
+            return self._failure(DEADLINE_BEFORE_SEND, why)
+        except UncertainError as error:
+            why = f"nobody knows whether it was written down ({error}); if so, nobody gets that address"
+            return self._failure(RESULT_WITHHELD, why)
+        except LedgerError as error:
+            return self._failure(READ_ONLY, f"the ledger cannot be written ({error}); nothing was given out")
+
+    def _see_time(self, deadline: float) -> None:
+        """Raise _TooLateError once the deadline is over; called on the ledger's thread."""
+        if self.loop.time() >= deadline:
+            raise _TooLateError
 
     def _dry(self) -> Failure:
         if why := self.keeper.why_no_address:

@@ -28,6 +28,13 @@ from gateway.rules.transaction import Transaction, made_by
 from gateway.upstream.questions import NotAnsweredError, Questions
 
 AGAIN = "send the same call again"
+NEW_KEY = "send the same call with a key that was never used; the bytes are that key's then"
+
+LOOKED_UP = 20
+"""Coins that are looked up, where no limit needs to know them, to find out whether they are the wallet's."""
+
+LOOK_UP = 2.0
+"""Seconds that this may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,11 @@ class Signing:
         return self.client.max_per_call is not None or self.client.max_per_day is not None
 
     @property
+    def is_payment(self) -> bool:
+        """Whether the wallet chooses the coins, so that all of them are its own."""
+        return self.granted.method.role == "payment"
+
+    @property
     def needs_bytes(self) -> bool:
         """Whether bytes that nobody can read are of no use: they could be neither bound nor counted."""
         return self.claim is not None or self.is_limited
@@ -63,9 +75,11 @@ class Signing:
 
 @dataclass(slots=True)
 class Value:
-    """What is known of the coins that bytes spend."""
+    """What is known of the coins that bytes spend; of a coin that is neither own nor foreign nothing is known."""
 
     own: dict[str, int] = field(default_factory=dict)
+    foreign: set[str] = field(default_factory=set)
+    """Known to be somebody else's: whoever gives the wallet bytes to sign may get them back as they were."""
     frozen: frozenset[str] = frozenset()
     spent: int = 0
 
@@ -75,6 +89,16 @@ class Held:
     """Bytes that nobody may have: others hold their coins."""
 
     coins: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Bytes that nobody may have for another reason."""
+
+    kind: Kind
+    why: str
+    again: bool
+    step: str = ""
 
 
 class Binder:
@@ -136,12 +160,19 @@ class Binder:
             value.own = {one: unspent[one].value for one in tx.inputs if one in unspent}
             value.frozen = frozenset(one for one in value.own if unspent[one].is_frozen)
             listed, network = await self.questions.addresses(backend, call.deadline)
-            for one in tx.inputs if call.is_limited else ():
-                if one not in value.own:
-                    # spent already as far as the signer knows, or not the wallet's at all
-                    made = await self.questions.output(backend, one, call.deadline)
-                    if network is None or address_of(made, network) in listed:
-                        value.own[one] = made.value
+            value.spent = taken_out(tx, value.own, listed, network)
+            # spent already as far as the signer knows, or not the wallet's at all
+            strange = [one for one in tx.inputs if one not in value.own]
+            deadline = call.deadline
+            if not call.is_limited:
+                strange = [] if call.is_payment else strange[:LOOKED_UP]
+                deadline = min(deadline, self.questions.loop.time() + LOOK_UP)
+            for one in strange:
+                made = await self.questions.output(backend, one, deadline)
+                if network is None or address_of(made, network) in listed:
+                    value.own[one] = made.value
+                else:
+                    value.foreign.add(one)
             value.spent = taken_out(tx, value.own, listed, network)
         except NotAnsweredError as error:
             return str(error) if call.is_limited else value
@@ -167,19 +198,19 @@ class Binder:
         match written:
             case Held():
                 return written
-            case tuple():
-                kind, why = written
-                return self.failure(kind, why, again=kind is RESULT_WITHHELD)
+            case Refused(kind, why, again, step):
+                return self.failure(kind, why, again=again, step=step)
         if written:
             await self._freeze(carried.backend, written, call.deadline)
         return answer
 
     def _write(
         self, connection: Connection, call: Signing, carried: Carried, tx: Transaction, value: Value
-    ) -> Held | tuple[Kind, str] | list[Change]:
+    ) -> Held | Refused | list[Change]:
         """Do all of it in one transaction; return what is to be frozen, or why nobody may have the bytes."""
         name, client, at = self.pool.name, call.client, self.clock()
-        others = payments.held(connection, name, tx.inputs)
+        mine = [one for one in tx.inputs if one not in value.foreign]
+        others = payments.held(connection, name, mine)
         if others:
             return Held(others)
         today = payments.spent_on(connection, name, client.name, day_of(at), tx.txid)
@@ -187,26 +218,42 @@ class Binder:
         if over:
             self._note(connection, call, carried, intents.WITHHELD, "over the limit")
             self._free(connection, call)
-            return LIMIT_EXCEEDED, over
+            return Refused(LIMIT_EXCEEDED, over, again=False)
         if not epochs.is_current(connection, name, carried.epoch):
             self._note(connection, call, carried, intents.WITHHELD, "of an older epoch")
             self._free(connection, call)
-            return RESULT_WITHHELD, "another primary was made while it was signed"
+            return Refused(RESULT_WITHHELD, "another primary was made while it was signed", again=True)
+        if refusal := self._not_anybodys(connection, call, tx):
+            self._note(connection, call, carried, intents.WITHHELD, refusal.why)
+            self._free(connection, call)
+            return refusal
         changes: list[Change] = []
         if call.claim is not None:
             whose, epoch = (client.name, call.claim.key_hash), call.claim.epoch
             result = (carried.result.result or b"").decode() if isinstance(carried.result, Answer) else ""
             if not payments.bind_key(connection, name, *whose, epoch, result, tx.txid, value.spent, at):
                 self._note(connection, call, carried, intents.WITHHELD, "another call with its key was faster")
-                return RESULT_WITHHELD, "another call with this key was faster"
-            payments.hold(connection, name, tx.txid, {one: value.own.get(one, 0) for one in tx.inputs}, at, *whose)
-            ours = payments.freezes(connection, name, tx.inputs)
-            frozen = [one for one in tx.inputs if one not in value.frozen or one in ours]
+                return Refused(RESULT_WITHHELD, "another call with this key was faster", again=True)
+            payments.hold(connection, name, tx.txid, {one: value.own.get(one, 0) for one in mine}, at, *whose)
+            ours = payments.freezes(connection, name, mine)
+            frozen = [one for one in mine if one not in value.frozen or one in ours]
             changes = payments.freeze(connection, name, frozen, at)
-        if call.needs_bytes:
+        # a row says that the wallet's own coins are spent, and signers wait until they have heard of that: bytes that
+        # only spend the coins of others, or perhaps do, must not keep the wallet from paying
+        if call.needs_bytes and (value.own or call.is_payment):
             payments.count_spending(connection, name, client.name, tx.txid, day_of(at), value.spent)
         self._note(connection, call, carried, intents.ANSWERED, "", tx.txid)
         return changes
+
+    def _not_anybodys(self, connection: Connection, call: Signing, tx: Transaction) -> Refused | None:
+        """Say why bytes that were signed before cannot be this call's too."""
+        if call.claim is not None and payments.is_bound(connection, self.pool.name, tx.txid):
+            why = "another key has these very bytes; whatever they pay is paid once"
+            return Refused(RESULT_WITHHELD, why, again=False, step=f"broadcast them as {tx.txid} of that key")
+        if call.claim is None and payments.was_given_up(connection, self.pool.name, tx.txid):
+            why = "these very bytes belong to a key that was given up, and would not be broadcast"
+            return Refused(RESULT_WITHHELD, why, again=False, step=NEW_KEY)
+        return None
 
     def _note(
         self, connection: Connection, call: Signing, carried: Carried, state: str, note: str, txid: str | None = None
@@ -262,10 +309,10 @@ class Binder:
         why = "another primary, or another gateway, may have the wallet by the time at which it was answered"
         return self.failure(RESULT_WITHHELD, why)
 
-    def failure(self, kind: Kind, message: str, *, again: bool = True, step: str = AGAIN) -> Failure:
+    def failure(self, kind: Kind, message: str, *, again: bool = True, step: str = "") -> Failure:
         """Return an error of ours about a call that signs."""
-        text = f"{kind.name}: {message}"
-        return Failure(kind, text, safe_to_repeat=again, wallet=self.pool.name, next_step=step if again else "")
+        text, step = f"{kind.name}: {message}", step or (AGAIN if again else "")
+        return Failure(kind, text, safe_to_repeat=again, wallet=self.pool.name, next_step=step)
 
 
 def _is_unsigned(call: Signing) -> bool:

@@ -123,7 +123,11 @@ class Desk:
             return Failure(READ_ONLY, message, safe_to_repeat=True, wallet=self.wallet)
         if role in ("address", "invoice_add"):
             message = "result_withheld: the ledger did not write it down in time; the address, if any, is burnt"
-            return Failure(RESULT_WITHHELD, message, safe_to_repeat=True, wallet=self.wallet)
+            step = "send the same call again"
+            if role == "invoice_add":
+                message += ", and the invoice is taken back as soon as it is known to be there"
+                step += "; should the gateway end before that, listrequests shows it, and rmrequest removes it"
+            return Failure(RESULT_WITHHELD, message, safe_to_repeat=True, wallet=self.wallet, next_step=step)
         message = "outcome_unknown: it was not written down in time how the call ended"
         # marks, removals and broadcasts are the same twice
         is_safe = key is not None or granted.effect is not Effect.SIGN

@@ -42,7 +42,7 @@ class HandOut(Protocol):
     """Who gives out addresses: the allocator."""
 
     def __call__(
-        self, client: str, method: str, deadline: float, also: Callable[[Connection, str], None]
+        self, client: str, method: str, deadline: float, also: Callable[[Connection, str, float], None]
     ) -> Awaitable[str | Failure]:
         """Take an address (bare) out of the pool by a deadline in loop time; `also` writes in the same transaction."""
 
@@ -98,12 +98,13 @@ class Invoices:
             asked = read(arguments(granted.method, granted.params))
         except ValueError as error:
             return self._failure(INVALID_PARAMS, str(error), is_safe=False)
-        work = _Adding(self.pool.name, client.name, asked, self.clock)
+        work = _Adding(self.pool.name, client.name, asked)
         given = await self.hand_out(client.name, granted.method.name, deadline, work)
         if isinstance(given, Failure):
             if given.kind is RESULT_WITHHELD and work.invoice is not None:
-                # it may have been written down all the same, and nobody would ever ask for it
-                await self.withdraw(client, Answer(self._told(Kept(work.invoice, 0, "")), None))
+                # it may have been written down all the same, and nobody would ever ask for it; or not, and then its
+                # address may be somebody else's by now
+                await self._withdraw(client.name, work.invoice.id, work.invoice.address, work.at)
             return given
         assert work.invoice is not None  # noqa: S101 - written in the transaction that gave the address
         if work.change is not None:
@@ -184,19 +185,30 @@ class Invoices:
     async def withdraw(self, client: Client, answer: Answer) -> None:
         """Take an invoice back whose caller was told that there is none: his deadline came before the ledger."""
         made = msgspec.json.decode(answer.result or b"{}", type=_Made)
-        name, address = self.pool.name, cashaddr.bare(made.address)
-        fields: dict[str, object] = {"client": client.name, "invoice": made.id}
+        await self._withdraw(client.name, made.id, cashaddr.bare(made.address), None)
+
+    async def _withdraw(self, client: str, made: str, address: str, given_at: float | None) -> None:
+        """Take an invoice back, if it is there.
+
+        Args:
+            made: its id.
+            given_at: when its address was given out for it, where nobody knows whether it was.
+        """
+        name, fields = self.pool.name, {"client": client, "invoice": made}
         for _ in range(TRIES):
             try:
-                _, changes = await self.ledger.run(lambda c: invoices.remove(c, name, [address], self.clock()))
+                was_there, changes = await self.ledger.run(
+                    lambda c: invoices.withdraw(c, name, address, made, given_at, self.clock())
+                )
             except LedgerError:
                 await asyncio.sleep(AGAIN)
                 continue
             self._tell_marked(changes)
-            self.pool.emit(Event("invoice.withdrawn", name, "", fields, "warning"))
+            if was_there:
+                self.pool.emit(Event("invoice.withdrawn", name, "", dict(fields), "warning"))
             return
         fields["remedy"] = "its caller was told that there is none; remove it with rmrequest"
-        self.pool.emit(Event("invoice.not_withdrawn", name, "", fields, "error"))
+        self.pool.emit(Event("invoice.not_withdrawn", name, "", dict(fields), "error"))
 
     # -- words --------------------------------------------------------------------------------------------
 
@@ -271,14 +283,14 @@ class _Made(msgspec.Struct):
 class _Adding:
     """What is written when the address of an invoice leaves the pool; the transaction that counts is the last one."""
 
-    def __init__(self, wallet: str, client: str, asked: Asked, clock: Callable[[], float]) -> None:
+    def __init__(self, wallet: str, client: str, asked: Asked) -> None:
         self.wallet = wallet
         self.client = client
         self.asked = asked
-        self.clock = clock
+        self.at = 0.0
         self.invoice: Invoice | None = None
         self.change: Change | None = None
 
-    def __call__(self, connection: Connection, address: str) -> None:
-        at = self.clock()
+    def __call__(self, connection: Connection, address: str, at: float) -> None:
+        self.at = at
         self.invoice, self.change = invoices.add(connection, self.wallet, self.client, address, self.asked, at)

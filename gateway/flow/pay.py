@@ -242,7 +242,7 @@ class Payments:
                 self.pool.emit(Event("payment.signed_again", self.pool.name, backend, {"coins": coins}))
                 await self.questions.freeze(self.pool.by_name[backend], taken.coins, call.deadline)
         why = "other daemons than those that may sign signed it"
-        step = AGAIN
+        step = ""
         if coins:
             why = f"the signed bytes spend {coins} coins that another payment holds"
             step = f"broadcast or give up that payment first; then {AGAIN}"

@@ -46,11 +46,17 @@ FIRST_SHARE = 0.4
 """Share of the time until the deadline after which a silent daemon is not waited for any longer, if there is another
 one to ask: the server behind it may be silent for half a minute, and the other's is not."""
 
+REMEMBERED = 10_000
+"""Broadcasts that a process remembers as perhaps out, whether the ledger could be told of them or not."""
+
 LAST_MOMENT = 0.05
 """Seconds before the deadline in which nothing new is begun."""
 
 SPEAKS = {Said.ACCEPTED: "accepted", Said.KNOWN: "accepted", Said.CONFLICT: "conflict", Said.REJECTED: "rejected"}
 """States that answers lead to."""
+
+REFUSED = (Said.REJECTED, Said.CONFLICT)
+"""What one server says of bytes that another one may have: policy, or coins that are spent by the bytes themselves."""
 
 
 class _TooSlowError(LedgerError):
@@ -69,7 +75,7 @@ class _Sending:
     """Whether the ledger has it."""
     was_sent: bool = False
     was_unknown: bool = False
-    """Some attempt may have brought it out."""
+    """Some attempt of this call may have brought it out."""
     said: Said = Said.UNKNOWN
     answer: Answer | None = None
     failure: Failure | None = None
@@ -102,6 +108,8 @@ class Publisher:
         self.loop = loop
         self.under_way: Counter[str] = Counter()
         """Transactions that calls are sending, and how many."""
+        self.perhaps_out: dict[str, None] = {}
+        """Transactions that calls have left unknown, the oldest first."""
 
     def is_sending(self, txid: str) -> bool:
         """Whether a call is sending these bytes; nobody else sends them meanwhile."""
@@ -121,18 +129,38 @@ class Publisher:
             return self._garbage()
         if not tx.is_signed:
             return self._garbage()
-        sending = _Sending(client, tx)
+        sending, is_unsure = _Sending(client, tx), True
         self.under_way[tx.txid] += 1
         try:
             refusal = await self._write(sending, deadline)
             if refusal is not None:
+                is_unsure = False
                 return refusal
             await self._send(sending, msgspec.structs.replace(granted, params=msgspec.json.encode([tx.hex])), deadline)
-            return await self._settle(sending)
+            told = await self._settle(sending)
+            is_unsure = isinstance(told, Failure) and told.kind is OUTCOME_UNKNOWN
+            return told
         finally:
+            if is_unsure:
+                self._remember(tx.txid)
             self.under_way[tx.txid] -= 1
             if not self.under_way[tx.txid]:
                 del self.under_way[tx.txid]
+
+    def _remember(self, txid: str) -> None:
+        """Remember that bytes may be out."""
+        self.perhaps_out[txid] = None
+        if len(self.perhaps_out) > REMEMBERED:
+            del self.perhaps_out[next(iter(self.perhaps_out))]
+
+    def _may_be_out(self, sending: _Sending) -> bool:
+        """Whether a refusal is no fact about these bytes: an attempt of this or another call may have brought them out.
+
+        Another call that is still under way counts as such.
+        """
+        txid, before = sending.tx.txid, sending.before
+        was_out = txid in self.perhaps_out or (before is not None and before.may_be_out)
+        return sending.was_unknown or was_out or self.under_way[txid] > 1
 
     # -- before the first byte ----------------------------------------------------------------------------
 
@@ -143,7 +171,7 @@ class Publisher:
         """
         name, tx = self.pool.name, sending.tx
 
-        def look(connection: Connection) -> tuple[bool, bool, Publication | None, list[str]]:
+        def look(connection: Connection) -> tuple[bool, bool, Publication | None, dict[str, int]]:
             return (
                 payments.was_given_up(connection, name, tx.txid),
                 payments.was_signed_here(connection, name, tx.txid),
@@ -180,15 +208,22 @@ class Publisher:
         for change in changes:
             self.on_marked("" if change.mark.key in left else backend, change)
 
-    async def _coins(self, tx: Transaction, held: list[str], deadline: float) -> tuple[dict[str, int], bool]:
-        """Return the coins to hold, and whether some of them are known to be the wallet's."""
-        if held:
+    async def _coins(self, tx: Transaction, held: dict[str, int], deadline: float) -> tuple[dict[str, int], bool]:
+        """Return the coins to hold, and whether some of them are known to be the wallet's.
+
+        Where nobody can say it they are held, and yet no signer has to wait until it has heard of them: bytes of
+        others may never come into this wallet's history.  If they do, the settler reads there whose they are.
+
+        Args:
+            held: for these bytes already, with what they are worth; 0 where nobody could say whose they are.
+        """
+        if any(held.values()):
             return {}, True
         try:
             unspent = await self.questions.unspent(self.pool.primary, min(deadline, self.loop.time() + LOOK_UP))
         except NotAnsweredError:
             # to hold the coins of others costs nothing
-            return dict.fromkeys(tx.inputs, 0), False
+            return {} if held else dict.fromkeys(tx.inputs, 0), False
         own = {one: unspent[one].value for one in tx.inputs if one in unspent}
         return own, bool(own)
 
@@ -217,7 +252,10 @@ class Publisher:
             raise _TooSlowError("the ledger did not answer in time") from error
 
     def _given_up(self) -> Failure:
-        message = "these bytes belong to a key that was given up; their coins may be another payment's by now"
+        message = (
+            "these bytes belong to a key that was given up; their coins may be another payment's by now. To pay all "
+            "the same, send the call that signed them with a key that was never used"
+        )
         return self._failure(METHOD_REFUSED, message)
 
     # -- out ----------------------------------------------------------------------------------------------
@@ -265,8 +303,8 @@ class Publisher:
         if said is Said.UNKNOWN:
             sending.was_unknown = True
             return
-        if said is Said.REJECTED and sending.was_unknown:
-            # one server's policy; another may have it
+        if said in REFUSED and self._may_be_out(sending):
+            # what one server says; another may have it
             return
         sending.said, sending.answer = said, result
 
@@ -300,9 +338,14 @@ class Publisher:
 
     def _note_end(self, connection: Connection, sending: _Sending) -> list[Change]:
         name, txid, at = self.pool.name, sending.tx.txid, self.clock()
+        if sending.said in REFUSED and self._may_be_out(sending):
+            # another call has come meanwhile with the same bytes
+            sending.said = Said.UNKNOWN
         state = SPEAKS.get(sending.said, broadcasts.UNKNOWN)
-        if sending.said is not Said.UNKNOWN:
-            broadcasts.spoke(connection, name, txid, state, at)
+        is_new = sending.said is not Said.UNKNOWN and broadcasts.spoke(connection, name, txid, state, at)
+        if sending.said in REFUSED and not is_new:
+            # a history has had them meanwhile
+            sending.said, state = Said.KNOWN, broadcasts.ACCEPTED
         is_over = sending.said is Said.REJECTED
         changes = payments.release_unkeyed(connection, name, txid, at) if is_over else []
         if sending.intent is not None:
@@ -318,30 +361,25 @@ class Publisher:
         """Forget bytes that provably never left, before the client is told so."""
         failure = sending.failure
         assert failure is not None  # noqa: S101 - nothing was sent, and that was told in a failure
-        if not sending.is_written:
-            return failure
-        if self.under_way[sending.tx.txid] > 1:
-            # another call is sending the same
-            return self._tell_unknown(sending)
         name, txid, at = self.pool.name, sending.tx.txid, self.clock()
 
         def work(connection: Connection) -> list[Change]:
-            broadcasts.unpublish(connection, name, txid, sending.before)
-            is_over = sending.before is None or sending.before.state == broadcasts.REJECTED
-            changes = payments.release_unkeyed(connection, name, txid, at) if is_over else []
+            changes: list[Change] = []
+            if not self._may_be_out(sending):
+                broadcasts.unpublish(connection, name, txid, sending.before)
+                is_over = sending.before is None or sending.before.state == broadcasts.REJECTED
+                changes = payments.release_unkeyed(connection, name, txid, at) if is_over else []
             if sending.intent is not None:
                 intents.close(connection, sending.intent, intents.NOT_EXECUTED, 0, at, "", "", failure.message, txid)
             return changes
 
         try:
-            self._tell(await self.ledger.run(work))
+            self._tell(await self.ledger.run(work) if sending.is_written else [])
         except LedgerError:
-            return self._tell_unknown(sending)
-        if sending.before is not None and sending.before.state == broadcasts.UNKNOWN:
             return self._tell_unknown(sending)
         if sending.before is not None and sending.before.state == "accepted":
             return self._success(sending.tx)
-        return failure
+        return self._tell_unknown(sending) if self._may_be_out(sending) else failure
 
     def _tell_unknown(self, sending: _Sending) -> Failure:
         fields: dict[str, object] = {"client": sending.client.name, "request": sending.request}

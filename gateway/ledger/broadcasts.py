@@ -14,11 +14,20 @@ from gateway.ledger import payments
 from gateway.ledger.intents import RESOLVED
 from gateway.ledger.intents import UNKNOWN as INTENT_UNKNOWN
 from gateway.ledger.marks import Change
-from gateway.ledger.schema import holds, intents, publications
-from gateway.rules.payment import CONFIRMED, PUBLISHED
+from gateway.ledger.schema import holds, intents, keys, publications
+from gateway.rules.payment import CONFIRMED, IN_PROGRESS, NOBODY, PUBLISHED
 
 UNKNOWN, ACCEPTED, REJECTED, CONFLICT = "unknown", "accepted", "rejected", "conflict"
 """States of a publication; CONFIRMED is the fifth."""
+
+AFTER_SILENCE = "an attempt before was not answered"
+"""What stands with a refusal of bytes that may be out all the same: one server was silent, and others spoke later."""
+
+WATCHED = 7 * 86_400.0
+"""Seconds that such bytes are looked for in the histories; a mempool forgets after three days or two weeks."""
+
+SPENT, ORPHANED = "six blocks deep, another transaction spends its coins: ", "its parent can never be valid: "
+"""What stands with a conflict that is the last word; the other transaction follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,16 @@ class Publication:
     answer: str
     client: str
     height: int
+
+    @property
+    def may_be_out(self) -> bool:
+        """Whether somebody may have these bytes, whatever another server says of them now."""
+        return self.state == UNKNOWN or (self.state in (REJECTED, CONFLICT) and self.answer == AFTER_SILENCE)
+
+    @property
+    def is_never(self) -> bool:
+        """Whether it can never be valid."""
+        return self.state == CONFLICT and self.answer.startswith((SPENT, ORPHANED))
 
 
 def _read(row: Row[Any]) -> Publication:
@@ -70,7 +89,7 @@ def publish(
     if spends_own:
         changes["spends_own"] = 1
     if before.state in (REJECTED, CONFLICT):
-        changes |= {"state": UNKNOWN, "answer": ""}
+        changes |= {"state": UNKNOWN, "answer": before.answer if before.is_never else ""}
     connection.execute(update(publications).where(*mine).values(changes))
     return before
 
@@ -93,13 +112,17 @@ def spoke(
     silent or knows its coins as spent, which they are, by itself.
     """
     mine = (publications.c.wallet == wallet, publications.c.txid == txid)
-    before = connection.execute(select(publications.c.state, publications.c.height).where(*mine)).one_or_none()
+    told = select(publications.c.state, publications.c.height, publications.c.answer).where(*mine)
+    before = connection.execute(told).one_or_none()
     if before is None or before.state == CONFIRMED:
         return False
     if before.state == ACCEPTED and state in (UNKNOWN, REJECTED, CONFLICT):
         return False
     if (before.state, before.height) == (state, height) and state == ACCEPTED:
         return False
+    if state in (REJECTED, CONFLICT) and before.answer.startswith((SPENT, ORPHANED)):
+        # one more refusal of what can never be valid
+        state, answer = CONFLICT, before.answer
     connection.execute(update(publications).where(*mine).values(state=state, last_at=at, answer=answer, height=height))
     if state in (ACCEPTED, CONFIRMED):
         payments.raise_key(connection, wallet, txid, PUBLISHED if state == ACCEPTED else CONFIRMED, at)
@@ -141,16 +164,35 @@ def lose(connection: Connection, wallet: str, txid: str, at: float) -> list[Chan
     return []
 
 
-def never(connection: Connection, wallet: str, txid: str, by: str, at: float) -> list[Change]:
-    """Note that a transaction can never be valid: its coins are free, and its key may be signed anew."""
+def never(
+    connection: Connection, wallet: str, txid: str, by: str, at: float, *, is_parent: bool = False
+) -> list[Change]:  # fmt: skip
+    """Note that a transaction can never be valid: its coins are free, and its key may be signed anew.
+
+    Args:
+        by: the transaction that has a coin of it, or its parent.
+        is_parent: that one can never be valid itself, and makes no coin.
+    """
     changes = payments.release(connection, wallet, txid, at)
     mine = (publications.c.wallet == wallet, publications.c.txid == txid)
-    note = f"six blocks deep, another transaction spends its coins: {by}"
+    note = f"{ORPHANED if is_parent else SPENT}{by}"
     connection.execute(update(publications).where(*mine).values(state=CONFLICT, answer=note, last_at=at))
     payments.free_for_good(connection, wallet, txid, at)
     ended = (intents.c.wallet == wallet, intents.c.txid == txid, intents.c.state == INTENT_UNKNOWN)
     connection.execute(update(intents).where(*ended).values(state=RESOLVED, note=note))
     return changes
+
+
+def dead(connection: Connection, wallet: str, txids: Collection[str]) -> set[str]:
+    """Return those of some transactions that can never be valid; what spends their coins cannot be either."""
+    found: set[str] = set()
+    for some in payments.chunks(txids):
+        sent = (publications.c.wallet == wallet, publications.c.txid.in_(some), publications.c.state == CONFLICT)
+        notes = or_(publications.c.answer.startswith(SPENT), publications.c.answer.startswith(ORPHANED))
+        found.update(connection.scalars(select(publications.c.txid).where(*sent, notes)))
+        signed = (keys.c.wallet == wallet, keys.c.txid.in_(some), keys.c.epoch == NOBODY)
+        found.update(connection.scalars(select(keys.c.txid).where(*signed, keys.c.state == IN_PROGRESS)))
+    return found
 
 
 def required(connection: Connection, wallet: str) -> list[str]:
@@ -179,9 +221,11 @@ class Followed:
     """Some freeze of ours on its coins lasts."""
 
 
-def followed(connection: Connection, wallet: str) -> list[Followed]:
+def followed(connection: Connection, wallet: str, at: float) -> list[Followed]:
     """Return what the chain has not settled yet, the oldest first."""
+    is_refused = publications.c.state.in_((REJECTED, CONFLICT))
     unsettled = or_(
+        and_(is_refused, publications.c.answer == AFTER_SILENCE, publications.c.last_at > at - WATCHED),
         publications.c.state == UNKNOWN,
         and_(publications.c.state == ACCEPTED, publications.c.spends_own == 1),
         publications.c.txid.in_(select(holds.c.txid).where(holds.c.wallet == wallet)),

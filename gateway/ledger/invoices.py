@@ -100,6 +100,28 @@ def remove(connection: Connection, wallet: str, candidates: Sequence[str], at: f
     return True, _remove(connection, wallet, [kept], at)
 
 
+def withdraw(
+    connection: Connection, wallet: str, address: str, made: str, given_at: float | None, at: float
+) -> tuple[bool, list[Change]]:  # fmt: skip
+    """Remove an invoice that nobody was told; return whether it was there, and what label went.
+
+    Its transaction may not have been committed, and then its address (bare) is in the pool still, or another invoice
+    has it by now: that one stays.
+
+    Args:
+        made: its id.
+        given_at: when its address was given out for it; None where that is known to be so.
+    """
+    kept = find(connection, wallet, [address])
+    if kept is None or kept.invoice.id != made:
+        return False, []
+    # the id is that of its second
+    given = select(addresses.c.at).where(addresses.c.wallet == wallet, addresses.c.address == address)
+    if given_at is not None and connection.scalar(given) != given_at:
+        return False, []
+    return True, _remove(connection, wallet, [kept], at)
+
+
 def last_place(connection: Connection, wallet: str) -> int:
     """Return the place of the last invoice that is not removed, -1 where there is none."""
     here = and_(invoices.c.wallet == wallet, invoices.c.removed_at.is_(None))

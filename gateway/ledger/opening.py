@@ -10,8 +10,8 @@ comes in one transaction.
               one and no copy that lost them
     key       32 bytes in a file of their own, the same ones as when the first key was written down
 
-An older copy is opened, and whatever may have happened since is taken for granted: all of its pool counts as given
-out, and no payment is bound to a key before an operator has looked.
+An older copy, also one that was made since the last start, is opened, and whatever may have happened since is taken for
+granted: all of its pool counts as given out, and no payment is bound to a key before an operator has looked.
 """
 
 import secrets
@@ -97,14 +97,15 @@ def open_ledger(
         )
         if is_new:
             sync_folder(path.parent)
-        _mark(ledger, path, at, is_copy=found.is_copy)
+        is_copy = found.is_copy or (not is_new and not found.is_begun and found.counted > _commits(ledger))
+        _mark(ledger, path, at, found.counted, is_copy=is_copy)
     except OSError as error:
         _let_go(ledger, path, kept)
         raise LedgerError(f"{path} cannot be written ({error.strerror}); {WRITABLE}") from error
     except LedgerError:
         _let_go(ledger, path, kept)
         raise
-    return Opened(ledger, key, name, before, (found.made or "an unknown time") if found.is_copy else "")
+    return Opened(ledger, key, name, before, (found.made or "an unknown time") if is_copy else "")
 
 
 def _let_go(ledger: SqliteLedger, path: Path, kept: str) -> None:
@@ -124,6 +125,7 @@ def open_beside(path: Path) -> InlineLedger:
     try:
         with explained(path):
             ledger.transact(lambda connection: check_version(connection, path))
+        ledger.counts = True
     except LedgerError:
         ledger.close()
         raise
@@ -257,12 +259,23 @@ def _bring_up(ledger: SqliteLedger, at: float) -> tuple[str | None, str]:
         return ledger.transact(work)
 
 
-def _mark(ledger: SqliteLedger, path: Path, at: float, *, is_copy: bool) -> None:
-    """Mark the file as the one that is open here, and take for granted what may have happened since a copy was made."""
-    mark = secrets.token_hex(8)
+def _commits(ledger: SqliteLedger) -> int:
+    """Return how many transactions have written, as the ledger has it with its log."""
+    return int(ledger.transact(lambda connection: fact(connection, seen.COMMITS)) or 0)
+
+
+def _mark(ledger: SqliteLedger, path: Path, at: float, counted: int, *, is_copy: bool) -> None:
+    """Mark the file as the one that is open here, and take for granted what may have happened since a copy was made.
+
+    Args:
+        counted: the number of the last commit that is known from beside it; no later one gets the same.
+    """
+    mark, commits = secrets.token_hex(8), max(counted, _commits(ledger))
+    ledger.counts = True
 
     def work(connection: Connection) -> None:
         note(connection, seen.MARK, mark)
+        note(connection, seen.COMMITS, f"{commits:0{seen.DIGITS}d}")
         if is_copy:
             connection.execute(update(addresses).where(addresses.c.state == POOL).values(state=BURNT, at=at))
             connection.execute(update(wallets).where(wallets.c.state == ADOPTED).values(state=DOUBTED))

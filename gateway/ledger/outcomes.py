@@ -1,9 +1,11 @@
 """What is not known yet of payments, for a person: open outcomes, one key's story, and giving a key up.
 
-Rule: a key is given up only while nothing of it ever left through us; then its coins are free, and it never signs
-again.  Whoever was told the signed bytes can still broadcast them: only the person who orders it knows better.
+Rule: a key is given up only where nothing of it ever left through us, or where servers refused what left and no history
+has had it since; then its coins are free, and it never signs again.  Whoever was told the signed bytes can still
+broadcast them: only the person who orders it knows better.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Table, and_, delete, func, or_, select, update
 
 from gateway.ledger import marks
+from gateway.ledger.broadcasts import find_publication
 from gateway.ledger.epochs import current
 from gateway.ledger.intents import UNKNOWN
 from gateway.ledger.schema import holds, intents, keys, publications, wallets
@@ -18,6 +21,11 @@ from gateway.ledger.schema import holds, intents, keys, publications, wallets
 UNSENT_KEYS = ("in_progress", "signed")
 OPEN_KEYS = (*UNSENT_KEYS, "published")
 ENDED_KEYS = ("abandoned", "tombstone")
+REFUSED = ("rejected", "conflict")
+"""What servers said of bytes that left and that they do not have."""
+
+LOOKED_FOR = 3600.0
+"""Seconds that bytes which some server may have are looked for in the histories before their key is given up."""
 
 
 class CannotAbandonError(Exception):
@@ -41,6 +49,10 @@ class Story:
     updated_at: float
     broadcast: str
     """The state of its publication; "" when it never left through us."""
+    broadcast_at: float
+    """When that was heard."""
+    may_be_out: bool
+    """An attempt was not answered, or a coin is spent, perhaps by the bytes themselves, or servers had them before."""
     coins: int
     held: int
     """Satoshi."""
@@ -76,7 +88,9 @@ def open_keys(connection: Connection, wallet: str | None = None, client: str | N
 
 
 def never_sent(connection: Connection, before: float, wallet: str | None, most: int) -> Sequence[Row[Any]]:
-    """Return the keys that are not settled and of which nothing left through us, the oldest first, with their `coins`.
+    """Return the keys that are not settled and that a person may give up, the oldest first, with their `coins`.
+
+    Nothing of them left through us (`broadcast` is none), or servers refused what left.
 
     Args:
         before: seconds since 1970; keys that changed later are left out.
@@ -84,12 +98,17 @@ def never_sent(connection: Connection, before: float, wallet: str | None, most: 
     """
     sent = and_(publications.c.wallet == keys.c.wallet, publications.c.txid == keys.c.txid)
     told = (
-        keys.c.wallet, keys.c.client, keys.c.key_hash, keys.c.method, keys.c.state, keys.c.opened_at
+        keys.c.wallet, keys.c.client, keys.c.key_hash, keys.c.method, keys.c.state, keys.c.opened_at,
+        publications.c.state.label("broadcast"),
     )  # fmt: skip
+    never_left = and_(keys.c.state.in_(UNSENT_KEYS), publications.c.txid.is_(None))
+    # what can never be valid ends so: its key is in progress by then, and free to sign anew
+    was_refused = and_(keys.c.state.in_(("signed", "published")), publications.c.state.in_(REFUSED))
+    is_refused = and_(was_refused, publications.c.last_at <= before - LOOKED_FOR)
     left = (
         select(*told)
         .outerjoin(publications, sent)
-        .where(keys.c.state.in_(UNSENT_KEYS), keys.c.updated_at <= before, publications.c.txid.is_(None))
+        .where(keys.c.updated_at <= before, or_(never_left, is_refused))
         .order_by(keys.c.opened_at)
         .limit(most)
     )
@@ -124,7 +143,7 @@ def abandon(connection: Connection, story: Story, at: float) -> int:
     Raises:
         CannotAbandonError: its bytes went out, it is being signed, or it has ended already.
     """
-    _refuse(connection, story)
+    _refuse(connection, story, at)
     this = (keys.c.wallet == story.wallet, keys.c.client == story.client, keys.c.key_hash == story.key_hash)
     ended = update(keys).where(*this, keys.c.state == story.state)
     connection.execute(ended.values(state="abandoned", key=None, result=None, updated_at=at))
@@ -137,29 +156,36 @@ def abandon(connection: Connection, story: Story, at: float) -> int:
     return len(coins)
 
 
-def _refuse(connection: Connection, story: Story) -> None:
+def _refuse(connection: Connection, story: Story, at: float) -> None:
     """Say why a key cannot be given up.  Raises CannotAbandonError."""
-    if story.broadcast not in ("", "rejected"):
-        why = f"its transaction was broadcast through this gateway ({story.broadcast})"
-        raise CannotAbandonError(f"{why}; it may be paid, so its coins stay held until the chain has spoken")
     if story.state in ENDED_KEYS:
         raise CannotAbandonError(f"it is {story.state} already and holds nothing")
-    if story.state not in UNSENT_KEYS:
-        raise CannotAbandonError(f"it is {story.state}; only what never left can be given up")
+    is_refused = story.broadcast in REFUSED
+    if story.broadcast and not is_refused:
+        why = f"its transaction was broadcast through this gateway ({story.broadcast})"
+        raise CannotAbandonError(f"{why}; it may be paid, so its coins stay held until the chain has spoken")
+    if story.state not in UNSENT_KEYS and not (story.state == "published" and is_refused):
+        raise CannotAbandonError(f"it is {story.state}; only what never left, or what was refused, can be given up")
+    if is_refused and story.may_be_out and at - story.broadcast_at < LOOKED_FOR:
+        minutes = math.ceil((story.broadcast_at + LOOKED_FOR - at) / 60)
+        why = f"servers refuse its transaction now ({story.broadcast}), and yet some server may have it"
+        raise CannotAbandonError(f"{why}; the histories are looked at for another {minutes} min, ask again then")
     standing = current(connection, story.wallet)
     if story.state == "in_progress" and standing is not None and standing.epoch <= story.epoch:
         raise CannotAbandonError("it is being signed now; ask again in a minute, or after a restart of the gateway")
 
 
 def _story(connection: Connection, row: Row[Any]) -> Story:
-    sent = select(publications.c.state).where(publications.c.wallet == row.wallet, publications.c.txid == row.txid)
+    sent = None if row.txid is None else find_publication(connection, row.wallet, row.txid)
+    may_be_out = row.state == "published" or (sent is not None and (sent.state == "conflict" or sent.may_be_out))
     mine = select(holds.c.value).where(
         holds.c.wallet == row.wallet, holds.c.client == row.client, holds.c.key_hash == row.key_hash
     )
     values = list(connection.scalars(mine))
     return Story(
         row.wallet, row.client, row.key_hash, row.key, row.method, row.state, row.epoch, row.txid,
-        row.opened_at, row.updated_at, connection.scalar(sent) or "", len(values), sum(values),
+        row.opened_at, row.updated_at, "" if sent is None else sent.state, 0.0 if sent is None else sent.last_at,
+        may_be_out, len(values), sum(values),
     )  # fmt: skip
 
 

@@ -7,13 +7,13 @@ saw it; a coin is held for one transaction; and what was given up or ended keeps
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, update
 
 from gateway.ledger import marks
 from gateway.ledger.marks import FREEZE_UTXO, FROZEN, GATEWAY, NONE, Change
 from gateway.ledger.schema import holds, keys, publications, spending
 from gateway.ledger.schema import marks as rows
-from gateway.rules.payment import ABANDONED, IN_PROGRESS, NOBODY, PUBLISHED, SIGNED, Key
+from gateway.rules.payment import ABANDONED, CONFIRMED, IN_PROGRESS, NOBODY, PUBLISHED, SIGNED, TOMBSTONE, Key
 
 AT_ONCE = 500
 """Values in one condition; engines have a limit."""
@@ -85,15 +85,29 @@ def free_for_good(connection: Connection, wallet: str, txid: str, at: float) -> 
 
 
 def was_given_up(connection: Connection, wallet: str, txid: str) -> bool:
-    """Whether a transaction belongs to a key that an operator gave up: its coins may be another payment's by now."""
-    mine = (keys.c.wallet == wallet, keys.c.txid == txid, keys.c.state == ABANDONED)
+    """Whether a transaction belongs to a key that an operator gave up: its coins may be another payment's by now.
+
+    Not where another key was bound to the same bytes since: a wallet that signs the same payment with the same coins
+    makes the same transaction, and whoever was told it with that key may send it.
+    """
+    return _has(connection, wallet, txid, (ABANDONED,)) and not is_bound(connection, wallet, txid)
+
+
+def is_bound(connection: Connection, wallet: str, txid: str) -> bool:
+    """Whether a transaction is some key's, and that was not given up."""
+    return _has(connection, wallet, txid, (SIGNED, PUBLISHED, CONFIRMED, TOMBSTONE))
+
+
+def _has(connection: Connection, wallet: str, txid: str, states: Collection[str]) -> bool:
+    mine = (keys.c.wallet == wallet, keys.c.txid == txid, keys.c.state.in_(states))
     return connection.scalar(select(keys.c.key_hash).where(*mine).limit(1)) is not None
 
 
 # -- coins ----------------------------------------------------------------------------------------------------
 
 
-def _chunks(values: Collection[str]) -> Iterator[list[str]]:
+def chunks(values: Collection[str]) -> Iterator[list[str]]:
+    """Yield values, so many at a time that one condition can hold them."""
     listed = list(values)
     return (listed[start : start + AT_ONCE] for start in range(0, len(listed), AT_ONCE))
 
@@ -105,7 +119,7 @@ def held(connection: Connection, wallet: str, outpoints: Collection[str]) -> lis
     without the key wants another payment than the one that has them.
     """
     found: list[str] = []
-    for some in _chunks(outpoints):
+    for some in chunks(outpoints):
         mine = (holds.c.wallet == wallet, holds.c.outpoint.in_(some))
         found += connection.scalars(select(holds.c.outpoint).where(*mine))
     return found
@@ -144,9 +158,18 @@ def release_unkeyed(connection: Connection, wallet: str, txid: str, at: float) -
     return changes
 
 
-def coins_of(connection: Connection, wallet: str, txid: str) -> list[str]:
-    """Return the outpoints that are held for a transaction."""
-    return list(connection.scalars(select(holds.c.outpoint).where(holds.c.wallet == wallet, holds.c.txid == txid)))
+def release_foreign(connection: Connection, wallet: str, txid: str, at: float) -> list[Change]:
+    """The same for bytes that turned out to be others': also what a key held because nobody could say whose it is."""
+    mine = (holds.c.wallet == wallet, holds.c.txid == txid, or_(holds.c.key_hash.is_(None), holds.c.value == 0))
+    changes = lift(connection, wallet, list(connection.scalars(select(holds.c.outpoint).where(*mine))), at)
+    connection.execute(delete(holds).where(*mine))
+    return changes
+
+
+def coins_of(connection: Connection, wallet: str, txid: str) -> dict[str, int]:
+    """Return what is held for a transaction: satoshi by outpoint, 0 where nobody knows whose a coin is."""
+    mine = select(holds.c.outpoint, holds.c.value).where(holds.c.wallet == wallet, holds.c.txid == txid)
+    return {str(row.outpoint): int(row.value) for row in connection.execute(mine)}
 
 
 def freeze(connection: Connection, wallet: str, outpoints: Iterable[str], at: float) -> list[Change]:
@@ -165,7 +188,7 @@ def lift(connection: Connection, wallet: str, outpoints: Collection[str], at: fl
 def freezes(connection: Connection, wallet: str, outpoints: Collection[str]) -> dict[str, bool]:
     """Return those of some coins that we froze, and whether the freeze lasts or was lifted."""
     found: dict[str, bool] = {}
-    for some in _chunks(outpoints):
+    for some in chunks(outpoints):
         ours = (rows.c.wallet == wallet, rows.c.kind == FREEZE_UTXO, rows.c.owner == GATEWAY, rows.c.key.in_(some))
         found |= {
             str(row.key): bool(row.value) for row in connection.execute(select(rows.c.key, rows.c.value).where(*ours))
@@ -192,7 +215,7 @@ def count_spending(connection: Connection, wallet: str, client: str, txid: str, 
 
 
 def was_signed_here(connection: Connection, wallet: str, txid: str) -> bool:
-    """Whether a transaction spends coins of this wallet, as far as the ledger knows."""
+    """Whether a transaction is known to spend coins of this wallet: it was signed here, and counted."""
     mine = (spending.c.wallet == wallet, spending.c.txid == txid)
     return connection.scalar(select(spending.c.txid).where(*mine).limit(1)) is not None
 
@@ -211,18 +234,39 @@ class KeyFacts:
     spent: int
     opened_at: float
     updated_at: float
+    has_heir: bool = False
+    """It was given up, and its bytes are another key's now."""
 
 
 def key_facts(
     connection: Connection, wallet: str, client: str, *, key_hash: str | None = None, txid: str | None = None
 ) -> KeyFacts | None:
-    """Return a client's key by its hash or by its transaction."""
+    """Return a client's key by its hash or by its transaction; of several the one that was not given up."""
     which = keys.c.key_hash == key_hash if key_hash is not None else keys.c.txid == txid
     found = select(keys).where(keys.c.wallet == wallet, keys.c.client == client, which)
-    row = connection.execute(found.order_by(keys.c.opened_at.desc()).limit(1)).one_or_none()
+    order = ((keys.c.state == ABANDONED).asc(), keys.c.opened_at.desc())
+    row = connection.execute(found.order_by(*order).limit(1)).one_or_none()
     if row is None:
         return None
-    return KeyFacts(row.state, row.txid, row.method, row.epoch, row.spent, row.opened_at, row.updated_at)
+    has_heir = row.state == ABANDONED and row.txid is not None and is_bound(connection, wallet, row.txid)
+    return KeyFacts(row.state, row.txid, row.method, row.epoch, row.spent, row.opened_at, row.updated_at, has_heir)
+
+
+def missing_parent(connection: Connection, wallet: str, txid: str) -> tuple[str, str] | None:
+    """Return a transaction that makes a coin which is held for another one, and that the chain does not have.
+
+    That is its txid and state: `signed` and never sent, `abandoned`, `unknown`, `rejected` or `conflict`.
+    """
+    for parent in sorted({coin.partition(":")[0] for coin in coins_of(connection, wallet, txid)}):
+        mine = (publications.c.wallet == wallet, publications.c.txid == parent)
+        sent = connection.scalar(select(publications.c.state).where(*mine))
+        if sent in ("unknown", "rejected", "conflict"):
+            return parent, str(sent)
+        if sent is None and was_given_up(connection, wallet, parent):
+            return parent, ABANDONED
+        if sent is None and _has(connection, wallet, parent, (SIGNED,)):
+            return parent, SIGNED
+    return None
 
 
 def is_of_client(connection: Connection, wallet: str, client: str, txid: str) -> bool:

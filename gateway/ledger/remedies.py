@@ -57,7 +57,7 @@ def stale_wal(path: Path) -> str:
     """Say what is wrong with a database that another one's log lies beside."""
     return (
         f"{path} is another file than the one that was last open here, and {path.name}-wal belongs to that one: read "
-        f"together they would be a mixture; {PUT_BACK}"
+        f"together they would be a mixture (an older copy of the same file is another one too); {PUT_BACK}"
     )
 
 

@@ -10,7 +10,8 @@ goes after a time that is written here.  One run is many small transactions: no 
     a key that was signed and not broadcast                until it is given up
     intents that were answered, withheld or not executed   30 days, about 200 bytes each
     intents of unknown outcome                             400 days
-    publications: bytes                                    90 days after the chain has spoken; those refused go whole
+    publications: bytes                                    90 days after the chain has spoken; those refused go whole,
+                                                           once no key holds coins for them
     publications: txid and state                           for ever, about 250 bytes each
     what was spent, per transaction                        400 days
     invoices that were removed, and their receipts         90 days after removal; the address stays taken
@@ -53,6 +54,7 @@ from gateway.ledger.schema import (
     audit,
     availability,
     events,
+    holds,
     incidents,
     intents,
     invoices,
@@ -151,7 +153,10 @@ def _tombstones(at: float, most: int) -> Update:
 
 def _refused_publications(at: float, most: int) -> Delete:
     is_old = publications.c.last_at < at - PUBLICATION_DAYS * DAY
-    return _drop(publications, and_(publications.c.state == "rejected", is_old), most)
+    mine = and_(holds.c.wallet == publications.c.wallet, holds.c.txid == publications.c.txid)
+    # a key whose bytes were refused is told so, and can be given up, for as long as it holds its coins
+    is_over = ~select(holds.c.outpoint).where(mine).exists()
+    return _drop(publications, and_(publications.c.state == "rejected", is_old, is_over), most)
 
 
 def _settled_publications(at: float, most: int) -> Update:

@@ -24,10 +24,11 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from gateway.base.errors import LedgerError
+from gateway.ledger import seen
 from gateway.ledger.files import Files, LogGoneError
 
 __all__ = (
@@ -49,6 +50,10 @@ T = TypeVar("T")
 BROKEN_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 """What a disk says that is full or broken; it may have room again, or be mounted anew, while the gateway runs."""
 
+COUNT = f"UPDATE meta SET value = printf('%0{seen.DIGITS}d', value + 1) WHERE key = '{seen.COMMITS}'"  # noqa: S608 - ours
+COUNTED = f"SELECT value FROM meta WHERE key = '{seen.COMMITS}'"  # noqa: S608 - ours
+"""Raise the number of commits, and read it."""
+
 CLASS = re.compile(r"^<class '[\w.]+'>: ")
 """What SQLAlchemy puts before the words of a driver that it runs on a loop."""
 
@@ -61,9 +66,10 @@ class MisplacedError(LedgerError):
 
 
 class UncertainError(LedgerError):
-    """The connection was lost while the transaction was committed, and it could not be found out whether it was.
+    """The database or the disk was lost while the transaction was committed, and nobody knows whether it was.
 
-    SQLite never says so.  Whoever is about to tell a client that nothing was done has to look for this one first.
+    SQLite undoes it when the disk fails then, but its log may have all of it, and a restart believes the log.  Whoever
+    is about to tell a client that nothing was done has to look for this one first.
     """
 
 
@@ -132,8 +138,11 @@ class InlineLedger:
         """Seconds of the last transaction that was done, its fsync included."""
         self.damage = ""
         """Why nothing is written any more, until a restart looks the whole file through."""
+        self.counts = False
+        """Whether transactions that write are counted: once the ledger is known to have a number of them."""
         self.engine = sqlite_engine(path)
         self._one_at_a_time = threading.Lock()
+        self._lock_file = lock
         self.files = None if path is None else Files(path, lock)
 
     async def run(self, work: Callable[[Connection], T]) -> T:
@@ -143,15 +152,23 @@ class InlineLedger:
     def transact(self, work: Callable[[Connection], T]) -> T:
         """Do one transaction.  Raises LedgerError."""
         began = time.monotonic()
+        is_committing, commits = False, 0
         try:
             self._see_damage()
             self._see_files()
             with self._one_at_a_time, self.engine.begin() as connection:
+                before = _written(connection)
                 result = work(connection)
+                commits = _count(connection) if self.counts and _written(connection) != before else 0
+                is_committing = True
+            if commits and self._lock_file is not None:
+                seen.count(self._lock_file, commits)
             # a file that went in between was written for nobody
             self._see_files()
         except SQLAlchemyError as error:
             self.last_error = reason(error)
+            if is_committing and _is_of_the_disk(error):
+                raise UncertainError(f"{self.last_error} while it was committed") from error
             if any(words in self.last_error for words in DAMAGED):
                 # what still succeeds comes out of the engine's own memory, and goes into a file that nobody can read
                 remedy = "stop the gateway and put a backup back by `ec-gateway ledger restore`"
@@ -159,6 +176,9 @@ class InlineLedger:
             raise LedgerError(self.last_error) from error
         except LedgerError as error:
             self.last_error = str(error)
+            if is_committing:
+                # it may have gone after the commit, and what it holds can be put back
+                raise UncertainError(self.last_error) from error
             raise
         self.last_error, self.took = "", time.monotonic() - began
         return result
@@ -272,6 +292,30 @@ def reason(error: SQLAlchemyError) -> str:
     return CLASS.sub("", line)
 
 
+def _written(connection: Connection) -> int:
+    """Return how many rows were written since the engine was opened."""
+    found = connection.connection.driver_connection
+    return found.total_changes if isinstance(found, sqlite3.Connection) else 0
+
+
+def _count(connection: Connection) -> int:
+    """Count a transaction that has written, and return its number.  Raises SQLAlchemyError."""
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)  # noqa: S101 - it has counted rows
+    try:
+        # past the engine, whose way takes longer than the two statements
+        raw.execute(COUNT)
+        found = raw.execute(COUNTED).fetchone()
+    except sqlite3.Error as error:
+        raise OperationalError(COUNT, None, error) from error
+    return 0 if found is None else int(found[0])
+
+
+def _is_of_the_disk(error: SQLAlchemyError) -> bool:
+    """Whether the disk failed; a full one is no such failure, for it takes nothing of what does not fit."""
+    return str(getattr(getattr(error, "orig", None), "sqlite_errorname", "")).startswith("SQLITE_IOERR")
+
+
 def _lock(path: Path) -> int:
     """Lock a ledger against a second gateway and return the descriptor that holds it.  Raises LedgerError."""
     try:
@@ -290,7 +334,6 @@ def _lock(path: Path) -> int:
         raise MisplacedError(f"{path} is in use by another gateway; give each its own, or stop the other") from error
     with suppress(OSError):
         # what stands behind the first line is the opening's: which file it was that was open here
-        rest = os.pread(descriptor, 4096, 0).partition(b"\n")[2]
-        os.truncate(descriptor, 0)
-        os.pwrite(descriptor, b"%d\n%b" % (os.getpid(), rest), 0)
+        words = os.pread(descriptor, 4096, 0).partition(b"\n")[2].partition(b"\n")[0]
+        seen.write_head(descriptor, b"%d" % os.getpid(), words)
     return descriptor

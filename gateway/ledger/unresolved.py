@@ -1,7 +1,8 @@
 """What a person has to look at because the gateway cannot know it, and what he may say about it.
 
 Rule: what is said here moves no money by itself.  A call of unknown outcome is closed with a note; a key that never
-left is given up, and its coins are free; a broadcast is the chain's to settle, and bytes of unknown fate are sent on.
+left, or that servers refused, is given up, and its coins are free; a broadcast is the chain's to settle, and bytes of
+unknown fate are sent on.
 What is listed takes three statements with a bound each, however much the ledger holds.
 """
 
@@ -38,7 +39,7 @@ class Unresolved:
 
     Args:
         id: call-NUMBER, broadcast-TXID or key-HASH-CLIENT.
-        state: unknown, in_progress or signed.
+        state: unknown, in_progress, signed or published.
         opened_at: seconds since 1970.
         note: what is known of it, without an address or a key.
     """
@@ -67,7 +68,7 @@ def unresolved(connection: Connection, at: float, wallet: str | None = None) -> 
     ]  # fmt: skip
     return found + [
         Unresolved(one.wallet, f"{KEY}-{one.key_hash}-{one.client}", one.client, one.method, one.opened_at, one.state,
-                   "", f"never broadcast through this gateway; holds {one.coins} coins")
+                   "", f"{_left(one.broadcast)}; holds {one.coins} coins")
         for one in outcomes.never_sent(connection, at - SIGNED_FOR, wallet, MOST)
     ]  # fmt: skip
 
@@ -127,6 +128,10 @@ def _resolve_key(connection: Connection, wallet: str, rest: str, at: float, *, e
     except CannotAbandonError as error:
         raise CannotResolveError(f"the key cannot be given up: {error}") from None
     return f"a key of {client} is given up; {coins} coins are released, and it never signs again"
+
+
+def _left(broadcast: str | None) -> str:
+    return f"its broadcast was refused ({broadcast})" if broadcast else "never broadcast through this gateway"
 
 
 def _note(note: str, request: str) -> str:

@@ -6,7 +6,9 @@ it.  Before that nothing is free again, and what one daemon has not heard of say
     in a history, six deep           confirmed: its coins need no hold
     in a history                     accepted
     in none, a coin spent six deep   it can never be valid: its coins are free
+    in none, a parent of that kind   the same, for the coin is not made
     in none of all, accepted before  lost: sent again; or foreign, where no coin of the wallet is known to be in it
+    in none of all, refused a week   stale: what no key holds is free, for its coins may be the chain's to take or not
     in none                          waits
 """
 
@@ -24,6 +26,10 @@ BACKOFF = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 
 LOST_AFTER = 60.0
 """Seconds that an accepted transaction may be in no history before it is sent again."""
+
+
+STALE_AFTER = 7 * 86_400.0
+"""Seconds after which bytes whose coins are spent or missing hold these for nobody but a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,9 @@ class Never:
     """It can never be valid."""
 
     by: str
-    """The transaction that spends a coin of it."""
+    """The transaction that spends a coin of it, or its parent."""
+    is_parent: bool = False
+    """That one can never be valid itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +67,21 @@ class Foreign:
 
 
 @dataclass(frozen=True, slots=True)
+class Stale:
+    """Its coins were spent or missing for so long that nobody waits for it any more but whoever has a key for it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Waits:
     """Nothing new."""
 
 
-Verdict = Confirmed | Accepted | Never | Lost | Foreign | Waits
+Verdict = Confirmed | Accepted | Never | Lost | Foreign | Stale | Waits
 
 
 def follow(
     txid: str, state: str, coins: Collection[str], histories: Histories, spenders: Mapping[str, str], quiet: float,
-    *, is_own: bool, is_whole: bool,
+    *, is_own: bool, is_whole: bool, dead: Collection[str] = (), stood: float = 0.0,
 ) -> Verdict:  # fmt: skip
     """Judge one transaction.
 
@@ -79,6 +92,8 @@ def follow(
         quiet: seconds since some history had it, or the chain took it.
         is_own: it is known to spend coins of the wallet.
         is_whole: no daemon that serves was left out.
+        dead: transactions that can never be valid.
+        stood: seconds since its state was written down.
     """
     found = [history[txid].confirmations for history in histories if txid in history]
     if found:
@@ -89,9 +104,12 @@ def follow(
         by = spenders.get(coin, txid)
         if by != txid and any(by in history and history[by].confirmations >= DEEP for history in histories):
             return Never(by)
-    if state == "accepted" and histories and is_whole and quiet >= LOST_AFTER:
+        if (parent := coin.partition(":")[0]) in dead:
+            return Never(parent, is_parent=True)
+    is_nowhere = histories and is_whole and quiet >= LOST_AFTER
+    if is_nowhere and state == "accepted":
         return Lost() if is_own else Foreign()
-    return Waits()
+    return Stale() if is_nowhere and state == "conflict" and stood >= STALE_AFTER else Waits()
 
 
 def unread(histories: Histories, known: Collection[str], most: int) -> list[str]:

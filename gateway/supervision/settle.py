@@ -6,7 +6,7 @@ transaction, and the owner's is never touched.  Whatever cannot be done now is t
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ from gateway.ledger.broadcasts import Followed
 from gateway.ledger.marks import Change
 from gateway.ledger.store import Ledger, LedgerError
 from gateway.rules.coins import Entry
-from gateway.rules.following import Accepted, Confirmed, Foreign, Lost, Never, follow, pause, unread
+from gateway.rules.following import Accepted, Confirmed, Foreign, Lost, Never, Stale, follow, pause, unread
 from gateway.rules.payment import CONFIRMED, Said, read_broadcast
 from gateway.upstream.questions import NotAnsweredError, Questions
 
@@ -131,7 +131,7 @@ class Settler:
     async def round(self) -> None:
         """Do what is due; with the ledger away there is nothing to do."""
         try:
-            rows = await self.ledger.run(lambda c: broadcasts.followed(c, self.pool.name))
+            rows = await self.ledger.run(lambda c: broadcasts.followed(c, self.pool.name, self.clock()))
             self._measure(rows)
             await self._send_again(rows)
             await self._follow(rows)
@@ -163,7 +163,9 @@ class Settler:
         late = [row for row in waiting if now - row.since >= LONG]
         for row in late:
             if row.txid not in self._warned:
-                hint = "ec-gateway outcome shows it" if row.state else "ec-gateway outcome KEY --abandon gives it up"
+                # what servers refused ends only so too, where a key has it
+                ends = row.state in ("", broadcasts.REJECTED, broadcasts.CONFLICT)
+                hint = "ec-gateway outcome KEY --abandon gives it up" if ends else "ec-gateway outcome shows it"
                 fields: dict[str, object] = {
                     "satoshi": sum(row.coins.values()), "hours": round((now - row.since) / 3600), "remedy": hint,
                 }  # fmt: skip
@@ -217,9 +219,11 @@ class Settler:
         changes: list[Change] = []
 
         def work(connection: Connection) -> bool:
-            if said is Said.REJECTED:
+            note = broadcasts.AFTER_SILENCE if said in (Said.REJECTED, Said.CONFLICT) else ""
+            is_new = broadcasts.spoke(connection, name, txid, state, self.clock(), note)
+            if is_new and said is Said.REJECTED:
                 changes.extend(payments.release_unkeyed(connection, name, txid, self.clock()))
-            return broadcasts.spoke(connection, name, txid, state, self.clock())
+            return is_new
 
         if await self.ledger.run(work):
             self.pool.wrote(changes_addresses=False)
@@ -253,18 +257,24 @@ class Settler:
             del self._seen[gone]
         spenders = await self._spenders(rows, histories)
         is_whole = len(histories) == len(backends)
+        parents = {coin.partition(":")[0] for row in rows for coin in row.coins}
+        dead = await self.ledger.run(lambda c: broadcasts.dead(c, self.pool.name, parents)) if parents else set()
         for row in rows:
-            await self._judge(row, list(histories.values()), spenders, is_whole=is_whole)
+            await self._judge(row, list(histories.values()), spenders, dead, is_whole=is_whole)
 
     def _is_due(self, rows: list[Followed], height: int) -> bool:
-        """Whether something can have changed: a broadcast, a block, a freeze that can soon be lifted, or time."""
+        """Whether something can have changed: a broadcast, a block, a freeze that can soon be lifted, or time.
+
+        For bytes that every server refused only a block is worth a look.
+        """
         if not rows:
             return False
         is_urgent = any(
             row.state == broadcasts.UNKNOWN or (row.state == broadcasts.ACCEPTED and row.is_frozen) for row in rows
         )
         is_new = frozenset(row.txid for row in rows) != self._told or height != self._height
-        return is_urgent or is_new or self.loop.time() - self._looked_at >= CALM
+        is_time = self.loop.time() - self._looked_at >= CALM
+        return is_urgent or is_new or (is_time and any(row.coins or row.state == broadcasts.ACCEPTED for row in rows))
 
     async def _spenders(self, rows: list[Followed], histories: Mapping[str, Mapping[str, Entry]]) -> dict[str, str]:
         """Return who spends which coin, where a transaction that holds coins is in no history."""
@@ -282,8 +292,9 @@ class Settler:
         return {coin: txid for txid, coins in self._spends.items() for coin in coins}
 
     async def _judge(
-        self, row: Followed, histories: Sequence[Mapping[str, Entry]], spenders: Mapping[str, str], *, is_whole: bool
-    ) -> None:
+        self, row: Followed, histories: Sequence[Mapping[str, Entry]], spenders: Mapping[str, str],
+        dead: Collection[str], *, is_whole: bool,
+    ) -> None:  # fmt: skip
         """Write down what the chain has come to."""
         name, txid, at = self.pool.name, row.txid, self.clock()
         heard = row.publication.last_at if row.publication else row.since
@@ -293,24 +304,36 @@ class Settler:
         # a process that has just begun has not looked yet, however long ago something was written down
         quiet = min(at - heard, now - self._seen.get(txid, self._began))
         is_own = row.publication is None or row.publication.spends_own
-        verdict = follow(txid, row.state, row.coins, histories, spenders, quiet, is_own=is_own, is_whole=is_whole)
+        verdict = follow(
+            txid, row.state, row.coins, histories, spenders, quiet,
+            is_own=is_own, is_whole=is_whole, dead=dead, stood=at - heard,
+        )  # fmt: skip
         match verdict:
             case Confirmed():
                 await self._write(lambda c: broadcasts.confirm(c, name, txid, at))
+                self._tell_out(row)
                 self.pool.emit(Event("payment.confirmed", name))
             case Accepted(confirmations, is_everywhere):
                 height = max(0, (self._height or 0) - confirmations + 1) if confirmations else 0
                 spends_own = any(txid in one and one[txid].spends_own for one in histories)
                 over = list(row.coins) if is_everywhere and is_whole else []
                 await self._write(lambda c: broadcasts.seen(c, name, txid, height, over, at, spends_own=spends_own))
-            case Never(by):
-                await self._write(lambda c: broadcasts.never(c, name, txid, by, at))
+                self._tell_out(row)
+            case Never(by, is_parent):
+                await self._write(lambda c: broadcasts.never(c, name, txid, by, at, is_parent=is_parent))
                 self.pool.emit(Event("payment.conflict", name, "", {"coins": len(row.coins)}, "error"))
             case Lost():
                 await self._write(lambda c: broadcasts.lose(c, name, txid, at))
                 self.pool.emit(Event("broadcast.lost", name, "", {}, "warning"))
             case Foreign():
+                await self._write(lambda c: payments.release_foreign(c, name, txid, at))
+            case Stale():
                 await self._write(lambda c: payments.release_unkeyed(c, name, txid, at))
+
+    def _tell_out(self, row: Followed) -> None:
+        """Tell of bytes that are in a history although servers had refused them."""
+        if row.publication is not None and row.state in (broadcasts.REJECTED, broadcasts.CONFLICT):
+            self.pool.emit(Event("broadcast.out_after_all", self.pool.name, "", {"state": row.state}, "warning"))
 
     async def _write(self, work: Callable[[Connection], list[Change]]) -> None:
         """Do one transaction and tell of the freezes that it lifted.  Raises LedgerError."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from sqlalchemy import Connection, select
 
 from gateway.base.config import Client
 from gateway.base.effects import GRANTABLE, Bound, Effect
-from gateway.base.errors import NO_BACKEND, READ_ONLY, Failure
+from gateway.base.errors import DEADLINE_BEFORE_SEND, NO_BACKEND, READ_ONLY, Executed, Failure
 from gateway.base.jsonrpc import Answer
 from gateway.flow.allocate import AGAIN, Allocator
 from gateway.ledger import addresses, epochs
@@ -215,6 +216,36 @@ def test_a_full_disk_gives_out_nothing_and_says_why() -> None:
     scenario(play)
 
 
+def test_a_ledger_that_comes_to_it_after_the_deadline_writes_nothing() -> None:
+    """Its client has left, and nobody would ever ask for that address."""
+
+    async def play() -> None:
+        counter = Counter()
+        counter.ledger.seconds = 2.0
+        failure = await counter.refused(patience=1.0)
+        assert (failure.kind, failure.kind.executed) == (DEADLINE_BEFORE_SEND, Executed.NO)
+        assert counter.ledger.transact(lambda c: addresses.in_pool(c, "main")) == 5
+        assert counter.ledger.last_error == "", "the ledger is well"
+        assert await counter.address(patience=3.0) == "bchreg:qa0"
+
+    scenario(play)
+
+
+def test_a_deadline_that_passes_while_it_is_written_undoes_it() -> None:
+    """A database may take its time for each statement."""
+
+    async def play() -> None:
+        counter = Counter()
+        moments = iter([0.0, 1.0])
+        counter.allocator.loop = SimpleNamespace(time=lambda: next(moments))  # type: ignore[assignment]  # all that is asked of it
+        answer = await counter.allocator.handle(SHOP, NEW_ADDRESS, 1.0, None)
+        assert isinstance(answer, Failure)
+        assert answer.kind is DEADLINE_BEFORE_SEND
+        assert counter.ledger.transact(lambda c: addresses.in_pool(c, "main")) == 5
+
+    scenario(play)
+
+
 def test_a_promotion_between_asking_and_writing_costs_a_moment() -> None:
     """The ledger has the new epoch before the pool; the address is then handed out in the new one."""
 
@@ -252,7 +283,7 @@ def test_what_belongs_to_an_address_is_in_the_same_transaction() -> None:
     async def play() -> None:
         counter = Counter()
 
-        def fail(_connection: Connection, _address: str) -> None:
+        def fail(_connection: Connection, _address: str, _at: float) -> None:
             raise LedgerError("no room for it")
 
         found = await counter.allocator.hand_out("shop", "addrequest", counter.loop.time() + 1.0, fail)
@@ -260,7 +291,7 @@ def test_what_belongs_to_an_address_is_in_the_same_transaction() -> None:
         assert counter.ledger.transact(lambda c: addresses.in_pool(c, "main")) == 5
         seen: list[str] = []
         given = await counter.allocator.hand_out(
-            "shop", "addrequest", counter.loop.time() + 1.0, lambda _c, one: seen.append(one)
+            "shop", "addrequest", counter.loop.time() + 1.0, lambda _c, one, _at: seen.append(one)
         )
         assert [given] == seen == ["qa0"]
 

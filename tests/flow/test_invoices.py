@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,16 @@ from sqlalchemy import Connection, func, insert, select
 
 from gateway.base.config import Client
 from gateway.base.effects import GRANTABLE
-from gateway.base.errors import INVALID_PARAMS, NO_BACKEND, OUTCOME_UNKNOWN, READ_ONLY, Failure, Kind
+from gateway.base.errors import (
+    DEADLINE_BEFORE_SEND,
+    INVALID_PARAMS,
+    NO_BACKEND,
+    OUTCOME_UNKNOWN,
+    READ_ONLY,
+    RESULT_WITHHELD,
+    Failure,
+    Kind,
+)
 from gateway.base.events import Event
 from gateway.base.jsonrpc import Answer
 from gateway.flow.allocate import Allocator
@@ -356,6 +366,68 @@ def test_an_invoice_whose_caller_was_told_that_there_is_none_is_withdrawn(fails:
         assert [(one.name, one.fields["client"]) for one in events] == [("invoice.withdrawn", "shop")]
         assert A not in repr(events)
         assert (await shop.call("addrequest", "1"))["address"].endswith(B)
+
+    play(scenario)
+
+
+def test_an_invoice_that_comes_to_be_written_after_the_deadline_is_not_written() -> None:
+    """Nobody has to take it back, which a gateway that is killed meanwhile could not."""
+
+    async def scenario(shop: Shop) -> None:
+        real = shop.ledger.run
+
+        async def slow(work: Callable[[Connection], Any]) -> Any:
+            await asyncio.sleep(6.0)
+            return await real(work)
+
+        shop.ledger.run = slow  # type: ignore[method-assign]  # the ledger is busy with something else
+        assert "nothing was written down" in await shop.refused(DEADLINE_BEFORE_SEND, "addrequest", "1", "for nobody")
+        shop.ledger.run = real  # type: ignore[method-assign]  # as before
+        assert (await shop.call("listrequests"), shop.added, shop.marked) == ([], 0, [])
+        assert (await shop.call("addrequest", "1"))["address"].endswith(A)
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("seconds", [0.001, 5.0])
+@pytest.mark.parametrize("was_committed", [True, False])
+def test_an_invoice_of_which_nobody_knows_is_withdrawn_and_no_other_one_on_its_address(
+    was_committed: bool, seconds: float  # noqa: FBT001 - a parameter of the test
+) -> None:  # fmt: skip
+    """The answer to its commit was lost in an outage; where it was undone, the next client gets its address."""
+
+    async def scenario(shop: Shop) -> None:
+        real, is_away = shop.ledger.run, [True]
+
+        async def away(work: Callable[[Connection], Any]) -> Any:
+            if not is_away[0]:
+                return await real(work)
+            raise LedgerError("the database is away")
+
+        async def lost(work: Callable[[Connection], Any]) -> Any:
+            shop.ledger.run = away  # type: ignore[method-assign]  # until it is back
+
+            def undone(connection: Connection) -> None:
+                work(connection)
+                if not was_committed:
+                    raise LedgerError("undone")
+
+            with suppress(LedgerError):
+                await real(undone)
+            raise UncertainError("the answer was lost")
+
+        shop.ledger.run = lost  # type: ignore[method-assign]  # the outage
+        first = asyncio.create_task(shop.ask("addrequest", "1", "the first"))
+        await asyncio.sleep(0.5)
+        shop.now += seconds
+        is_away[0] = False
+        # faster than the withdrawal, which tries again after a second
+        second = await shop.call("addrequest", "1", "the second")
+        failure = await first
+        assert isinstance(failure, Failure)
+        assert failure.kind is RESULT_WITHHELD
+        assert second["address"].endswith(B if was_committed else A)
+        assert [one["memo"] for one in await shop.call("listrequests")] == ["the second"]
 
     play(scenario)
 

@@ -10,7 +10,7 @@ from gateway.base.config import Client
 from gateway.base.errors import Failure
 from gateway.base.jsonrpc import Answer
 from gateway.flow.carry import Carried
-from gateway.ledger import epochs
+from gateway.ledger import broadcasts, epochs
 from gateway.ledger.schema import holds, intents, spending
 from gateway.ledger.store import LedgerError
 from gateway.rules.methods import Granted
@@ -564,6 +564,105 @@ def test_a_refusal_after_silence_is_not_the_last_word() -> None:
     play(scene, daemons=2)
 
 
+MISSING = "error: Transaction could not be broadcast due to missing, already-spent, or otherwise invalid inputs."
+REFUSALS = ["error: min relay fee not met", MISSING]
+
+
+@pytest.mark.parametrize("key", [None, "order 1"])
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_refusal_of_bytes_that_an_earlier_call_may_have_brought_out_is_not_the_last_word(
+    refusal: str, key: str | None
+) -> None:
+    """The chain may have them from then; whoever believes the second server would pay once more."""
+
+    async def scene(world: World) -> None:
+        tx = result_of(await world.pay(key))
+        txid = parse(tx["hex"]).txid
+        for daemon in world.fleet.values():
+            daemon.lags = daemon.swallows = True
+        assert failure_of(await world.broadcast(tx)).kind.name == "outcome_unknown"
+        world.fleet["ec-2"].swallows = False
+        world.fleet["ec-2"].methods["broadcast"] = lambda _tx: [False, refusal]
+        world.publish_to = "ec-2"
+        world.start()
+        assert failure_of(await world.broadcast(tx)).kind.name == "outcome_unknown"
+        assert (world.publication(txid), set(world.holds().values())) == ("unknown", {txid})
+        for daemon in world.fleet.values():
+            daemon.lags = False
+        await world.settle(1.0)
+        assert world.publication(txid) == "accepted"
+
+    play(scene, daemons=2)
+
+
+def test_missing_coins_after_silence_are_not_the_last_word_either() -> None:
+    """They may be missing because the first server had the bytes put into a block."""
+
+    async def scene(world: World) -> None:
+        tx = result_of(await world.pay())
+        world.publish_to = "ec-2"
+        world.fleet["ec-2"].swallows = world.fleet["ec-1"].lags = True
+        world.fleet["ec-1"].methods["broadcast"] = lambda _tx: [False, MISSING]
+        assert failure_of(await world.broadcast(tx)).kind.name == "outcome_unknown"
+        assert world.publication(parse(tx["hex"]).txid) == "unknown"
+
+    play(scene, daemons=2)
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.5])
+def test_a_refusal_says_nothing_of_what_another_call_sends_meanwhile(delay: float) -> None:
+    """Whichever of the two began first, and whichever hears first: the other one's server may have the bytes."""
+
+    async def scene(world: World) -> None:
+        tx = result_of(await world.pay())
+        txid = parse(tx["hex"]).txid
+        world.fleet["ec-1"].swallows = True
+        world.fleet["ec-2"].methods["broadcast"] = lambda _tx: [False, REFUSALS[0]]
+        world.fleet["ec-2"].seconds = 1.0
+        world.publish_to = "ec-2"
+        refused = asyncio.create_task(world.broadcast(tx))
+        await asyncio.sleep(delay)
+        world.publish_to = "ec-1"
+        silent = asyncio.create_task(world.broadcast(tx, wait=5.0))
+        assert failure_of(await refused).kind.name == "outcome_unknown"
+        assert failure_of(await silent).kind.name == "outcome_unknown"
+        assert (world.publication(txid), set(world.holds().values())) == ("unknown", {txid})
+
+    play(scene, daemons=2)
+
+
+def test_bytes_that_went_out_while_the_ledger_was_away_may_be_out_for_the_next_call_too() -> None:
+    """The process remembers what the ledger could not."""
+
+    async def scene(world: World) -> None:
+        tx = result_of(await world.pay())
+        world.fleet["ec-1"].swallows = world.fleet["ec-1"].lags = world.ledger.is_away = True
+        assert failure_of(await world.broadcast(tx)).kind.name == "outcome_unknown"
+        world.fleet["ec-1"].swallows = world.ledger.is_away = False
+        world.fleet["ec-1"].methods["broadcast"] = lambda _tx: [False, REFUSALS[0]]
+        assert failure_of(await world.broadcast(tx)).kind.name == "outcome_unknown"
+        assert world.publication(parse(tx["hex"]).txid) == "unknown"
+
+    play(scene)
+
+
+def test_a_refusal_frees_no_coins_of_bytes_that_a_history_had_meanwhile() -> None:
+    """Somebody else has sent the same bytes, and this call's server is late to hear of them."""
+
+    async def scene(world: World) -> None:
+        tx = result_of(await world.pay())
+        txid = parse(tx["hex"]).txid
+        world.fleet["ec-1"].methods["broadcast"] = lambda _tx: [False, REFUSALS[0]]
+        world.fleet["ec-1"].seconds = 1.0
+        call = asyncio.create_task(world.broadcast(tx))
+        await asyncio.sleep(2.5)
+        world.ledger.transact(lambda c: broadcasts.spoke(c, NAME, txid, "accepted", world.now))
+        await call
+        assert (world.publication(txid), set(world.holds().values())) == ("accepted", {txid})
+
+    play(scene)
+
+
 def test_a_plain_refusal_is_told_and_frees_the_coins() -> None:
     """Nothing was sent that could be out, and the key keeps what it holds."""
 
@@ -752,6 +851,41 @@ def test_an_outcome_says_what_to_do_next_at_each_stage() -> None:
         await world.settle()
         await world.settle()
         assert (await world.ask(txid=txid.upper()))["state"] == "confirmed"
+
+    play(scene)
+
+
+def test_a_key_that_looks_like_a_transaction_is_found_whichever_it_is() -> None:
+    """Shops whose keys are hashes ask by position too, and are not told that theirs is unknown."""
+
+    async def scene(world: World) -> None:
+        async def ask(text: str) -> dict[str, Any]:
+            found = result_of(await world.outcomes.handle(SHOP, json.dumps([text]).encode()))
+            assert isinstance(found, dict)
+            return found
+
+        key = "AB" * 32
+        assert "may be used" in (await ask(key))["next_step"]
+        txid = txid_of(await world.pay(key))
+        for text in (key, txid):
+            assert ((await ask(text))["state"], (await ask(text))["txid"]) == ("signed", txid)
+        assert (await world.ask(txid=key))["state"] == "unknown_here"
+
+    play(scene)
+
+
+def test_a_key_that_is_not_known_is_not_called_free_by_a_ledger_that_may_have_lost_keys() -> None:
+    """Whoever used it then would pay once more; one that is known is told as always."""
+
+    async def scene(world: World) -> None:
+        await world.pay("order 1")
+        world.outcomes.unbound = lambda: "the ledger is an older copy; adopt the wallet"
+        for query in ({"key": "order 2"}, {"key": "ab" * 32}):
+            found = await world.ask(**query)
+            assert found["state"] == "unknown_here"
+            assert "adopt the wallet" in found["next_step"]
+            assert "may be used" not in found["next_step"]
+        assert (await world.ask(key="order 1"))["state"] == "signed"
 
     play(scene)
 

@@ -33,7 +33,7 @@ from tests.fleet.test_pool import well
 
 PROFILE = load("electron-cash")
 CLIENT = Client(name="shop", username="u", password="p")  # type: ignore[arg-type]  # pydantic makes a secret of it
-Also = Callable[[Connection, str], None]
+Also = Callable[[Connection, str, float], None]
 
 OURS_FROM = 10
 """Place of our first address; the daemon uses those before."""
@@ -79,7 +79,7 @@ class Pair:
         if not self.free:
             return Failure(NO_BACKEND, "no_backend: dry", safe_to_repeat=True)
         address = self.free.pop(0)
-        self.ledger.transact(lambda c: also(c, address))
+        self.ledger.transact(lambda c: also(c, address, time.time()))
         return address
 
     def ours(self, method: str, *params: object, **named: object) -> bytes:

@@ -280,11 +280,11 @@ def test_a_restore_that_breaks_off_leaves_nothing_that_is_taken_for_the_ledger_i
     assert open_and_close(settings) == MOMENT
 
 
-def test_the_lock_remembers_no_more_than_one_line(settings: Settings) -> None:
-    """The pid of who holds it, and the mark of the file."""
+def test_the_lock_remembers_no_more_than_a_line_and_a_number(settings: Settings) -> None:
+    """The pid of who holds it, the mark of the file, and how often it was written."""
     open_and_close(settings)
     open_and_close(settings)
-    pid, mark, end = Path(f"{settings.path}.lock").read_text().split("\n")
-    assert (pid.isdigit(), len(mark), end) == (True, 16, "")
+    pid, mark, blanks, commits, end = Path(f"{settings.path}.lock").read_text().split("\n")
+    assert (pid.isdigit(), len(mark), blanks.strip(), int(commits), end) == (True, 16, "", 2, "")
     found = seen.look(Path(settings.path))
     assert (found.kept, found.inside and found.inside.mark, found.is_copy) == (mark, mark, False)

@@ -3,6 +3,7 @@
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,11 +20,20 @@ from gateway.base.cluster import Ledger as Settings
 from gateway.ledger import addresses, check
 from gateway.ledger.opening import open_ledger, open_reader
 from gateway.ledger.schema import intents, keys
-from gateway.ledger.store import LedgerError, SqliteLedger
+from gateway.ledger.store import LedgerError, SqliteLedger, UncertainError
 
 from .conftest import AT, fill, key_of
 
 LIVES = 20
+
+BROKEN_DISK = """
+#include <errno.h>
+int is_broken = 0;
+static int sync_(void) { if (is_broken) { errno = EIO; return -1; } return 0; }
+int fsync(int file) { (void)file; return sync_(); }
+int fdatasync(int file) { (void)file; return sync_(); }
+"""
+"""A disk that takes what is written and, from a moment on, fails to say that it lasts."""
 
 
 @pytest.fixture
@@ -119,6 +129,54 @@ def test_a_write_that_fails_while_committing_is_no_commit(ledger: SqliteLedger, 
     ledger.transact(write)
     assert ledger.transact(count) == before + 50
     assert ledger.transact(check.check) == []
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler to make a broken disk with")
+def test_of_a_commit_whose_fsync_fails_nobody_says_that_it_was_not_done(tmp_path: Path) -> None:
+    """All of it is in the log by then, and the next start finds it there."""
+    source, library, path = tmp_path / "disk.c", tmp_path / "disk.so", tmp_path / "ledger.db"
+    source.write_text(BROKEN_DISK)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True, timeout=60)
+    program = [sys.executable, "-m", "tests.ledger.broken_disk", str(path), str(library)]
+    told = subprocess.run(
+        program, env=os.environ | {"LD_PRELOAD": str(library)}, check=True, capture_output=True, text=True, timeout=60
+    )
+    assert told.stdout == "UncertainError"
+    engine = open_reader(path)
+    with engine.begin() as connection:
+        assert addresses.count(connection, "main") == 2
+    engine.dispose()
+
+
+def test_of_a_commit_after_which_the_log_was_gone_nobody_says_that_it_was_not_done(ledger: SqliteLedger) -> None:
+    """What SQLite has written is brought where a restart finds it."""
+
+    def work(connection: Connection) -> None:
+        write(connection)
+        log = Path(f"{ledger.path}-wal")
+        log.rename(f"{log}.moved")
+
+    before = ledger.transact(count)
+    with pytest.raises(UncertainError, match="-wal is gone"):
+        ledger.transact(work)
+    with pytest.raises(LedgerError) as later:
+        ledger.transact(count)
+    assert not isinstance(later.value, UncertainError), "nothing was begun"
+    assert ledger.path is not None
+    engine = open_reader(ledger.path)
+    with engine.begin() as connection:
+        assert count(connection) == before + 50
+    engine.dispose()
+
+
+def test_a_full_disk_while_committing_is_certain(ledger: SqliteLedger) -> None:
+    """The client may be told that nothing was done: what ended so is in no log."""
+    with ledger.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1")
+    with pytest.raises(LedgerError) as told:
+        ledger.transact(write)
+    assert not isinstance(told.value, UncertainError)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from gateway.base.cluster import Ledger as Settings
 from gateway.ledger import opening, place, seen
 from gateway.ledger.key_file import LENGTH, make_key
+from gateway.ledger.key_of import fact
 from gateway.ledger.migrations import versions
 from gateway.ledger.opening import Opened, open_beside, open_ledger, open_reader
 from gateway.ledger.place import key_path
@@ -97,7 +98,8 @@ def test_a_ledger_that_is_opened_again_is_the_same(path: Path) -> None:
         assert second.ledger.transact(lambda connection: connection.execute(select(wallets)).one().epoch) == 3
         assert (first.copied, second.copied) == ("", "")
     after = facts(path)
-    assert {**after, seen.MARK: ""} == {**before, seen.MARK: ""}
+    changing = {seen.MARK: "", seen.COMMITS: ""}
+    assert {**after, **changing} == {**before, **changing}
     assert after[seen.MARK] != before[seen.MARK]
 
 
@@ -349,6 +351,131 @@ def test_an_older_copy_takes_for_granted_what_it_does_not_know(path: Path) -> No
     again = opened(path)
     again.ledger.close()
     assert again.copied == ""
+
+
+def files_of(path: Path) -> dict[Path, bytes]:
+    """The files of a ledger as they lie there."""
+    return {one: one.read_bytes() for one in path.parent.glob("ledger.db*")}
+
+
+def raise_epoch(connection: Connection) -> None:
+    """Write something."""
+    connection.execute(text("UPDATE wallets SET epoch = epoch + 1"))
+
+
+@pytest.mark.parametrize("how", ["copied with its log", "copied after a checkpoint", "copied and stopped"])
+def test_an_older_copy_of_the_same_opening_is_known_for_one(path: Path, how: str) -> None:
+    """Its mark is the one that was seen last; the lock file knows that more was committed since."""
+    with closing(opened(path).ledger) as ledger:
+        ledger.transact(raise_epoch)
+        if how == "copied after a checkpoint":
+            assert ledger.checkpoint()
+        older = files_of(path)
+        ledger.transact(raise_epoch)
+        newer = files_of(path)
+    if how == "copied and stopped":
+        newer = files_of(path)
+    lock = Path(f"{path}.lock")
+    log = () if how == "copied with its log" else (Path(f"{path}-wal"), Path(f"{path}-shm"))
+    put({one: content for one, content in {**older, lock: newer[lock]}.items() if one not in log})
+    found = seen.look(path)
+    assert found.inside is not None
+    assert found.inside.mark == found.kept
+    again = opened(path)
+    with closing(again.ledger):
+        assert again.copied == "an unknown time"
+        again.ledger.transact(raise_epoch)
+    assert states(path) == ("doubted", {"foreign", "handed", "burnt"})
+    assert seen.look(path).counted > found.counted, "no number is given twice"
+    for _ in range(2):
+        more = opened(path)
+        more.ledger.close()
+        assert more.copied == ""
+
+
+def test_a_start_with_an_older_copy_that_is_broken_off_knows_it_the_next_time(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number beside the file goes back to that of the copy only with the doubt about it."""
+    older = files_of(path)
+    with closing(opened(path).ledger) as ledger:
+        older = files_of(path) if ledger.checkpoint() else older
+        ledger.transact(raise_epoch)
+    put({path: older[path], key_of_file(path): older[key_of_file(path)], Path(f"{path}.lock"): lock_of(path)})
+
+    def full(_connection: Connection, _key: str, _value: str) -> None:
+        raise sqlite_error("database or disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(opening, "note", full)
+        assert "make room on that disk" in refusal(path)
+    found = opened(path)
+    found.ledger.close()
+    assert found.copied == "an unknown time"
+
+
+def lock_of(path: Path) -> bytes:
+    """What stands in the lock file."""
+    return Path(f"{path}.lock").read_bytes()
+
+
+@pytest.mark.parametrize("left", ["the number before", "half of a number", "no number", "no lock"])
+def test_a_number_that_did_not_come_beside_the_ledger_casts_no_doubt(path: Path, left: str) -> None:
+    """A kill after the commit and before the number, a power cut, or a gateway of before."""
+    with closing(opened(path).ledger) as ledger:
+        before = lock_of(path)
+        ledger.transact(raise_epoch)
+        files = files_of(path)
+    lock = Path(f"{path}.lock")
+    cut = {"the number before": before, "half of a number": before[:-9], "no number": before[: seen.COUNT_AT]}
+    put({one: content for one, content in {**files, lock: cut.get(left, b"")}.items() if left in cut or one != lock})
+    found = opened(path)
+    found.ledger.close()
+    assert found.copied == ""
+    assert states(path)[0] == "adopted"
+
+
+def test_only_what_writes_is_counted_and_commands_count_too(path: Path) -> None:
+    """A read costs no write to the disk; what a command writes beside the gateway is known by it."""
+
+    def commits() -> tuple[int, int]:
+        inside = ledger.transact(lambda c: int(fact(c, seen.COMMITS) or 0))
+        return inside, seen.look(path).counted
+
+    with closing(opened(path).ledger) as ledger:
+        inside, beside = commits()
+        assert inside == beside
+        ledger.transact(lambda connection: connection.execute(select(wallets)).all())
+        assert commits() == (inside, beside)
+        ledger.transact(raise_epoch)
+        assert commits() == (inside + 1, beside + 1)
+        with closing(open_beside(path)) as command:
+            command.transact(raise_epoch)
+        assert commits() == (inside + 2, beside + 1)
+        ledger.transact(raise_epoch)
+        assert commits() == (inside + 3, beside + 3)
+
+
+def test_an_older_moment_of_the_same_opening_beside_the_log_of_the_newer_is_refused(path: Path) -> None:
+    """What lay between the two is in neither."""
+    with closing(opened(path).ledger) as ledger:
+        ledger.transact(raise_epoch)
+        assert ledger.checkpoint()
+        older = path.read_bytes()
+        for _ in range(3):
+            ledger.transact(raise_epoch)
+        assert ledger.checkpoint()
+        between = path.read_bytes()
+        ledger.transact(raise_epoch)
+        files = files_of(path)
+    put({**files, path: older})
+    words = "is another file than the one that was last open here, and ledger.db-wal belongs to that one"
+    assert words in refusal(path)
+    put({**files, path: between})
+    found = opened(path)
+    with closing(found.ledger):
+        assert found.copied == "", "as a kill would have left it"
+        assert found.ledger.transact(lambda connection: connection.scalar(select(wallets.c.epoch))) == 8
 
 
 def test_an_older_copy_beside_the_log_of_the_newer_is_refused(path: Path) -> None:

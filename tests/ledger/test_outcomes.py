@@ -1,9 +1,9 @@
-"""What is open is listed; a key is given up only while nothing of it ever left."""
+"""What is open is listed; a key is given up only while nothing of it is out."""
 
 import pytest
 from sqlalchemy import insert, select, update
 
-from gateway.ledger import marks, outcomes
+from gateway.ledger import broadcasts, marks, outcomes
 from gateway.ledger.outcomes import CannotAbandonError, Story, abandon, find
 from gateway.ledger.schema import holds, keys, publications
 from gateway.ledger.store import InlineLedger
@@ -24,15 +24,15 @@ def story(ledger: InlineLedger, key: str = "order-1") -> Story:
     return found
 
 
-def given_up(ledger: InlineLedger, key: str = "order-1") -> int:
-    """Give a key up."""
-    return ledger.transact(lambda connection: abandon(connection, find(connection, key)[0], AT + 1))
+def given_up(ledger: InlineLedger, key: str = "order-1", *, after: float = 1.0) -> int:
+    """Give a key up, so many seconds later."""
+    return ledger.transact(lambda connection: abandon(connection, find(connection, key)[0], AT + after))
 
 
-def published(ledger: InlineLedger, state: str) -> None:
+def published(ledger: InlineLedger, state: str, answer: str = "") -> None:
     """Let the transaction of order-1 have been broadcast."""
     row = insert(publications).values(
-        wallet="main", txid="t" * 64, hex="00", state=state, client="shop", first_at=AT, last_at=AT
+        wallet="main", txid="t" * 64, hex="00", state=state, client="shop", first_at=AT, last_at=AT, answer=answer
     )
     ledger.transact(lambda connection: connection.execute(row))
 
@@ -77,7 +77,7 @@ def test_a_key_that_never_left_is_given_up(shop: InlineLedger) -> None:
     assert values == {coins[0]: marks.NONE, coins[1]: marks.FROZEN}, "a client's own freeze stays"
 
 
-@pytest.mark.parametrize("state", ["unknown", "accepted", "confirmed", "conflict"])
+@pytest.mark.parametrize("state", ["unknown", "accepted", "confirmed"])
 def test_a_key_whose_bytes_went_out_is_not_given_up(shop: InlineLedger, state: str) -> None:
     """It may be paid, whatever is known of it."""
     published(shop, state)
@@ -90,6 +90,27 @@ def test_a_key_whose_broadcast_was_refused_is_given_up(shop: InlineLedger) -> No
     """The chain did not take it."""
     published(shop, "rejected")
     assert given_up(shop) == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "sent", "answer"),
+    [
+        ("signed", "conflict", ""),
+        ("signed", "rejected", broadcasts.AFTER_SILENCE),
+        ("published", "rejected", ""),
+        ("published", "conflict", broadcasts.AFTER_SILENCE),
+    ],
+)
+def test_a_key_whose_refused_bytes_may_be_out_is_given_up_once_the_histories_were_looked_at(
+    shop: InlineLedger, key: str, sent: str, answer: str
+) -> None:
+    """Its coins are held for an hour, and not for ever: nobody else would free them."""
+    shop.transact(lambda connection: connection.execute(update(keys).values(state=key)))
+    published(shop, sent, answer)
+    with pytest.raises(CannotAbandonError, match="for another 30 min"):
+        given_up(shop, after=outcomes.LOOKED_FOR - 1800.0)
+    assert given_up(shop, after=outcomes.LOOKED_FOR) == 2
+    assert story(shop, hash_of("order-1")).state == "abandoned"
 
 
 @pytest.mark.parametrize("state", ["published", "confirmed", "abandoned", "tombstone"])

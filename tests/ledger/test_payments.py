@@ -92,7 +92,7 @@ def test_a_coin_is_held_once_however_many_there_are(connection: Connection) -> N
     payments.hold(connection, NAME, "one", many, AT)
     payments.hold(connection, NAME, "two", {"tx:5": 5, "tx:1000": 1}, AT)
     assert len(payments.coins_of(connection, NAME, "one")) == 1000
-    assert payments.coins_of(connection, NAME, "two") == ["tx:1000"]
+    assert payments.coins_of(connection, NAME, "two") == {"tx:1000": 1}
     assert len(payments.held(connection, NAME, [*many, "tx:2000"])) == 1000
     payments.release(connection, NAME, "one", AT)
     assert payments.held(connection, NAME, [*many]) == []
@@ -118,7 +118,7 @@ def test_what_only_a_broadcast_holds_is_released_without_the_keys_own(connection
     bind(connection, "tx")
     payments.hold(connection, NAME, "tx", {"more:0": 1}, AT)
     payments.release_unkeyed(connection, NAME, "tx", AT)
-    assert payments.coins_of(connection, NAME, "tx") == ["coin-tx:0"]
+    assert payments.coins_of(connection, NAME, "tx") == {"coin-tx:0": 5}
 
 
 def test_spending_counts_a_transaction_once(connection: Connection) -> None:
@@ -199,16 +199,16 @@ def test_a_payment_goes_through_its_states(connection: Connection) -> None:
     begin(connection)
     bind(connection, "tx")
     publish(connection, "tx")
-    (row,) = broadcasts.followed(connection, NAME)
+    (row,) = broadcasts.followed(connection, NAME, AT)
     assert (row.txid, row.state, row.coins, row.is_frozen) == ("tx", "unknown", {"coin-tx:0": 5}, True)
     broadcasts.seen(connection, NAME, "tx", 0, [], AT, spends_own=True)
     facts = payments.key_facts(connection, NAME, SHOP, key_hash=HASH)
     assert facts is not None
     assert (facts.state, facts.spent) == ("published", 7)
     assert len(broadcasts.seen(connection, NAME, "tx", 0, ["coin-tx:0"], AT, spends_own=True)) == 1
-    assert not broadcasts.followed(connection, NAME)[0].is_frozen
+    assert not broadcasts.followed(connection, NAME, AT)[0].is_frozen
     broadcasts.confirm(connection, NAME, "tx", AT)
-    assert broadcasts.followed(connection, NAME) == []
+    assert broadcasts.followed(connection, NAME, AT) == []
     again = payments.key_facts(connection, NAME, SHOP, txid="tx")
     assert again is not None
     assert again.state == "confirmed"
@@ -224,7 +224,7 @@ def test_a_deep_conflict_frees_the_coins_and_the_key(connection: Connection) -> 
     assert found is not None
     assert (found.state, found.epoch, found.result, found.txid) == ("in_progress", NOBODY, None, "tx")
     assert payments.held(connection, NAME, ["coin-tx:0"]) == []
-    assert broadcasts.followed(connection, NAME) == []
+    assert broadcasts.followed(connection, NAME, AT) == []
     assert begin(connection, 1)
     assert bind(connection, "again", 1)
     broadcasts.confirm(connection, NAME, "again", AT)
@@ -263,11 +263,66 @@ def test_what_was_given_up_is_known_by_its_transaction(connection: Connection) -
     assert payments.was_given_up(connection, NAME, "tx")
 
 
+def test_the_same_bytes_of_a_new_key_were_not_given_up(connection: Connection) -> None:
+    """Whoever asks for the transaction is told of that key, and the old one is told that it has an heir."""
+    begin(connection)
+    bind(connection, "tx")
+    connection.exec_driver_sql("update keys set state = 'abandoned'")
+    connection.exec_driver_sql("delete from holds")
+    old = payments.key_facts(connection, NAME, SHOP, key_hash=HASH)
+    assert old is not None
+    assert not old.has_heir
+    begin(connection, key_hash="i" * 64)
+    bind(connection, "tx", key_hash="i" * 64)
+    assert not payments.was_given_up(connection, NAME, "tx")
+    assert payments.is_bound(connection, NAME, "tx")
+    old = payments.key_facts(connection, NAME, SHOP, key_hash=HASH)
+    new = payments.key_facts(connection, NAME, SHOP, txid="tx")
+    assert old is not None
+    assert new is not None
+    assert (old.state, old.has_heir, new.state, new.has_heir) == ("abandoned", True, "signed", False)
+
+
+def test_a_parent_that_is_missing_or_dead_is_found(connection: Connection) -> None:
+    """By what stands with it for good; another refusal of it later changes nothing."""
+    payments.hold(connection, NAME, "child", {"parent:0": 1, "other:1": 1}, AT)
+    assert payments.missing_parent(connection, NAME, "child") is None
+    publish(connection, "parent")
+    assert payments.missing_parent(connection, NAME, "child") == ("parent", "unknown")
+    broadcasts.spoke(connection, NAME, "parent", "conflict", AT)
+    assert broadcasts.dead(connection, NAME, ["parent", "other"]) == set()
+    broadcasts.never(connection, NAME, "parent", "winner", AT)
+    for state in ("rejected", "conflict"):
+        publish(connection, "parent")
+        broadcasts.spoke(connection, NAME, "parent", state, AT)
+        assert broadcasts.dead(connection, NAME, ["parent", "other"]) == {"parent"}
+    assert payments.missing_parent(connection, NAME, "child") == ("parent", "conflict")
+    broadcasts.never(connection, NAME, "child", "parent", AT, is_parent=True)
+    assert broadcasts.dead(connection, NAME, ["child"]) == set(), "it was never sent, and nothing is kept of it"
+    begin(connection)
+    bind(connection, "signed")
+    broadcasts.never(connection, NAME, "signed", "parent", AT, is_parent=True)
+    assert broadcasts.dead(connection, NAME, ["signed"]) == {"signed"}
+    publish(connection, "parent")
+    broadcasts.spoke(connection, NAME, "parent", "accepted", AT)
+    assert broadcasts.dead(connection, NAME, ["parent"]) == set(), "what the chain has counts before all that"
+
+
+def test_what_nobody_knew_the_owner_of_is_released_and_the_wallets_own_stays(connection: Connection) -> None:
+    """Bytes turned out to be others'; a coin that is known to be a key's is the key's."""
+    begin(connection)
+    bind(connection, "tx")
+    payments.hold(connection, NAME, "tx", {"theirs:0": 0}, AT, SHOP, HASH)
+    payments.hold(connection, NAME, "tx", {"plain:0": 3}, AT)
+    payments.release_foreign(connection, NAME, "tx", AT)
+    assert payments.coins_of(connection, NAME, "tx") == {"coin-tx:0": 5}
+
+
 def test_what_is_followed_comes_in_order(connection: Connection) -> None:
     """The oldest first; what holds nothing and is settled or foreign is not."""
     publish(connection, "late", AT + 5)
     payments.hold(connection, NAME, "early", {"x:0": 1}, AT)
     publish(connection, "foreign", AT, own=False)
     broadcasts.spoke(connection, NAME, "foreign", "accepted", AT)
-    assert [row.txid for row in broadcasts.followed(connection, NAME)] == ["early", "late"]
+    assert [row.txid for row in broadcasts.followed(connection, NAME, AT)] == ["early", "late"]
     assert len(list(connection.scalars(select(holds.c.outpoint)))) == 1

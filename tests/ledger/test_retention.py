@@ -13,6 +13,7 @@ from gateway.ledger.retention import DAY, EVERY, keep_small, prune, prune_all
 from gateway.ledger.schema import (
     addresses,
     events,
+    holds,
     intents,
     invoices,
     keys,
@@ -98,6 +99,18 @@ def test_bytes_of_broadcasts_go_when_the_chain_has_spoken_long_ago(ledger: Inlin
     assert pruned(ledger) == 3
     found = {row.txid: row.hex for row in ledger.transact(lambda c: c.execute(select(publications)).all())}
     assert found == {"a": "", "b": "", "d": "00", "e": "00", "f": "00"}
+
+
+def test_a_refusal_is_kept_for_as_long_as_a_key_holds_coins_for_it(ledger: InlineLedger) -> None:
+    """Without it the key would count as broadcast, and nobody could give it up."""
+    put(ledger, publications, publication("c", "rejected", 91))
+    put(
+        ledger, holds,
+        {"wallet": "main", "outpoint": "x:0", "txid": "c", "client": "shop", "key_hash": "h", "value": 1, "since": AT},
+    )  # fmt: skip
+    assert pruned(ledger) == 0
+    ledger.transact(lambda connection: connection.execute(holds.delete()))
+    assert pruned(ledger) == 1
 
 
 def test_an_invoice_that_was_removed_goes_and_its_address_stays(ledger: InlineLedger) -> None:

@@ -8,9 +8,10 @@ from sqlalchemy import Connection, event, insert, select, update
 from gateway.ledger import unresolved
 from gateway.ledger.intents import ANSWERED, RESOLVED
 from gateway.ledger.marks import Wish
-from gateway.ledger.schema import holds, intents, keys
+from gateway.ledger.outcomes import LOOKED_FOR
+from gateway.ledger.schema import holds, intents, keys, publications
 from gateway.ledger.store import InlineLedger
-from gateway.ledger.unresolved import MOST, CannotResolveError, NoOutcomeError, Unresolved, resolve
+from gateway.ledger.unresolved import MOST, SIGNED_FOR, CannotResolveError, NoOutcomeError, Unresolved, resolve
 
 from .conftest import AT, fill, hash_of, key_of
 
@@ -62,6 +63,18 @@ def test_what_is_usual_is_not_listed(shop: InlineLedger) -> None:
     assert [one.id for one in listed(shop, at=AT + 1.0) if one.id.startswith("key-")] == []
     shop.transact(lambda connection: connection.execute(update(keys).values(state="published")))
     assert [one for one in ids(shop) if one.startswith("key-")] == []
+
+
+def test_a_key_whose_bytes_were_refused_is_listed_and_can_be_given_up(shop: InlineLedger) -> None:
+    """Nobody else would free its coins; not before the histories were looked at for an hour."""
+    row = {"wallet": "main", "txid": "t" * 64, "hex": "00", "client": "shop", "first_at": AT}
+    refused = insert(publications).values(row | {"state": "conflict", "last_at": LATER - LOOKED_FOR})
+    shop.transact(lambda connection: connection.execute(refused))
+    shop.transact(lambda connection: connection.execute(update(keys).values(state="published")))
+    assert [one for one in listed(shop) if one.id.startswith("key-")] == []
+    (key,) = [one for one in listed(shop, at=LATER + SIGNED_FOR) if one.id.startswith("key-")]
+    assert key.note == "its broadcast was refused (conflict); holds 2 coins"
+    assert "2 coins are released" in said(shop, key.id)[0]
 
 
 @pytest.mark.parametrize("wallet", ["main", None])

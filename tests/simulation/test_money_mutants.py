@@ -151,6 +151,16 @@ def known_bytes_count_as_refused(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(publish_room, "read_broadcast", read)
 
 
+def what_was_taken_counts_as_unknown(patch: pytest.MonkeyPatch) -> None:
+    """A broadcast that was accepted is called unknown, and the settler finds out later."""
+
+    def read(*args: Any) -> Said:
+        found = read_broadcast(*args)
+        return Said.UNKNOWN if found in (Said.ACCEPTED, Said.KNOWN) else found
+
+    patch.setattr(publish_room, "read_broadcast", read)
+
+
 MUTANTS: list[tuple[Patch, str, str]] = [
     (an_address_stays_in_the_pool, "1", ""),
     (any_epoch_counts, "6: payto", "overtake"),
@@ -164,6 +174,7 @@ MUTANTS: list[tuple[Patch, str, str]] = [
     (nobody_holds_coins, "2", ""),
     (nobody_settles, "2: broadcast", "lose_a_broadcast"),
     (known_bytes_count_as_refused, "4: broadcast", ""),
+    (what_was_taken_counts_as_unknown, "9: the outcome of broadcast", ""),
 ]
 """Each mutant, what the violation that it must cause begins with, and the plot that brings it out soonest."""
 

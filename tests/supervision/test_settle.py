@@ -7,10 +7,11 @@ import pytest
 from sqlalchemy import insert, update
 
 from gateway.ledger import broadcasts, marks
+from gateway.ledger.broadcasts import WATCHED
 from gateway.ledger.schema import intents
 from gateway.rules.following import LOST_AFTER
 from gateway.rules.transaction import parse
-from gateway.supervision.settle import LONG
+from gateway.supervision.settle import CALM, LONG
 from tests.flow.payments_world import NAME, CrashError, World, failure_of, play, result_of
 from tests.virtual_time import run_virtual
 
@@ -101,6 +102,90 @@ def test_a_refusal_of_every_server_ends_an_unknown_broadcast() -> None:
         assert ("", parse(tx["hex"]).inputs[0], "") in world.marked
 
     play(scene)
+
+
+REFUSALS = [
+    ("rejected", "error: min relay fee not met"),
+    (
+        "conflict",
+        "error: Transaction could not be broadcast due to missing, already-spent, or otherwise invalid inputs.",
+    ),
+]
+
+
+@pytest.mark.parametrize("key", [None, "order 1"])
+@pytest.mark.parametrize(("state", "refusal"), REFUSALS)
+def test_what_was_refused_after_silence_is_looked_for_in_the_histories(
+    state: str, refusal: str, key: str | None
+) -> None:
+    """The server that said nothing may have brought it out; days later the wallet's history still settles it."""
+
+    async def scene(world: World) -> None:
+        tx, txid = await refused_after_silence(world, key, refusal)
+        assert world.publication(txid) == state
+        told = await world.ask(txid=txid)
+        assert (told["state"], "was not answered" in told["next_step"]) == (state, True)
+        await world.settle(WATCHED - 300.0)
+        world.chain.accept(tx["hex"])
+        world.chain.mine(1)
+        for daemon in world.fleet.values():
+            daemon.lags = False
+        await world.settle(CALM)
+        assert world.publication(txid) == "accepted"
+        assert "broadcast.out_after_all" in world.names()
+        world.chain.mine(6)
+        await world.settle(CALM)
+        assert (world.publication(txid), world.holds()) == ("confirmed", {})
+
+    play(scene, daemons=2)
+
+
+async def refused_after_silence(world: World, key: str | None, refusal: str) -> tuple[Any, str]:
+    """A payment whose broadcast was not answered, and that every server refused since; no daemon hears of the chain."""
+    tx, txid = await signed(world, key)
+    for daemon in world.fleet.values():
+        daemon.lags = daemon.is_silent = True
+    failure_of(await world.broadcast(tx))
+    for daemon in world.fleet.values():
+        daemon.is_silent = False
+        daemon.methods["broadcast"] = lambda _tx: [False, refusal]
+    for _ in range(120):
+        await world.settle(1.0)
+    return tx, txid
+
+
+def test_refused_bytes_whose_time_is_over_and_those_that_one_server_alone_refused_are_let_go() -> None:
+    """Nothing of them is followed; the histories are not asked for them."""
+
+    async def scene(world: World) -> None:
+        _, late = await refused_after_silence(world, None, REFUSALS[0][1])
+        tx, plain = await signed(world, None)
+        assert result_of(await world.broadcast(tx)) == [False, REFUSALS[0][1]]
+        rows = world.ledger.transact(lambda c: broadcasts.followed(c, NAME, world.now))
+        assert [row.txid for row in rows] == [late]
+        assert world.publication(plain) == "rejected"
+        await world.settle(WATCHED + 1.0)
+        assert world.ledger.transact(lambda c: broadcasts.followed(c, NAME, world.now)) == []
+
+    play(scene, daemons=2)
+
+
+def test_refused_bytes_alone_are_looked_for_once_a_block() -> None:
+    """They wait for days, and a long history is much to ask for."""
+
+    async def scene(world: World) -> None:
+        await refused_after_silence(world, None, REFUSALS[0][1])
+        asked = world.fleet["ec-1"].ran("history")
+        for _ in range(100):
+            await world.settle(CALM)
+        assert world.fleet["ec-1"].ran("history") == asked
+        world.chain.mine(1)
+        world.fleet["ec-1"].lags = False
+        await world.settle(1.0)
+        await world.settle(1.0)
+        assert world.fleet["ec-1"].ran("history") == asked + 1
+
+    play(scene, daemons=2)
 
 
 def test_a_freeze_is_over_when_every_daemon_has_the_transaction() -> None:
@@ -200,7 +285,7 @@ def test_one_daemon_that_has_not_heard_of_it_does_not_make_it_lost() -> None:
         for daemon in world.fleet.values():
             daemon.methods["history"] = list
         world.now += LOST_AFTER + 1
-        await world.settler._follow(world.ledger.transact(lambda c: broadcasts.followed(c, NAME)))
+        await world.settler._follow(world.ledger.transact(lambda c: broadcasts.followed(c, NAME, world.now)))
         world.fleet["ec-2"].is_dead = True
         await world.settle(LOST_AFTER + 1)
         assert "broadcast.lost" not in world.names()
