@@ -129,6 +129,7 @@ class App:
             counters=self.counters,
             descriptors=descriptors,
             peers=None if self.cluster is None else self.cluster.peers,
+            begin=self.dispatcher.begin,
         )
         self.snapshots = Snapshots(
             lambda: self.settings, lambda: self.plants, self._names, lambda: self.cluster, self.alerts, self.rates,

@@ -1,71 +1,83 @@
-"""The usual answer of the door, HTTP 200 with a JSON body, written in one piece.
+"""An answer of the door, written in one piece.
 
-Rule: on the wire it reads as aiohttp's own response would.  That one builds a dictionary of headers and writes it
-over several coroutines, which costs more than all our policies together; everything unusual (another status, HTTP/1.0)
-is still aiohttp's.
+Rule: what is written is whole: one length, one word about whether the connection stays, no body to who asked for the
+head alone.  Nearly every answer is a JSON body with HTTP 200, so that its head is made once a second.
 """
 
-import asyncio
 import time
+from email.utils import formatdate
+from http import HTTPStatus
 
-from aiohttp import web
-from aiohttp.helpers import rfc822_formatted_time
-
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nServer: ec-gateway\r\n"
+_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+_COMMON = b"Content-Type: application/json\r\nServer: ec-gateway\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+"""What some clients wait for before they send a body."""
 
 
 class Answer:
-    """An answer of HTTP/1.1 with status 200, as far as aiohttp's handler asks a response anything.
+    """A JSON answer.
 
     Args:
         body: the whole of it; may be empty.
         extra: further header lines, each ended by CRLF.
+        status: of HTTP.
+        is_last: the connection ends with it, whatever the client wants.
     """
 
-    __slots__ = ("_body", "_extra", "_is_last", "keep_alive")
+    __slots__ = ("body", "extra", "is_last", "status")
 
-    def __init__(self, body: bytes, extra: bytes = b"") -> None:
+    def __init__(self, body: bytes, extra: bytes = b"", status: int = 200, *, is_last: bool = False) -> None:
         """Nothing is written yet."""
-        self._body = body
-        self._extra = extra
-        self._is_last = False
-        self.keep_alive = False
+        self.body = body
+        self.extra = extra
+        self.status = status
+        self.is_last = is_last
 
-    def force_close(self) -> None:
-        """Let this be the connection's last answer."""
-        self._is_last = True
+    def __repr__(self) -> str:
+        """Status line."""
+        return f"<Answer {self.status} {len(self.body)} bytes>"
 
-    def write_to(self, transport: asyncio.Transport | None, *, keep: bool) -> None:
-        """Write it; `keep` says whether the client wants to keep the connection.
+    def usual(self) -> bytes:
+        """Return what is written to a POST of HTTP/1.1 whose connection stays, where the status is 200."""
+        body = self.body
+        return b"%bContent-Length: %d\r\n\r\n%b" % (_begin(self.extra), len(body), body)
 
-        Raises:
-            ConnectionResetError: the client has gone.
+    def wire(self, *, is_latest: bool, keep: bool, only_head: bool = False) -> bytes:
+        """Return what is written.
+
+        Args:
+            is_latest: the request is of HTTP/1.1, not of 1.0.
+            keep: the connection stays.
+            only_head: it answers a HEAD: the length is that of the body which does not follow.
         """
-        if transport is None or transport.is_closing():
-            raise ConnectionResetError("the client has gone")
-        self.keep_alive = keep = keep and not self._is_last
-        body = self._body
-        transport.write(
-            b"%b%bDate: %b\r\nContent-Length: %d\r\n%b\r\n%b"
-            % (HEAD, self._extra, _date(), len(body), b"" if keep else b"Connection: close\r\n", body)
-        )
-
-    async def prepare(self, request: web.BaseRequest) -> None:
-        """Write it.  Raises ConnectionResetError when the client has gone."""
-        self.write_to(request.transport, keep=bool(request.keep_alive))
-        await request.writer.drain()
-
-    async def write_eof(self) -> None:
-        """Nothing is left to write."""
+        if keep:
+            fate = b"" if is_latest else b"Connection: keep-alive\r\n"
+        else:
+            fate = b"Connection: close\r\n" if is_latest else b""
+        return b"HTTP/1.%d %d %b\r\n%b%bDate: %b\r\nContent-Length: %d\r\n%b\r\n%b" % (
+            is_latest, self.status, _REASONS.get(self.status, b"Unknown"), _COMMON, self.extra, _date(),
+            len(self.body), fate, b"" if only_head else self.body,
+        )  # fmt: skip
 
 
-_last = (0, b"")
+_second, _value, _begins = 0, b"", dict[bytes, bytes]()
 
 
 def _date() -> bytes:
     """Return the value of the Date header, made once a second."""
-    global _last  # noqa: PLW0603 - a cache of one value
+    global _second, _value, _begins
     now = int(time.time())
-    if now != _last[0]:
-        _last = (now, rfc822_formatted_time().encode())
-    return _last[1]
+    if now != _second:
+        _second, _value, _begins = now, formatdate(now, usegmt=True).encode(), {}
+    return _value
+
+
+def _begin(extra: bytes) -> bytes:
+    """Return the head of a usual answer up to its length."""
+    date = _date()
+    begin = _begins.get(extra)
+    if begin is None:
+        begin = b"HTTP/1.1 200 OK\r\n%b%bDate: %b\r\n" % (_COMMON, extra, date)
+        if len(_begins) < 2:  # a signed answer has lines of its own, and never the same
+            _begins[extra] = begin
+    return begin

@@ -3,56 +3,45 @@
 Rule: whatever comes in gets an answer that says what is wrong with it and what would be right; nothing that
 comes in is trusted, nothing is held longer or larger than its cap.
 
-It stands on aiohttp's low-level server: routes and middlewares cost more than all our policies together.
+What is HTTP about it is in `http_server` and below; here is what a request means.  A read without special wishes is
+answered by callbacks; everything else has a task of its own.
 """
 
 import asyncio
 import random
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
-from aiohttp import HttpVersion11, web
-from multidict import CIMultiDictProxy, istr
+from multidict import istr
 
 from gateway.base import trace
 from gateway.base.config import Client, Listen, Tls
-from gateway.base.errors import (
-    DEADLINE_BEFORE_SEND,
-    INTERNAL,
-    INVALID_PARAMS,
-    INVALID_REQUEST,
-    METHOD_REFUSED,
-    NO_BACKEND,
-    OVERLOADED,
-    Failure,
-    Kind,
-)
+from gateway.base.errors import DEADLINE_BEFORE_SEND, OVERLOADED, Failure
 from gateway.base.jsonrpc import Call, Malformed, Reply, error_reply, failure_error, parse
+from gateway.base.trace import CURRENT
 from gateway.edge.answer import Answer
-from gateway.edge.auth import CHALLENGE, Authenticator, Caller, TokenBucket
+from gateway.edge.auth import Authenticator, Caller, TokenBucket
 from gateway.edge.certificate import Certificate
-from gateway.edge.connections import FORWARDED, TRACEPARENT, Guard, Site, Usual
 from gateway.edge.descriptors import Descriptors
+from gateway.edge.http_head import Head
+from gateway.edge.http_protocol import Connection, Work
+from gateway.edge.http_server import HttpServer
 from gateway.edge.peers import MORE, Peers
+from gateway.edge.rpc_refusals import SANDBOX, Parsed, Refusals, gone
 from gateway.observe import logs
+from gateway.rules import forward
+from gateway.rules.forward import Passage
 from gateway.rules.payment import check_key
 
-JSON = "application/json"
-HINT = (
-    "this door takes JSON-RPC: POST / with a body like "
-    '{"jsonrpc": "2.0", "id": 1, "method": "getbalance", "params": []} and Basic authentication'
-)
-SANDBOX = "SANDBOX - these coins are not real"
-LINGER = 1.0
-"""Seconds for which a refused body is read on, so that its sender sees the refusal and not a reset; aiohttp would
-take ten, and somebody who sends no more could hold his connection all that time."""
+LAST = 0.05
+"""Seconds for tasks whose clients were just told that nobody waits for them any more."""
 
-MAX_LINE = 8190
-"""Bytes of one line of a request's head."""
-
-AUTHORIZATION, TIMEOUT, KEY = istr("Authorization"), istr("X-Request-Timeout"), istr("Idempotency-Key")
+AUTHORIZATION, TIMEOUT, KEY, FORWARDED, TRACEPARENT = (
+    istr("Authorization"), istr("X-Request-Timeout"), istr("Idempotency-Key"), istr(forward.FORWARDED),
+    istr(trace.HEADER),
+)  # fmt: skip
 """Headers that are asked for in each request; such names are looked up without being folded anew."""
 
 
@@ -64,6 +53,15 @@ class CallsDispatcher(Protocol):
 
     def takes_key(self, wallet: str, method: str) -> bool:
         """Whether a method binds an Idempotency-Key."""
+
+
+Begin = Callable[[str, Client, Call, float, Callable[[Reply], None]], Work | None]
+"""Begins a call that needs no task, and hands on its reply; None, and nothing done, for any other: wallet, client,
+call, deadline in loop time, who hears the reply."""
+
+
+Finds = Callable[[], Coroutine[None, None, Answer]]
+"""Finds an answer in a task of its own."""
 
 
 @dataclass(slots=True)
@@ -83,6 +81,23 @@ class DoorCounters:
         self.malformed[what] = self.malformed.get(what, 0) + 1
 
 
+class Ready:
+    """What the door made of a head: who calls, where to, with what wishes."""
+
+    __slots__ = ("caller", "era", "is_plain", "most", "passage", "seconds", "wallet")
+
+    def __init__(self, most: int, passage: Passage | None = None) -> None:
+        """Hold the bytes that the body may have, and what another gateway's head says."""
+        self.most = most
+        self.passage = passage
+        self.era: object = None
+        self.wallet = ""
+        self.seconds = 0.0
+        self.is_plain = False
+        """It has no wishes that would need a task: no key, no trace."""
+        self.caller: Caller
+
+
 class RpcDoor:
     """The door for clients.
 
@@ -96,6 +111,7 @@ class RpcDoor:
         descriptors: how many connections fit into this process.
         peers: the other gateways; without them nothing that another one sends is taken.
         bits: random ones, for the ids of traces.
+        begin: where calls go that need no task; without it all of them have one.
     """
 
     def __init__(
@@ -110,60 +126,53 @@ class RpcDoor:
         descriptors: Descriptors = Descriptors(),  # noqa: B008 - frozen
         peers: Peers | None = None,
         bits: trace.Bits = random.getrandbits,
+        begin: Begin | None = None,
     ) -> None:
         """Begin closed."""
         self.listen = listen
         self.authenticate = authenticate
         self.dispatcher = dispatcher
         self.wallets = wallets
-        self.sandbox = sandbox
-        self._extra = f"X-Sandbox: {SANDBOX}\r\n".encode() if sandbox else b""
+        self.refusals = Refusals(f"X-Sandbox: {SANDBOX}\r\n".encode() if sandbox else b"")
         self.counters = counters
         self.descriptors = descriptors
         self.peers = peers
         self.bits = bits
+        self.begin = begin
         self.port = 0
-        self.is_draining = False
         self._loop = asyncio.get_running_loop()
-        self._runner: web.ServerRunner | None = None
-        self._in_flight = 0
+        self._server: HttpServer | None = None
         self._certificate: Certificate | None = None
-        self._quiet: asyncio.Event | None = None
-        """Set when no request is under way; made by who waits for that, so that no request pays for it."""
+        self._is_draining = False
+        self._era = object()
+        """Of caps and clients; what was found about a head counts in one of them."""
+        self._tasks: set[asyncio.Task[None]] = set()
         self._log = logs.get_logger()
 
     async def start(self) -> None:
         """Bind and serve.  Raises OSError when the port is taken or a certificate cannot be read."""
         listen = self.listen
-        server = Guard(
-            self._handle,
+        self._certificate = None if listen.tls is None else Certificate(listen.tls)
+        context = None if self._certificate is None else self._certificate.context
+        server = HttpServer(
+            self,
             counters=self.counters,
             max_connections=lambda: self.descriptors.clients(self.listen.max_connections),
             head_timeout=lambda: self.listen.head_timeout,
-            refuse=self._not_http,
-            answer=self._handle,
-            access_log=None,
-            auto_decompress=False,
             keepalive_timeout=listen.keepalive_timeout,
-            max_line_size=MAX_LINE,
-            max_field_size=MAX_LINE,
-            lingering_time=LINGER,
         )
-        self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=0.05)
-        await self._runner.setup()
-        self._certificate = None if listen.tls is None else Certificate(listen.tls)
-        context = None if self._certificate is None else self._certificate.context
-        site = Site(
-            self._runner, listen.host, listen.port, context, self.descriptors.at_one_go, listen.head_timeout,
-            is_closed_first=True,
+        server.is_draining = self._is_draining
+        self.port = await server.start(
+            listen.host, listen.port, context, at_one_go=self.descriptors.at_one_go,
+            handshake_timeout=listen.head_timeout,
         )  # fmt: skip
-        await site.start()
-        self.port = self._runner.addresses[0][1]
+        self._server = server
 
     def update(self, listen: Listen, authenticate: Authenticator) -> None:
         """Take new caps and clients; address and TLS stay as they are."""
         self.listen = listen
         self.authenticate = authenticate
+        self._era = object()
 
     def renew(self, tls: Tls | None) -> bool:
         """Show another certificate from now on; return whether there is one.  Raises OSError for unusable files."""
@@ -171,136 +180,220 @@ class RpcDoor:
 
     def drain(self) -> None:
         """Answer with Connection: close from now on."""
-        self.is_draining = True
+        self._is_draining = True
+        if self._server is not None:
+            self._server.is_draining = True
 
     async def finish(self, timeout: float) -> None:  # noqa: ASYNC109 - draining is told its time, it does not fail by it
         """Listen no more and wait for calls under way; connections stay open until `stop`."""
-        if self._runner is None:
-            return
-        for site in list(self._runner.sites):
-            await site.stop()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                if self._in_flight:
-                    self._quiet = asyncio.Event()
-                    await self._quiet.wait()
+        if self._server is not None:
+            await self._server.finish(timeout)
 
     async def stop(self, timeout: float) -> None:  # noqa: ASYNC109 - the same
         """Listen no more, wait for calls under way, close the rest."""
         await self.finish(timeout)
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
+        server, self._server = self._server, None
+        if server is not None:
+            await server.stop()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=LAST)
 
-    # -- one request ----------------------------------------------------------------------------------------
+    # -- a head ---------------------------------------------------------------------------------------------
 
-    async def _handle(self, request: web.BaseRequest | Usual) -> web.Response | Answer:
-        """Answer one HTTP request."""
+    @property
+    def body_timeout(self) -> float:
+        """Seconds for a body that does not come with its head."""
+        return self.listen.body_timeout
+
+    def most(self, ready: Ready) -> int:
+        """Return the bytes that the body may have."""
+        return ready.most
+
+    def admit(self, head: Head) -> Ready | Answer:
+        """Look at a head: an answer when its body does not matter."""
         self.counters.requests += 1
-        self._in_flight += 1
+        judged: Ready | None = head.judged
+        if judged is not None and judged.era is self._era and judged.wallet in self.wallets():
+            return judged
         try:
-            if FORWARDED in request.headers:
-                response = await self._forwarded(request)
-            else:
-                response = await self._answer(request)
+            if FORWARDED in head.headers:
+                return self._admit_gateway(head)
+            found = self._admit(head)
         except Exception:  # noqa: BLE001 - the client gets an answer whatever happens; the log gets the reason
-            self._log.exception("door.failed", path=request.path[:100])
-            failure = Failure(INTERNAL, "internal_error: the gateway failed; its log says why", safe_to_repeat=False)
-            response = self._refusal(failure, 500)
-        finally:
-            self._in_flight -= 1
-            if self._quiet is not None and not self._in_flight:
-                self._quiet.set()
-        if self.is_draining:
-            response.force_close()
-        if isinstance(response, web.Response):
-            response.headers["Server"] = "ec-gateway"
-            if self.sandbox:
-                response.headers["X-Sandbox"] = SANDBOX
-        return response
+            return self._failed(head)
+        if isinstance(found, Ready):
+            head.judged = found
+        return found
 
-    async def _answer(self, request: web.BaseRequest | Usual) -> web.Response | Answer:
-        headers = request.headers
+    def _admit(self, head: Head) -> Ready | Answer:
+        headers = head.headers
         caller = self.authenticate.who(headers.get(AUTHORIZATION))
         if caller is None:
             self.counters.auth_failures += 1
-            message = "unauthorized: no or wrong credentials; send Basic authentication as for the daemon itself"
-            response = self._refusal(Failure(METHOD_REFUSED, message, safe_to_repeat=False), 401)
-            response.headers["WWW-Authenticate"] = CHALLENGE
-            return response
-        wallet = self._wallet(request.path, caller.client)
+            return self.refusals.stranger()
+        wallet = self._wallet(head.path, caller.client)
         if wallet is None:
-            return self._refuse(f"there is no {request.path[:200]} for this client; POST / or /wallets/NAME", 404)
-        if request.method != "POST":
-            response = self._refuse(HINT, 405)
-            response.headers["Allow"] = "POST"
-            return response
-        deadline = self._deadline(headers.get(TIMEOUT), caller.client)
-        if deadline is None:
-            return self._refuse("X-Request-Timeout must be seconds, greater than 0, such as 2.5", 400)
-        body = self._whole(request.body) if isinstance(request, Usual) else await self._body(request)
-        if not isinstance(body, bytes):
-            return body
-        parsed = parse(body, max_depth=self.listen.max_depth, max_batch=self.listen.max_batch)
-        wait = self._spend(caller, len(parsed) if isinstance(parsed, list) else 1)
-        if wait:
-            return self._limited(wait, caller.client, parsed)
-        if isinstance(parsed, Malformed):
-            return self._malformed(parsed, caller.client)
-        key = headers.get(KEY)
-        if key is not None and (wrong := self._wrong_key(headers.getall(KEY), parsed, wallet)):
-            failure = Failure(INVALID_PARAMS, f"{INVALID_PARAMS.name}: {wrong}", safe_to_repeat=False, wallet=wallet)
-            return self._refuse_all(failure, caller.client, parsed)
-        self._trace(headers)
-        if isinstance(parsed, list):
-            return await self._batch(parsed, wallet, caller.client, deadline, key)
-        if wallet in self.wallets():
-            reply = await self.dispatcher.call(wallet, caller.client, parsed, deadline, key)
+            return self.refusals.nowhere(head.path)
+        if head.method != "POST":
+            return self.refusals.no_post()
+        seconds = _seconds(headers.get(TIMEOUT), caller.client)
+        if seconds is None:
+            return self.refusals.refuse("X-Request-Timeout must be seconds, greater than 0, such as 2.5", 400)
+        ready = Ready(self.listen.max_body)
+        ready.era = self._era
+        ready.caller, ready.wallet, ready.seconds = caller, wallet, seconds
+        ready.is_plain = KEY not in headers and TRACEPARENT not in headers
+        return self._wrong_length(head, ready.most) or ready
+
+    def _admit_gateway(self, head: Head) -> Ready | Answer:
+        """Look at the head of a call that another gateway sent on."""
+        peers = self.peers if head.is_latest else None
+        passage = None if peers is None else peers.admit(head.headers, head.path, head.method)
+        if passage is None:
+            self.counters.auth_failures += 1
+            return self.refusals.no_gateway()
+        ready = Ready(self.listen.max_body + MORE, passage)
+        return self._wrong_length(head, ready.most) or ready
+
+    def _wrong_length(self, head: Head, most: int) -> Answer | None:
+        """Refuse a body by what its head says of its length."""
+        if head.length is None and not head.is_chunked:
+            self.counters.count_malformed("no_length")
+            return self.refusals.refuse(
+                "the body has no length; send Content-Length, or Transfer-Encoding: chunked", 411
+            )
+        if head.length is not None and head.length > most:
+            self.counters.count_malformed("too_large")
+            return self.refusals.too_large(head.length, self.listen.max_body)
+        return None
+
+    def _wallet(self, path: str, client: Client) -> str | None:
+        """Return the wallet that a path means; one that the client may not use is as unknown as any."""
+        if path in ("/", "/RPC2"):
+            name = "main" if "main" in client.wallets else client.wallets[0]
+        elif path.startswith("/wallets/"):
+            name = path.removeprefix("/wallets/")
         else:
-            reply = self._gone(wallet, parsed)
-        if (reply.status == 200 or caller.client.errors == "jsonrpc") and request.version == HttpVersion11:
-            return Answer(reply.body, self._extra)
-        return _response(reply, caller.client)
+            return None
+        return name if name in client.wallets and name in self.wallets() else None
 
-    async def _forwarded(self, request: web.BaseRequest | Usual) -> web.Response | Answer:
-        """Answer a call that another gateway sent on."""
-        answer = None
-        peers = self.peers if request.version == HttpVersion11 else None
-        passage = None if peers is None else peers.admit(request.headers, request.path, request.method)
-        if peers is not None and passage is not None:
-            body = self._whole(request.body, MORE) if isinstance(request, Usual) else await self._body(request, MORE)
-            if not isinstance(body, bytes):
-                return body
-            self._trace(request.headers)
-            answer = await peers.answer(passage, body, self.listen.max_depth, self._extra)
+    # -- a request that is whole ------------------------------------------------------------------------------
+
+    def run(self, head: Head, ready: Ready, body: bytes, connection: Connection) -> None:
+        """Find the answer to a request; `connection` is given it."""
+        try:
+            if ready.passage is not None:
+                self._later(head, partial(self._forwarded, head, ready.passage, body), connection)
+                return
+            listen, client = self.listen, ready.caller.client
+            parsed = parse(body, max_depth=listen.max_depth, max_batch=listen.max_batch)
+            if client.rate_limit is not None:
+                wait = self._spend(ready.caller, len(parsed) if isinstance(parsed, list) else 1)
+                if wait:
+                    connection.answer(connection.turn, self._limited(wait, client, parsed))
+                    return
+            deadline = connection.began + ready.seconds
+            if ready.is_plain and self.begin is not None and type(parsed) is Call and ready.wallet in self.wallets():
+                CURRENT.set(None)
+                hear = partial(self._replied, connection, connection.turn, client)
+                work = connection.work = self.begin(ready.wallet, client, parsed, deadline, hear)
+                if work is not None:
+                    return
+            answer = self._with_wishes(head, ready, parsed, deadline, connection)
+        except Exception:  # noqa: BLE001 - as above
+            answer = self._failed(head)
         if answer is not None:
-            return answer
-        self.counters.auth_failures += 1
-        message = "unauthorized: no gateway that this one belongs to has signed this call; the log says more"
-        response = self._refusal(Failure(METHOD_REFUSED, message, safe_to_repeat=False), 401)
-        response.force_close()
-        return response
+            connection.answer(connection.turn, answer)
 
-    def _trace(self, headers: CIMultiDictProxy[str]) -> None:
+    def _with_wishes(
+        self, head: Head, ready: Ready, parsed: Parsed, deadline: float, connection: Connection
+    ) -> Answer | None:
+        """Answer what is no plain call of a read, at once or by a task; None when it comes later."""
+        client, key = ready.caller.client, None
+        if isinstance(parsed, Malformed):
+            self.counters.count_malformed(parsed.failure.kind.name)
+            return self.refusals.malformed(parsed, client)
+        if KEY in head.headers:
+            key = head.headers[KEY]
+            wrong = self._wrong_key(head.headers.getall(KEY), parsed, ready.wallet)
+            if wrong:
+                return self.refusals.wrong_key(wrong, ready.wallet, client, parsed)
+        self._later(head, partial(self._calls, head, ready, parsed, deadline, key), connection)
+        return None
+
+    def _replied(self, connection: Connection, turn: int, client: Client, reply: Reply) -> None:
+        connection.answer(turn, self.refusals.reply(reply, client))
+
+    def _later(self, head: Head, find: Finds, connection: Connection) -> None:
+        """Have a task find the answer; a client that is gone before it begins leaves nothing begun."""
+        connection.work = task = self._loop.create_task(self._tell(head, find, connection, connection.turn))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _tell(self, head: Head, find: Finds, connection: Connection, turn: int) -> None:
+        try:
+            answer = await find()
+        except Exception:  # noqa: BLE001 - as above
+            answer = self._failed(head)
+        connection.answer(turn, answer)
+
+    async def _calls(
+        self, head: Head, ready: Ready, parsed: Call | list[Call | Malformed], deadline: float, key: str | None
+    ) -> Answer:
+        """Answer a call or a batch."""
+        self._trace(head)
+        wallet, client = ready.wallet, ready.caller.client
+        if isinstance(parsed, list):
+            return await self._batch(parsed, wallet, client, deadline, key)
+        return self.refusals.reply(await self._call(wallet, client, parsed, deadline, key), client)
+
+    async def _call(self, wallet: str, client: Client, call: Call, deadline: float, key: str | None) -> Reply:
+        if wallet not in self.wallets():
+            return gone(wallet, call)
+        return await self.dispatcher.call(wallet, client, call, deadline, key)
+
+    async def _batch(
+        self, entries: list[Call | Malformed], wallet: str, client: Client, deadline: float, key: str | None
+    ) -> Answer:
+        """Answer a batch: its calls one after another, as the daemon does, under one deadline."""
+        replies: list[bytes] = []
+        for entry in entries:
+            if isinstance(entry, Malformed):
+                self.counters.count_malformed(entry.failure.kind.name)
+                replies.append(error_reply(entry.id, entry.v1, failure_error(entry.failure)))
+            elif self._loop.time() >= deadline:
+                if entry.id is not None:
+                    message = "deadline_before_send: the batch's time ran out before this call; nothing was sent"
+                    failure = Failure(DEADLINE_BEFORE_SEND, message, safe_to_repeat=True, wallet=wallet)
+                    replies.append(error_reply(entry.id, entry.v1, failure_error(failure)))
+            else:
+                reply = await self._call(wallet, client, entry, deadline, key)
+                if reply.body:
+                    replies.append(reply.body)
+        return Answer(b"[%b]" % b", ".join(replies) if replies else b"", self.refusals.extra)
+
+    async def _forwarded(self, head: Head, passage: Passage, body: bytes) -> Answer:
+        """Answer a call that another gateway sent on."""
+        self._trace(head)
+        assert self.peers is not None  # noqa: S101 - they let it in
+        answer = await self.peers.answer(passage, body, self.listen.max_depth, self.refusals.extra)
+        if answer is None:
+            self.counters.auth_failures += 1
+            return self.refusals.no_gateway()
+        return answer
+
+    # -- its parts ------------------------------------------------------------------------------------------
+
+    def _trace(self, head: Head) -> None:
         """Say which trace the calls of this request belong to, for all that is done in this task.
 
         Who names none is part of none: ids for nobody would cost each call a twentieth of what it costs.
         """
-        told = headers.get(TRACEPARENT)
+        told = head.headers.getall(TRACEPARENT, None)
         if told is None:
-            trace.CURRENT.set(None)
+            CURRENT.set(None)
             return
-        if len(headers.getall(TRACEPARENT)) > 1:
-            told = None
-        trace.CURRENT.set(trace.begin(told, self.bits))
-
-    def _gone(self, wallet: str, call: Call) -> Reply:
-        """Answer a call whose wallet a reload has taken away since its head was read."""
-        if call.id is None:
-            return Reply(b"")
-        message = f"no_backend: the wallet {wallet} was taken out of the configuration; nothing was sent"
-        failure = Failure(NO_BACKEND, message, safe_to_repeat=True, wallet=wallet)
-        return Reply(error_reply(call.id, call.v1, failure_error(failure)), NO_BACKEND.status, failure.retry_after)
+        CURRENT.set(trace.begin(told[0] if len(told) == 1 else None, self.bits))
 
     def _wrong_key(self, keys: list[str], parsed: Call | list[Call | Malformed], wallet: str) -> str:
         """Say what is wrong with the keys that came with a call or a batch, "" for nothing."""
@@ -316,171 +409,48 @@ class RpcDoor:
             return "a key is for one payment, and this batch has more; send each by itself with its own key"
         return ""
 
-    async def _batch(
-        self, entries: list[Call | Malformed], wallet: str, client: Client, deadline: float, key: str | None
-    ) -> web.Response:
-        """Answer a batch: its calls one after another, as the daemon does, under one deadline."""
-        replies: list[bytes] = []
-        for entry in entries:
-            if isinstance(entry, Malformed):
-                self.counters.count_malformed(entry.failure.kind.name)
-                replies.append(error_reply(entry.id, entry.v1, failure_error(entry.failure)))
-            elif self._loop.time() >= deadline:
-                if entry.id is not None:
-                    message = "deadline_before_send: the batch's time ran out before this call; nothing was sent"
-                    failure = Failure(DEADLINE_BEFORE_SEND, message, safe_to_repeat=True, wallet=wallet)
-                    replies.append(error_reply(entry.id, entry.v1, failure_error(failure)))
-            else:
-                if wallet in self.wallets():
-                    reply = await self.dispatcher.call(wallet, client, entry, deadline, key)
-                else:
-                    reply = self._gone(wallet, entry)
-                if reply.body:
-                    replies.append(reply.body)
-        body = b"[%b]" % b", ".join(replies) if replies else b""
-        return web.Response(body=body, content_type=JSON)
-
-    # -- its parts ------------------------------------------------------------------------------------------
-
-    def _wallet(self, path: str, client: Client) -> str | None:
-        """Return the wallet that a path means; one that the client may not use is as unknown as any."""
-        if path in ("/", "/RPC2", ""):
-            name = "main" if "main" in client.wallets else client.wallets[0]
-        elif path.startswith("/wallets/"):
-            name = path.removeprefix("/wallets/")
-        else:
-            return None
-        return name if name in client.wallets and name in self.wallets() else None
-
-    def _deadline(self, text: str | None, client: Client) -> float | None:
-        seconds = client.deadline
-        if text is not None:
-            try:
-                asked = float(text)
-            except ValueError:
-                return None
-            if not 0 < asked < 1e9:
-                return None
-            seconds = min(seconds, asked)
-        return self._loop.time() + seconds
-
-    async def _body(self, request: web.BaseRequest, more: int = 0) -> bytes | web.Response:
-        """Read the body within its caps."""
-        length = request.content_length
-        if length is None and request.headers.get("Transfer-Encoding", "").lower() != "chunked":
-            self.counters.count_malformed("no_length")
-            return self._refuse("the body has no length; send Content-Length, or Transfer-Encoding: chunked", 411)
-        most = self.listen.max_body + more
-        if length is not None and length > most:
-            return self._too_large(length)
-        if length is not None and request.content.is_eof():
-            # the usual case: all of it came with the head, so no timer is needed
-            return request.content.read_nowait(-1)
-        if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= HttpVersion11:
-            # some clients wait for seconds before they send without it
-            try:
-                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            except ConnectionError:
-                # whoever wanted it has gone, and nobody will read this
-                return self._refuse("the connection is gone", 400)
-            request.writer.output_size = 0
-        try:
-            async with asyncio.timeout(self.listen.body_timeout):
-                return await self._read(request, most)
-        except TimeoutError:
-            self.counters.count_malformed("slow_body")
-            response = self._refuse(f"the body did not come within {self.listen.body_timeout:g} s", 408)
-        except _TooLargeError:
-            self.counters.count_malformed("too_large")
-            response = self._refuse(f"the body is larger than {most} bytes", 413)
-        response.force_close()
-        return response
-
-    def _whole(self, body: bytes, more: int = 0) -> bytes | web.Response:
-        """Take a body that came with its head, within its cap."""
-        return body if len(body) <= self.listen.max_body + more else self._too_large(len(body))
-
-    def _too_large(self, length: int) -> web.Response:
-        self.counters.count_malformed("too_large")
-        response = self._refuse(f"the body has {length} bytes; at most {self.listen.max_body} are taken", 413)
-        response.force_close()
-        return response
-
-    async def _read(self, request: web.BaseRequest, most: int) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        async for part in request.content.iter_any():
-            size += len(part)
-            if size > most:
-                raise _TooLargeError
-            parts.append(part)
-        return b"".join(parts)
-
     def _spend(self, caller: Caller, calls: int) -> float:
         """Take from the client's rate; return the seconds to wait, 0.0 when it may call."""
-        limit = caller.client.rate_limit
-        if limit is None:
-            return 0.0
-        now = self._loop.time()
-        if caller.bucket is None:
-            caller.bucket = TokenBucket(limit, now)
-        return caller.bucket.take(now, calls)
+        limit, bucket, now = caller.client.rate_limit, caller.bucket, self._loop.time()
+        assert limit is not None  # noqa: S101 - asked before
+        if bucket is None:
+            bucket = caller.bucket = TokenBucket(limit, now)
+        return bucket.take(now, calls)
 
-    # -- refusals -------------------------------------------------------------------------------------------
-
-    def _limited(self, wait: float, client: Client, parsed: Call | Malformed | list[Call | Malformed]) -> web.Response:
+    def _limited(self, wait: float, client: Client, parsed: Parsed) -> Answer:
         """Refuse a call or a batch in its own shape; nothing is said to notifications."""
         self.counters.rate_limited += 1
         message = f"overloaded: client {client.name} calls faster than its rate_limit; wait {wait:.2f} s"
-        return self._refuse_all(Failure(OVERLOADED, message, safe_to_repeat=True, retry_after=wait), client, parsed)
+        return self.refusals.all_of(Failure(OVERLOADED, message, safe_to_repeat=True, retry_after=wait), client, parsed)
 
-    def _refuse_all(
-        self, failure: Failure, client: Client, parsed: Call | Malformed | list[Call | Malformed]
-    ) -> web.Response:
-        """Answer a call, or every call of a batch, with one error; nothing is said to notifications."""
-        calls = parsed if isinstance(parsed, list) else [parsed]
-        replies = [error_reply(call.id, call.v1, failure_error(failure)) for call in calls if call.id is not None]
-        body = b", ".join(replies)
-        if replies and isinstance(parsed, list):
-            body = b"[%b]" % body
-        retry_after = failure.retry_after if failure.kind.retry_after else None
-        return _response(Reply(body, failure.kind.status, retry_after), client)
+    # -- refusals -------------------------------------------------------------------------------------------
 
-    def _malformed(self, bad: Malformed, client: Client) -> web.Response:
-        self.counters.count_malformed(bad.failure.kind.name)
-        reply = Reply(error_reply(bad.id, bad.v1, failure_error(bad.failure)), bad.failure.kind.status)
-        return _response(reply, client)
+    def slow_body(self) -> Answer:
+        """Answer a body that did not come in time."""
+        self.counters.count_malformed("slow_body")
+        return self.refusals.slow_body(self.listen.body_timeout)
 
-    def _refuse(self, message: str, status: int, kind: Kind = INVALID_REQUEST) -> web.Response:
-        return self._refusal(Failure(kind, f"{kind.name}: {message}", safe_to_repeat=False), status)
+    def too_large(self, ready: Ready) -> Answer:
+        """Answer a body that turned out to be larger than its cap."""
+        self.counters.count_malformed("too_large")
+        return self.refusals.too_large(None, ready.most)
 
-    def _not_http(self, status: int) -> web.Response:
-        message = (
-            f"the request is not valid HTTP/1.1 (one head of lines up to {MAX_LINE} bytes, one length); "
-            "send it as any HTTP library does"
-        )
-        response = self._refuse(message, status)
-        response.headers["Server"] = "ec-gateway"
-        if self.sandbox:
-            response.headers["X-Sandbox"] = SANDBOX
-        return response
+    def not_http(self) -> Answer:
+        """Answer what is not HTTP; the broken bytes are not quoted, for they may be a password."""
+        self.counters.count_malformed("not_http")
+        return self.refusals.not_http()
 
-    def _refusal(self, failure: Failure, status: int) -> web.Response:
-        """Build an answer to something that was no call at all; it always has its HTTP status."""
-        return web.Response(
-            body=error_reply(b"null", v1=False, error=failure_error(failure)), status=status, content_type=JSON
-        )
+    def _failed(self, head: Head) -> Answer:
+        self._log.exception("door.failed", path=head.path[:100])
+        return self.refusals.failed()
 
 
-class _TooLargeError(Exception):
-    """A chunked body passed its cap."""
-
-
-def _response(reply: Reply, client: Client) -> web.Response:
-    """Wrap a reply as the client wants its errors: with HTTP 200 as the daemon does, or with statuses."""
-    if client.errors == "jsonrpc" or reply.status == 200:
-        return web.Response(body=reply.body, content_type=JSON)
-    response = web.Response(body=reply.body, status=reply.status, content_type=JSON)
-    if reply.retry_after is not None:
-        response.headers["Retry-After"] = str(max(1, round(reply.retry_after)))
-    return response
+def _seconds(text: str | None, client: Client) -> float | None:
+    """Return the seconds that a client gives a request, None for what is no such number."""
+    if text is None:
+        return client.deadline
+    try:
+        asked = float(text)
+    except ValueError:
+        return None
+    return min(client.deadline, asked) if 0 < asked < 1e9 else None

@@ -14,7 +14,7 @@ Where gateways share wallets, all of this happens at the one that holds the wall
 import asyncio
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, cast
 
 import msgspec
 
@@ -32,16 +32,19 @@ from gateway.base.events import Emit, Event
 from gateway.base.jsonrpc import Answer, Call, Reply, error_reply, failure_error, result_reply
 from gateway.base.trace import place
 from gateway.flow.desk import Desk
-from gateway.flow.errand import Errand, Result
+from gateway.flow.errand import Errand, Member, Result
 from gateway.flow.runner import Runner
+from gateway.flow.seat import Seat
 from gateway.profiles import Profile
-from gateway.rules.methods import Granted, Refused, judge
+from gateway.rules.methods import SHORT, Granted, Refused, judge
 
 KEYLESS = (
     "read_only: this gateway keeps no ledger that could bind an Idempotency-Key; nothing was sent. Send the call "
     "without the header; it is never repeated once it was sent"
 )
 
+MOST_VERDICTS = 256
+"""Calls whose verdicts are kept; then all are forgotten, for clients that never call the same twice."""
 
 NOT_BEGUN = frozenset({DEADLINE_BEFORE_SEND, NO_BACKEND, NOT_HOLDER, READ_ONLY})
 """Errors with which nothing was sent; where the wallet has moved on meanwhile, the call goes after it."""
@@ -97,6 +100,7 @@ class Dispatcher:
         self.emit = emit
         self.status = status
         self.loop = loop
+        self._verdicts: dict[tuple[int, int, str, bytes], tuple[Granted, Profile, Client]] = {}
 
     def takes_key(self, wallet: str, method: str) -> bool:
         """Whether a method binds an Idempotency-Key: those that sign do."""
@@ -157,8 +161,7 @@ class Dispatcher:
             result = await desk.answer(handler, client, verdict, deadline, key)
         if isinstance(result, Failure) and self._has_moved(wallet, runner, result):
             return None
-        outcome = result.kind.name if isinstance(result, Failure) else "ok" if result.error is None else "daemon_error"
-        self.watcher.call_ended(wallet, call.method, verdict.effect, outcome, self.loop.time() - began)
+        self._count(wallet, call, verdict, result, began)
         return reply(call, result)
 
     def _has_moved(self, wallet: str, runner: Runner, failure: Failure) -> bool:
@@ -166,31 +169,92 @@ class Dispatcher:
         is_held = wallet not in self.forwarders or (self.runners.get(wallet) is runner and self.is_held(wallet))
         return not is_held and failure.kind in NOT_BEGUN and failure.safe_to_repeat
 
+    def begin(
+        self, wallet: str, client: Client, call: Call, deadline: float, hear: Callable[[Reply], None]
+    ) -> Seat | None:
+        """Begin a read without a task; None, and nothing done, for any call that is more than that.
+
+        A task that only waits for one future costs as much as all policies together.  The reply is handed to `hear`,
+        perhaps before this returns; the seat can be cancelled.
+        """
+        runner = None if wallet in self.forwarders else self.runners.get(wallet)
+        if runner is None or call.method.startswith("gateway."):
+            return None
+        granted = self._granted(runner.profile, client, call, wallet)
+        if granted is None or not granted.effect.is_read:
+            return None
+        desk = self.desks.get(wallet)
+        if desk is not None and desk.handler(granted) is not None:
+            return None
+        began = self.loop.time()
+
+        def ended(result: Result) -> None:
+            self._count(wallet, call, granted, result, began)
+            hear(reply(call, result))
+
+        seat = Seat(self.loop, ended)
+        # an errand asks a future whether it is done and sets its result, and nothing else
+        waiter = cast("asyncio.Future[Result]", seat)
+        seat.board(runner, *self._embark(runner, client, granted, waiter, deadline))
+        return seat
+
+    def _granted(self, profile: Profile, client: Client, call: Call, wallet: str) -> Granted | None:
+        """Return what a client is granted, None when nothing; the same call of the same client is judged once.
+
+        A verdict depends on nothing but what is compared here; the profile and the client are held, so that no other
+        can have their place in memory.
+        """
+        place = (id(profile), id(client), call.method, call.params)
+        known = self._verdicts.get(place)
+        if known is not None:
+            return known[0]
+        granted = judge(
+            profile, call.method, call.params,
+            effects=client.effects, opened=client.methods, client=client.name, wallet=wallet,
+        )  # fmt: skip
+        if not isinstance(granted, Granted):
+            return None
+        if len(call.params) <= SHORT:
+            if len(self._verdicts) >= MOST_VERDICTS:
+                self._verdicts.clear()
+            self._verdicts[place] = granted, profile, client
+        return granted
+
+    def _count(self, wallet: str, call: Call, granted: Granted, result: Result, began: float) -> None:
+        outcome = result.kind.name if isinstance(result, Failure) else "ok" if result.error is None else "daemon_error"
+        self.watcher.call_ended(wallet, call.method, granted.effect, outcome, self.loop.time() - began)
+
     async def _run(self, runner: Runner, client: Client, granted: Granted, deadline: float) -> Result:
         """Join or begin the errand and wait for its end."""
-        effect, method = granted.effect, granted.method
-        shares = effect.is_read or effect is Effect.PUBLISH
-        generation = runner.pool.generation if effect.is_read else -1
-        errand = runner.flights.find(method.name, granted.params, generation) if shares else None
         future: asyncio.Future[Result] = self.loop.create_future()
-        if errand is not None:
-            self.watcher.count("joined", runner.pool.name)
-            member = errand.join(future, deadline)
-        else:
-            errand = Errand(
-                runner.pool.name, client.name, method, effect, granted.params,
-                runner.bound(granted.bound), self.loop.time(), asks_server=granted.bound is Bound.SERVER,
-            )  # fmt: skip
-            member = errand.join(future, deadline)
-            if shares:
-                runner.flights.add(errand, generation)
-            runner.begin(errand)
+        errand, member = self._embark(runner, client, granted, future, deadline)
         try:
             return await future
         except asyncio.CancelledError:
             # a caller that leaves before the end takes only its own seat away
             runner.leave(errand, member)
             raise
+
+    def _embark(
+        self, runner: Runner, client: Client, granted: Granted, future: "asyncio.Future[Result]", deadline: float
+    ) -> tuple[Errand, Member]:
+        """Join an errand, or begin one."""
+        effect, method = granted.effect, granted.method
+        shares = effect.is_read or effect is Effect.PUBLISH
+        generation = runner.pool.generation if effect.is_read else -1
+        errand = runner.flights.find(method.name, granted.params, generation) if shares else None
+        if errand is not None:
+            self.watcher.count("joined", runner.pool.name)
+            return errand, errand.join(future, deadline)
+        errand = Errand(
+            runner.pool.name, client.name, method, effect, granted.params,
+            runner.bound(granted.bound), self.loop.time(), asks_server=granted.bound is Bound.SERVER,
+        )  # fmt: skip
+        member = errand.join(future, deadline)
+        if shares:
+            runner.flights.add(errand, generation)
+        runner.begin(errand)
+        return errand, member
 
     async def _own(self, wallet: str, client: Client, call: Call, deadline: float) -> Reply:
         """Answer the gateway's own methods."""

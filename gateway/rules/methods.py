@@ -47,7 +47,13 @@ MAX_EXPONENTS = 50_000
 # digits and exponents, told from everything else: nearly all calls have no number that is worth a second look
 _SHAPE = bytes({"+": 43, "e": 101, "E": 101}.get(chr(sign), 48 if chr(sign) in "0123456789" else 32)
                for sign in range(256))  # fmt: skip
-_LARGE = (b"0e000", b"0e+000", b"0" * 200)
+EXPONENT = b"0e"
+"""What each of the shapes of an exponent begins with."""
+
+SHORT = 200
+"""Bytes in which no integer is too long."""
+
+_LARGE = (b"0e000", b"0e+000", b"0" * SHORT)
 """Shapes without which no number is near 1e308, nor an integer as long as `MAX_DIGITS`."""
 
 _LONG = re.compile(rb"(?<![0-9.eE+])(?<![eE]-)[0-9]{%d,}+(?![.eE])" % (MAX_DIGITS + 1))
@@ -148,7 +154,10 @@ def _row(profile: Profile, method: str, effects: frozenset[Effect], opened: froz
 
 def _look_at_numbers(params: bytes) -> None:
     """Refuse numbers, however deep, that the daemon cannot read or reads as infinity, which is no JSON to write."""
-    if not _may_be_large(params.translate(_SHAPE)):
+    shape = params.translate(_SHAPE)
+    if len(shape) < SHORT and EXPONENT not in shape:
+        return
+    if not _may_be_large(shape):
         return
     plain = outside_strings(params)
     shape = plain.translate(_SHAPE)

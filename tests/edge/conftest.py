@@ -108,9 +108,8 @@ def body(answer: bytes) -> bytes:
     return answer.split(b"\r\n\r\n", 1)[1]
 
 
-@pytest.fixture
-async def knock() -> AsyncIterator[Knock]:
-    """An open door with small caps and three clients."""
+async def opened() -> Knock:
+    """Open a door with small caps and three clients."""
     dispatcher = FakeDispatcher()
     listen = Listen(
         port=0, max_body=4096, max_depth=16, max_batch=4, max_connections=8, head_timeout=0.3, body_timeout=0.3
@@ -129,8 +128,15 @@ async def knock() -> AsyncIterator[Knock]:
         counters=DoorCounters(),
     )
     await door.start()
-    yield Knock(door, dispatcher)
-    await door.stop(0.1)
+    return Knock(door, dispatcher)
+
+
+@pytest.fixture
+async def knock() -> AsyncIterator[Knock]:
+    """An open door with small caps and three clients."""
+    found = await opened()
+    yield found
+    await found.door.stop(0.1)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import pytest
 
 from gateway.base import heads as rooms
 from gateway.base.heads import MOST, KnownHeads
-from gateway.edge.connections import Guard
 from tests.edge.conftest import Knock, body, request, status
 
 TURNS = 8
@@ -25,8 +24,8 @@ class Line(asyncio.Transport):
         super().__init__()
         self.written = b""
         self.is_closed = False
-        server = knock.door._runner.server  # type: ignore[union-attr]  # it is open
-        assert isinstance(server, Guard)
+        server = knock.door._server
+        assert server is not None
         self.guard = server
         self.handler = server()
         self.handler.connection_made(self)
@@ -74,7 +73,11 @@ class Line(asyncio.Transport):
         """Hear that the door hangs up."""
         self.is_closed = True
 
-    abort = close
+    abort = write_eof = close
+
+    def can_write_eof(self) -> bool:
+        """Whether one side can be closed alone."""
+        return True
 
     def leave(self) -> None:
         """Hang up."""

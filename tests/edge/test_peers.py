@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import pytest
-from aiohttp import web
 from pydantic import SecretStr
 
 from gateway.base.config import Backend, Client, Listen, Settings, Wallet
@@ -125,13 +124,11 @@ class Gateway:
 
     def dies(self) -> None:
         """Vanish without a word: no listener, and every connection reset."""
-        runner = self.door._runner
-        assert runner is not None
-        assert runner.server is not None
-        for site in runner.sites:
-            if isinstance(site, web.TCPSite) and site._server is not None:
-                site._server.close()
-        for connection in runner.server.connections:
+        server = self.door._server
+        assert server is not None
+        assert server._listener is not None
+        server._listener.close()
+        for connection in server.open:
             if connection.transport is not None:
                 connection.transport.abort()
 

@@ -487,7 +487,7 @@ async def test_a_batch_answers_for_what_ran_when_its_other_calls_are_given_up(kn
 async def test_an_unusual_request_does_not_change_what_follows_on_its_connection(
     knock: Knock, verb: str, path: str, headers: tuple[str, ...]
 ) -> None:
-    """Usual requests are answered by us and all others by aiohttp: nobody can tell from outside."""
+    """Usual requests are read without the parser and all others with it: nobody can tell from outside."""
     chunked = "Transfer-Encoding: chunked" in headers
     sent = b"%x\r\n%b\r\n0\r\n\r\n" % (len(PING), PING) if chunked else PING
     odd = request(sent, *headers, verb=verb, path=path)
