@@ -9,11 +9,13 @@ from gateway.rules.coins import Entry
 from gateway.rules.following import (
     BACKOFF,
     LOST_AFTER,
+    STALE_AFTER,
     Accepted,
     Confirmed,
     Foreign,
     Lost,
     Never,
+    Stale,
     Verdict,
     Waits,
     follow,
@@ -32,10 +34,15 @@ def judge(
     quiet: float = 0.0,
     is_own: bool = True,
     is_whole: bool = True,
+    dead: tuple[str, ...] = (),
+    stood: float = 0.0,
 ) -> Verdict:
     """Judge the transaction "tx"; histories are confirmations by txid."""
     read = [{txid: Entry(deep, spends_own=True) for txid, deep in one.items()} for one in histories]
-    return follow("tx", state, [COIN], read, {COIN: by} if by else {}, quiet, is_own=is_own, is_whole=is_whole)
+    return follow(
+        "tx", state, [COIN], read, {COIN: by} if by else {}, quiet,
+        is_own=is_own, is_whole=is_whole, dead=dead, stood=stood,
+    )  # fmt: skip
 
 
 def test_six_blocks_are_the_last_word() -> None:
@@ -66,6 +73,22 @@ def test_what_the_chain_lost_is_sent_again_after_a_while() -> None:
     assert judge(quiet=LOST_AFTER) == Waits()
     assert judge({}, quiet=LOST_AFTER, is_whole=False) == Waits()
     assert judge({}, state="unknown", quiet=LOST_AFTER) == Waits()
+
+
+def test_what_hangs_on_a_dead_parent_is_dead() -> None:
+    """Unless a history has it all the same."""
+    assert judge({}, dead=("coin",)) == Never("coin", is_parent=True)
+    assert judge({"tx": 0}, dead=("coin",)) == Accepted(0, is_everywhere=True)
+    assert judge({}, dead=("another",)) == Waits()
+
+
+def test_a_conflict_that_stood_for_a_week_is_waited_for_by_nobody() -> None:
+    """Where it is in no history, and every daemon was asked; nothing else grows stale."""
+    long = {"quiet": LOST_AFTER, "stood": STALE_AFTER}
+    assert judge({}, state="conflict", **long) == Stale()
+    assert judge({}, state="conflict", quiet=LOST_AFTER, stood=STALE_AFTER - 1) == Waits()
+    assert judge({}, state="rejected", **long) == Waits()
+    assert judge({}, state="conflict", is_whole=False, quiet=LOST_AFTER, stood=STALE_AFTER) == Waits()
 
 
 def test_deep_spends_are_looked_into_once_the_newest_first() -> None:
