@@ -1,6 +1,8 @@
 # The commands of the project.  `make sandbox` and `make test` set up all they need on a fresh machine.
 
 SHELL := /bin/bash
+# without what Python keeps of a module, each process that a test starts compiles all of them again
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +12,7 @@ ADMIN_PORT ?= 7780
 SHOP_PORT ?= 7781
 comma := ,
 
-.PHONY: help setup sandbox test quick check simulate checker chaos bench format lock clean
+.PHONY: help setup sandbox test quick check simulate fuzz checker chaos bench soak format lock clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -41,6 +43,9 @@ quick: $(BIN)/.dev  ## the tests that need no processes and no histories: under 
 simulate: $(BIN)/.dev  ## ten thousand random histories of a fleet in virtual time
 	ECGW_HISTORIES=$${ECGW_HISTORIES:-10000} $(BIN)/python -m pytest tests -m "simulation" -n $(WORKERS)
 
+fuzz: $(BIN)/.dev  ## a million cases against both parsers and both doors: half an hour (FUZZ_CASES=1000000 SEED=1)
+	$(BIN)/python -m tests.fuzz --cases $${FUZZ_CASES:-1000000} --seed $(or $(SEED),1) --jobs $(WORKERS)
+
 checker: $(BIN)/.dev  ## two hundred runs of real wallets under faults and a hundred of three gateways, judged from outside: ninety minutes
 	$(BIN)/python -m tests.checker run --seconds 20 --seed $${ECGW_SEED:-1} --runs $${ECGW_RUNS:-200} --jobs $(WORKERS)
 	$(BIN)/python -m tests.checker run --gateways 3 --seconds 20 --seed $${ECGW_SEED:-1} --runs $${ECGW_RUNS_CLUSTER:-100} --jobs $(WORKERS)
@@ -51,6 +56,10 @@ chaos: $(BIN)/.dev  ## break everything on purpose and judge what held: twenty m
 
 bench: $(BIN)/.dev  ## speed and reaction times, beside HAProxy and nginx where they are installed
 	$(BIN)/python bench/run.py
+
+soak: $(BIN)/.dev  ## a mixed load with faults, and whether anything of the gateway grows (MINUTES=30)
+	@mkdir -p build
+	$(BIN)/python bench/soak.py --minutes $(or $(MINUTES),30) --json build/soak.json --svg build/soak.svg
 
 check: $(BIN)/.dev  ## lint, formatting, types, floors of the house
 	$(BIN)/ruff check .

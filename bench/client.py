@@ -7,6 +7,7 @@ the daemons.  Each mode prints `ready ...` first and one line of JSON at its end
     paced      calls at fixed moments, each over a new connection, whether or not earlier ones were answered
     alternate  one call at a time at a fixed pace, by turns through several doors
     closed     N kept connections, each sends its next call when it has its answer
+    flood      calls at fixed moments over kept connections, whether or not earlier ones were answered
     hold       N kept connections that made one call each and then say nothing, until the input ends
 """
 
@@ -21,6 +22,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 
 import httptools
 from common import PASSWORD_VARIABLE, USER, credentials
@@ -156,9 +158,9 @@ async def paced(options: argparse.Namespace) -> None:
 
     first = loop.time() + 0.1
     say(f"ready {first}")
-    count = max(1, round(options.seconds * options.rate))
+    calls_in_all = max(1, round(options.seconds * options.rate))
     async with asyncio.TaskGroup() as group:
-        for number in range(count):
+        for number in range(calls_in_all):
             at = first + number / options.rate
             await asyncio.sleep(at - loop.time())
             lateness = max(lateness, loop.time() - at)
@@ -253,11 +255,17 @@ def bodies(*, identical: bool) -> Iterator[bytes]:
         yield call(number, "validateaddress", ["bench" if identical else f"bench-{number}"])
 
 
+def polled() -> Iterator[bytes]:
+    """Yield what pages ask for again and again."""
+    for number in count(1):
+        yield call(number, ("getbalance", "getinfo", "history")[number % 3], [])
+
+
 async def closed(options: argparse.Namespace) -> None:
     """Keep N connections busy."""
     loop = asyncio.get_running_loop()
     place, start = Place.of(options.to), head(options.user)
-    load = bodies(identical=options.identical)
+    load = polled() if options.polls else bodies(identical=options.identical)
     began: dict[Asker, float] = {}
     """The moment of the call that each connection waits for."""
     tasks: set[asyncio.Task[None]] = set()
@@ -310,7 +318,100 @@ async def closed(options: argparse.Namespace) -> None:
     seconds.sort()
     middle, late = (seconds[int(len(seconds) * q)] if seconds else 0.0 for q in (0.5, 0.99))
     result = {"calls": len(seconds), "seconds": took, "errors": state["errors"], "p50": middle, "p99": late}
+    result["slowest"] = seconds[-1] if seconds else 0.0
     say(json.dumps(result))
+
+
+# -- flood ----------------------------------------------------------------------------------------------------
+
+
+class Flood:
+    """Calls at fixed moments, each over a connection that is idle, or a new one."""
+
+    def __init__(self, place: Place, start: bytes, most: int) -> None:
+        """Begin with no connection; there are never more than `most`."""
+        self.place = place
+        self.start = start
+        self.most = most
+        self.open = 0
+        self.idle: list[Asker] = []
+        self.began: dict[Asker, float] = {}
+        self.samples: list[tuple[float, float, str]] = []
+        self.left_out = 0
+        """Calls that were not made, for all connections waited for answers."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_quiet = asyncio.Event()
+
+    def ask(self, body: bytes) -> None:
+        """Make a call."""
+        request = http_request(self.start, body, keep=True)
+        while self.idle:
+            asker = self.idle.pop()
+            if not asker.transport.is_closing():
+                self.began[asker] = time.monotonic()
+                asker.transport.write(request)
+                return
+        if self.open >= self.most:
+            self.left_out += 1
+            return
+        self.open += 1
+        task = asyncio.create_task(self._dial(request, time.monotonic()))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def quiet(self) -> None:
+        """Wait until nothing waits for an answer."""
+        while self.began:
+            self._is_quiet.clear()
+            await self._is_quiet.wait()
+
+    async def _dial(self, request: bytes, began: float) -> None:
+        def made() -> Asker:
+            asker = Asker(request, self._answered)
+            self.began[asker] = began
+            return asker
+
+        try:
+            await asyncio.get_running_loop().create_connection(made, self.place.host, self.place.port)
+        except OSError as error:
+            self.open -= 1
+            self.samples.append((began, time.monotonic() - began, type(error).__name__))
+
+    def _answered(self, asker: Asker, body: bytes | None) -> None:
+        began = self.began.pop(asker, None)
+        if began is not None:
+            took = (asker.ended_at or time.monotonic()) - began
+            self.samples.append((began, took, "closed" if body is None else verdict(body)))
+        if not self.began:
+            self._is_quiet.set()
+        if body is None:
+            self.open -= 1
+        elif asker.parser.should_keep_alive():
+            self.idle.append(asker)
+
+
+async def flood(options: argparse.Namespace) -> None:
+    """Make calls at fixed moments for some seconds, and wait for the answers to what is under way."""
+    loop = asyncio.get_running_loop()
+    start = head(options.user) + (b"X-Request-Timeout: %g\r\n" % options.patience if options.patience else b"")
+    crowd = Flood(Place.of(options.to), start, options.most)
+    load, lateness = bodies(identical=False), 0.0
+    first = loop.time() + 0.1
+    say(f"ready {first}")
+    for number in range(round(options.seconds * options.rate)):
+        at = first + number / options.rate
+        if (wait := at - loop.time()) > 0:
+            await asyncio.sleep(wait)
+        lateness = max(lateness, loop.time() - at)
+        crowd.ask(next(load))
+        if not number % 50:
+            await asyncio.sleep(0)  # answers are read also by one who is late
+    last = loop.time()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(options.timeout):
+            await crowd.quiet()
+    told = {"first": first, "last": last, "lateness": lateness, "left_out": crowd.left_out, "open": len(crowd.began)}
+    say(json.dumps({**told, "samples": crowd.samples}))
 
 
 # -- hold -----------------------------------------------------------------------------------------------------
@@ -378,6 +479,15 @@ def main() -> None:
     mode.add_argument("--seconds", type=float, default=2.0)
     mode.add_argument("--calls-in-all", type=int, default=0, help="end after so many calls")
     mode.add_argument("--identical", action="store_true")
+    mode.add_argument("--polls", action="store_true", help="getbalance, getinfo and history by turns")
+    mode = modes.add_parser("flood")
+    mode.add_argument("--to", required=True, metavar="HOST:PORT")
+    mode.add_argument("--rate", type=float, required=True)
+    mode.add_argument("--seconds", type=float, required=True)
+    mode.add_argument(
+        "--patience", type=float, default=0.0, help="seconds that each call says it waits; 0 says nothing"
+    )
+    mode.add_argument("--most", type=int, default=4000, help="connections at most")
     mode = modes.add_parser("hold")
     mode.add_argument("--to", required=True, metavar="HOST:PORT")
     mode.add_argument("--connections", type=int, default=2000)
@@ -386,7 +496,7 @@ def main() -> None:
     if options.mode == "alternate":
         alternate(options)
     else:
-        asyncio.run({"paced": paced, "closed": closed, "hold": hold}[options.mode](options))
+        asyncio.run({"paced": paced, "closed": closed, "flood": flood, "hold": hold}[options.mode](options))
 
 
 if __name__ == "__main__":

@@ -281,9 +281,10 @@ def python(script: str, *arguments: object) -> list[str]:
     return [sys.executable, str(BENCH / script), *map(str, arguments)]
 
 
-def fast_backend(ports: int, *, style: str, cpu: int | None = None) -> tuple[Process, list[int]]:
-    """Start `backend.py`; return it and where it listens."""
-    process = Process("backend.py", python("backend.py", "--ports", ports, "--style", style), cpu=cpu)
+def fast_backend(ports: int, *, style: str, cpu: int | None = None, takes: float = 0.0) -> tuple[Process, list[int]]:
+    """Start `backend.py`; return it and where it listens.  `takes`: seconds of each call, one after the other."""
+    command = python("backend.py", "--ports", ports, "--style", style, "--takes", takes)
+    process = Process("backend.py", command, cpu=cpu)
     try:
         return process, [int(port) for port in process.line().split()[1:]]
     except BaseException:
@@ -443,11 +444,15 @@ class Requirement:
     unit: str
     ok: bool
 
-    def __str__(self) -> str:
-        """Line for a person."""
-        verdict = "ok  " if self.ok else "MISS"
+    @property
+    def row(self) -> list[object]:
+        """What was required, what was measured, and whether it holds."""
         unit = f" {self.unit}" if self.unit else ""
-        return f"  {verdict}  {self.name}: {number(self.value)}{unit} ({self.relation} {number(self.limit)})"
+        reach = f"{self.relation} {number(self.limit)}{unit}"
+        return [self.name, f"{number(self.value)}{unit}", reach, "holds" if self.ok else "FALLS SHORT"]
+
+
+REQUIRED = ["what", "measured", "required", "verdict"]
 
 
 @dataclass
@@ -464,6 +469,12 @@ class Table:
         widths = [max(len(row[n]) for row in shown) for n in range(len(self.columns))]
         lines = ["  ".join(_pad(row[n], widths[n], left=n == 0) for n in range(len(row))).rstrip() for row in shown]
         return "\n".join([self.title, *(f"  {line}" for line in lines)])
+
+
+def markdown(table: Table) -> str:
+    """Return a table as Markdown."""
+    lines = [table.columns, ["---"] * len(table.columns), *[[_cell(value) for value in row] for row in table.rows]]
+    return f"### {table.title}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 @dataclass
@@ -515,11 +526,23 @@ class Report:
         if self.notes:
             print("\nNotes\n" + "\n".join(f"  {note}" for note in self.notes))
         if self.requirements:
-            print("\nRequired\n" + "\n".join(map(str, self.requirements)))
+            print(f"\n{Table('Required', REQUIRED, [one.row for one in self.requirements])}")
         print(f"\n{self.program}: {'ok' if self.ok else 'FAILED' if self.failed else 'MISSED'}", flush=True)
         if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(self.as_json(), indent=1) + "\n", encoding="utf-8")
+            path.with_suffix(".md").write_text(self.as_markdown(), encoding="utf-8")
         return 0 if self.ok else 2 if self.failed else 1
+
+    def as_markdown(self) -> str:
+        """Return the results for a page, what was required first."""
+        required = Table("Required", REQUIRED, [one.row for one in self.requirements])
+        cpus, python = os.cpu_count(), platform.python_version()
+        parts = [f"## {self.program}: {cpus} cores, Python {python}, Linux {platform.release()}\n"]
+        parts += [markdown(table) for table in [required, *self.tables] if table.rows]
+        if self.notes:
+            parts.append("### Notes\n\n" + "".join(f"- {note}\n" for note in self.notes))
+        return "\n".join(parts)
 
     def as_json(self) -> dict[str, Any]:
         """Return the results for a file."""

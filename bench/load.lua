@@ -14,8 +14,8 @@ end
 function done(summary, latency, requests)
   local errors = summary.errors
   io.write(string.format(
-    '\n{"calls": %d, "seconds": %.6f, "errors": %d, "p50": %.6f, "p99": %.6f}\n',
+    '\n{"calls": %d, "seconds": %.6f, "errors": %d, "p50": %.6f, "p99": %.6f, "slowest": %.6f}\n',
     summary.requests, summary.duration / 1e6,
     errors.connect + errors.read + errors.write + errors.status + errors.timeout,
-    latency:percentile(50) / 1e6, latency:percentile(99) / 1e6))
+    latency:percentile(50) / 1e6, latency:percentile(99) / 1e6, latency.max / 1e6))
 end

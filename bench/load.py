@@ -20,6 +20,9 @@ class Result:
     p99: float
     cpu: float
     """CPU seconds that the measured process used meanwhile."""
+    slowest: float = 0.0
+    """Seconds."""
+    errors: int = 0
 
     @property
     def rate(self) -> float:
@@ -28,17 +31,31 @@ class Result:
 
 
 def press(
-    port: int, seconds: float, *, connections: int, cpu: int | None, measured: Process, identical: bool = False
+    port: int,
+    seconds: float,
+    *,
+    connections: int,
+    cpu: int | None,
+    measured: Process,
+    identical: bool = False,
+    polls: bool = False,
+    may_fail: bool = False,
 ) -> Result:
-    """Press one door with N kept connections and measure the CPU time of the process behind it."""
+    """Press one door with N kept connections and measure the CPU time of the process behind it.
+
+    Args:
+        identical: all calls are alike, else no two are.
+        polls: getbalance, getinfo and history by turns instead.
+        may_fail: errors are counted and no reason to give up.
+    """
     wrk = common.found("wrk")
     if wrk is None:
         command = common.python("client.py", "closed", "--to", f"127.0.0.1:{port}", "--connections", connections)
-        command += ["--seconds", str(seconds), *["--identical"] * identical]
+        command += ["--seconds", str(seconds), *["--identical"] * identical, *["--polls"] * polls]
     else:
         # wrk counts in whole seconds
         command = [wrk, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "10s"]
-        command += ["-s", str(BENCH / "load.lua"), f"http://127.0.0.1:{port}/"]
+        command += ["-s", str(BENCH / ("load-polls.lua" if polls else "load.lua")), f"http://127.0.0.1:{port}/"]
     environ = {"BENCH_AUTHORIZATION": common.credentials(), "BENCH_IDENTICAL": str(int(identical))}
     before = measured.cpu_seconds()
     with Process("the load", command, cpu=cpu, environ=environ) as load:
@@ -48,8 +65,10 @@ def press(
             if line.startswith("{"):
                 told = json.loads(line)
         used = measured.cpu_seconds() - before
-    if told["errors"]:
+    if told["errors"] and not may_fail:
         raise BenchError(f"{told['errors']} of {told['calls']} calls to {measured.name} failed")
     if not told["calls"]:
         raise BenchError(f"{measured.name} answered nothing")
-    return Result(told["calls"], told["seconds"], told["p50"], told["p99"], used)
+    return Result(
+        told["calls"], told["seconds"], told["p50"], told["p99"], used, told.get("slowest", 0.0), told["errors"]
+    )

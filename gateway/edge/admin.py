@@ -6,7 +6,7 @@ Rule: its pages tell and change nothing; it stays open while the gateway drains,
 from collections.abc import Callable
 
 import msgspec
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, web
 
 from gateway.base.config import Admin, Tls
 from gateway.edge.admin_access import Refused
@@ -33,6 +33,9 @@ PAGE_POLICY = (
     "base-uri 'none'; frame-ancestors 'none'"
 )
 """What a page may do: load what comes from this door and send forms to it; nothing that stands in its HTML runs."""
+
+SPOKEN = (HttpVersion10, HttpVersion11)
+"""aiohttp's parser takes HTTP/0.9 and HTTP/2.0 as well, and reads both as if they were 1.1."""
 
 HEAD_TIMEOUT = 10.0
 """Seconds for the head of a request."""
@@ -133,7 +136,10 @@ class AdminDoor:
         """Answer one HTTP request."""
         try:
             response: Reply
-            if self.api is not None and f"{request.path}/".startswith("/api/"):
+            if request.version not in SPOKEN:
+                response = _not_http(505)
+                response.force_close()
+            elif self.api is not None and f"{request.path}/".startswith("/api/"):
                 response = await self.api.handle(request)
             elif (page := await self._page(request)) is not None:
                 response = page
@@ -142,6 +148,9 @@ class AdminDoor:
         except Exception:  # noqa: BLE001 - the operator gets an answer whatever happens; the log gets the reason
             self._log.exception("admin.failed", path=request.path[:100])
             response = web.Response(text="the gateway failed; its log says why\n", status=500)
+        if any("close" in value.lower() for value in request.headers.getall("Connection", ())):
+            # the parser would go on with HTTP/1.0 that says both close and keep-alive
+            response.force_close()
         for name, value in SAFE_HEADERS.items():
             # what never changes says so itself
             response.headers.setdefault(name, value)

@@ -35,8 +35,8 @@ OLD_WEBSOCKET = b"sec-websocket-key1"
 
 VERSIONS = {"1.0": False, "1.1": True}
 
-_HOST, _LENGTH, _ENCODING, _EXPECT = (
-    istr("Host"), istr("Content-Length"), istr("Transfer-Encoding"), istr("Expect"),
+_HOST, _LENGTH, _ENCODING, _EXPECT, _CONNECTION = (
+    istr("Host"), istr("Content-Length"), istr("Transfer-Encoding"), istr("Expect"), istr("Connection"),
 )  # fmt: skip
 _ABSOLUTE = re.compile(
     r"https?://(?:[A-Za-z0-9._~%-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?(?P<path>/[^?#]*)?(?:[?#].*)?",
@@ -110,6 +110,8 @@ def read_head(method: str, target: bytes, version: str, fields: list[tuple[bytes
     headers = CIMultiDictProxy(CIMultiDict(_fields(fields)))
     if is_latest and _HOST not in headers:
         raise NotHttpError
+    if is_kept and not is_latest and any("close" in value.lower() for value in headers.getall(_CONNECTION, ())):
+        raise NotHttpError  # of HTTP/1.0, and says both; the parser goes on with it, others would not
     told = headers.get(_LENGTH)
     if told is not None and not _DIGITS.fullmatch(told):
         raise NotHttpError

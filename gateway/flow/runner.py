@@ -47,9 +47,9 @@ DOUBTS_EVERY = 0.1
 ANYWAY_AGAIN = 0.02
 """Seconds until a backend out of service is looked at again for a free slot."""
 
-HOPEFUL = 0.8
+HOPEFUL = 0.75
 """Share of its time within which a call must be expected to end, or it is refused at once: the estimate leaves out what
-lies between two calls, and where it is too short by a tenth, all that wait reach their wallet just when it is too late."""
+lies between two calls, and where it is a tenth too short, all that wait reach their wallet just when it is too late."""
 
 UPKEEP = "ec-gateway"
 """The client name of the gateway's own calls."""

@@ -758,6 +758,29 @@ def test_money_that_waits_for_a_sick_primary_does_not_fill_the_queue_for_reads()
     assert [error(told)["code"] for told in world.told[:12]].count(-32002) >= 5
 
 
+def test_under_ten_times_what_wallets_can_do_all_of_it_is_done_and_the_rest_is_refused_at_once() -> None:
+    """Also where a call takes longer than most did: none that waits comes to its wallet just when it is too late."""
+    taken = iter(range(1_000_000))
+    able = 3 / 0.022  # nine of ten take 20 ms, which is the median, and one 40
+
+    async def play(world: World) -> None:
+        for daemon in world.daemons:
+            daemon.service = lambda _method: 0.04 if next(taken) % 10 == 0 else 0.02
+        calls = []
+        for number in range(round(4.0 * able * 10)):
+            calls.append(world.ask("validateaddress", 1.0, tag=f"call-{number}"))
+            await asyncio.sleep(0.1 / able)
+        await asyncio.gather(*calls)
+
+    told = scenario(play).told
+    first = told[0].asked_at
+    good = [one for one in told if "result" in one.reply and first + 1.0 <= one.answered_at <= first + 4.0]
+    refused = [one for one in told if "error" in one.reply and one.asked_at >= first + 1.0]
+    assert len(good) >= 0.9 * 3.0 * able
+    assert {error(one)["code"] for one in refused} == {-32002}
+    assert max(took(one) for one in refused) < 0.05
+
+
 def test_broadcasts_to_a_silent_chain_server_leave_one_daemon_free() -> None:
     """Whatever else is asked is answered, money too."""
 

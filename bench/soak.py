@@ -1,0 +1,306 @@
+"""A mixed load with faults in turn for a long time, and whether anything of the gateway grows meanwhile.
+
+A gateway with a ledger in front of three sandbox wallets; a client process of its own makes about 45 calls a second
+(`mixed.py`).  One wallet after the other is frozen, killed and started again, or wedged by a foreign idle connection;
+so that there is always another one.  Every few seconds the gateway is looked at from outside (memory, threads,
+descriptors, sockets, the ledger's files) and from inside (tasks, objects: `inside.py`).
+
+    flat    the robust line through the samples after the warm-up grows by less than is allowed, or three of four
+            pairs of samples do not say that it grows (`trend.py`)
+
+What the ledger keeps for ever (addresses, keys) makes its files grow; they are told by call and not required.
+"""
+
+import argparse
+import contextlib
+import json
+import re
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import common
+import trend
+from common import PASSWORD, PASSWORD_VARIABLE, USER, BenchError, Gateway, Process, Report, Settings
+
+from gateway.sandbox import addresses
+from gateway.sandbox.fleet import Fleet
+
+EVERY = 3.0
+"""Seconds between two samples."""
+
+CALM, LASTS = 9.0, 3.0
+"""Seconds between two faults, and of one."""
+
+WARM_UP = 0.25
+"""The share of the run that is left out; at least a minute, or half of a short run."""
+
+FAULTS = ("freeze", "kill", "wedge")
+
+ALLOWED: dict[str, tuple[str, float]] = {
+    "resident": ("MiB", 3.0),
+    "proportional": ("MiB", 3.0),
+    "threads": ("", 1.0),
+    "descriptors": ("", 4.0),
+    "sockets": ("", 4.0),
+    "tasks": ("", 4.0),
+    "objects": ("", 6000.0),
+}
+"""Unit, and the growth over the whole run that still counts as flat."""
+
+
+@dataclass
+class Watch:
+    """Looks at one gateway again and again."""
+
+    gateway: Gateway
+    ledger: Path
+    inside: Path
+    series: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+
+    def look(self) -> None:
+        """Take one sample of everything that is seen from outside."""
+        pid, now = self.gateway.pid, time.monotonic()
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+        for name, key in (("resident", "Rss"), ("proportional", "Pss")):
+            found = re.search(rf"^{key}:\s+(\d+) kB", rollup, re.MULTILINE)
+            self._add(name, now, int(found[1]) / 1024 if found else 0.0)
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+        self._add("threads", now, int(status.partition("Threads:")[2].split()[0]))
+        links = []
+        for one in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                links.append(str(one.readlink()))
+        self._add("descriptors", now, len(links))
+        self._add("sockets", now, sum(link.startswith("socket:") for link in links))
+        sizes = [one.stat().st_size for one in self.ledger.parent.glob(f"{self.ledger.name}*")]
+        self._add("ledger", now, sum(sizes) / 2**20)
+
+    def told(self, warm_from: float) -> dict[str, Any]:
+        """Take what was told from inside; return the first look after the warm-up that counted kinds, and the last."""
+        last: dict[str, Any] = {}
+        lines = self.inside.read_text(encoding="utf-8").splitlines() if self.inside.exists() else []
+        self.series["tasks"], self.series["objects"] = [], []
+        for line in lines:
+            found = json.loads(line)
+            self._add("tasks", found["at"], found["tasks"])
+            if "objects" in found:
+                self._add("objects", found["at"], found["objects"])
+                if found["at"] >= warm_from:
+                    last = {"first": last.get("first", found), "last": found}
+        return last
+
+    def _add(self, name: str, at: float, value: float) -> None:
+        self.series.setdefault(name, []).append((at, float(value)))
+
+
+class Plague:
+    """Does harm to one wallet after the other, in a thread of its own."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        """Begin with nothing done."""
+        self.fleet = fleet
+        self.done: list[tuple[float, float, str]] = []
+        self.error = ""
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="plague", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(60)
+
+    def _run(self) -> None:
+        number = 0
+        while not self._over.wait(CALM):
+            name, index = FAULTS[number % len(FAULTS)], number // len(FAULTS) % len(self.fleet)
+            began = time.monotonic()
+            try:
+                self._fault(name, index)
+            except Exception as error:  # noqa: BLE001 - the report tells it; a thread has nobody to tell
+                self.error = f"{name} of wallet {index}: {error!r}"
+                return
+            self.done.append((began, time.monotonic(), f"{name} ec-{index + 1}"))
+            number += 1
+
+    def _fault(self, name: str, index: int) -> None:
+        fleet = self.fleet
+        if name == "freeze":
+            fleet.freeze(index)
+            self._over.wait(LASTS)
+            fleet.thaw(index)
+        elif name == "kill":
+            fleet.kill(index)
+            self._over.wait(LASTS / 3)
+            fleet.start(index)
+            common.lift(fleet.pid(index))
+        else:
+            with fleet.wedge(index):
+                self._over.wait(LASTS)
+
+
+class WatchedGateway(Gateway):
+    """A gateway that is told from inside as well."""
+
+    patience = 4 * common.PATIENCE
+    """One whose memory is traced takes long to start."""
+
+    def __init__(self, folder: Path, chosen: Settings, inside: Path) -> None:
+        """Start it through `inside.py`."""
+        self.launcher = common.python("inside.py", inside, EVERY)
+        super().__init__(folder, chosen)
+
+
+@contextlib.contextmanager
+def setting(folder: Path) -> Iterator[tuple[Fleet, Gateway, Watch]]:
+    """Start wallets with coins, and a gateway with a ledger."""
+    with Fleet(3, folder / "fleet", user=USER, password=PASSWORD) as fleet:
+        for index in range(len(fleet)):
+            common.lift(fleet.pid(index))
+        backends = [
+            common.backend(n, fleet.url(n), username=USER, password=f"${{{PASSWORD_VARIABLE}}}")
+            for n in range(len(fleet))
+        ]
+        ledger, inside = folder / "ledger.db", folder / "inside.jsonl"
+        chosen = common.settings(backends, ledger={"path": str(ledger), "may_be_lost": True})
+        effects = ["read", "wallet_read", "local_read", "write", "allocate", "sign", "publish"]
+        chosen["clients"][0] |= {"effects": effects, "max_per_call": 1, "max_per_day": 1000}
+        chosen["clients"][0]["rate_limit"] = {"per_second": 1000, "burst": 1000}
+        with WatchedGateway(folder, chosen, inside) as gateway:
+            gateway.wait_ready()
+            # coins of many sizes, so that one payment need not wait for the change of the one before
+            own = gateway.call("createnewaddress")["result"]
+            for _ in range(60):
+                fleet.chain("fund", address=own, sats=2_000_000)
+            fleet.chain("mine", blocks=1)
+            yield fleet, gateway, Watch(gateway, ledger, inside)
+
+
+def measure(report: Report, options: argparse.Namespace) -> None:
+    """Load it, hurt it, watch it."""
+    seconds = options.minutes * 60
+    with common.scratch() as folder, setting(folder) as (fleet, gateway, watch):
+        to = ",".join(addresses.derive("soak customers", change=False, index=n).text for n in range(8))
+        command = common.python(
+            "mixed.py", "--to", f"127.0.0.1:{gateway.port}", "--pace", options.pace, "--destinations", to
+        )
+        with Process("mixed.py", command) as load, Plague(fleet) as plague:
+            load.line()
+            began = time.monotonic()
+            while time.monotonic() - began < seconds:
+                time.sleep(EVERY)
+                watch.look()
+                if gateway.popen.poll() is not None:
+                    raise BenchError(f"the gateway ended with code {gateway.popen.returncode}")
+                if int(time.monotonic() - began) % 60 < EVERY:
+                    fleet.chain("mine", blocks=1)
+                    report.progress(f"{_now(watch)}; {len(plague.done)} faults")
+            if plague.error:
+                raise BenchError(plague.error)
+            load.close_input()
+            told = json.loads(load.line(60))
+        last = watch.told(_warm_from(watch, seconds))
+        _tell(report, watch, told, plague, seconds)
+        _tell_kinds(report, last)
+        if options.svg is not None:
+            shown = [
+                (name, samples, ALLOWED.get(name, ("MiB", 0.0))[0]) for name, samples in watch.series.items() if samples
+            ]
+            options.svg.write_text(trend.svg(shown, plague.done), encoding="utf-8")
+        if options.keep is not None:
+            options.keep.write_text(
+                json.dumps({"series": watch.series, "faults": plague.done, "load": told, **last}), encoding="utf-8"
+            )
+
+
+def _now(watch: Watch) -> str:
+    now = {name: samples[-1][1] for name, samples in watch.series.items()}
+    return ", ".join(f"{name} {common.number(value)}" for name, value in now.items())
+
+
+def _warm_from(watch: Watch, seconds: float) -> float:
+    begin = watch.series["resident"][0][0]
+    return begin + max(min(60.0, seconds / 2), seconds * WARM_UP)
+
+
+def _tell(report: Report, watch: Watch, told: dict[str, Any], plague: Plague, seconds: float) -> None:
+    warm_from = _warm_from(watch, seconds)
+    rows: list[list[object]] = []
+    for name, samples in watch.series.items():
+        after = [one for one in samples if one[0] >= warm_from]
+        if not after:
+            report.note(f"{name}: the run was too short for a sample after the warm-up")
+            continue
+        unit, allowed = ALLOWED.get(name, ("MiB", float("inf")))
+        found = trend.trend(after, allowed)
+        verdict = "flat" if found.is_flat else "GROWS"
+        rows.append(
+            [name, unit, len(after), found.first, found.last, found.growth, found.per_hour, found.highest,
+             "-" if name == "ledger" else verdict, trend.sparkline(after, 40)]
+        )  # fmt: skip
+        if name in ALLOWED:
+            report.require(f"{name} grows over the run by", 0.0 if found.is_flat else found.growth, "<=", allowed, unit)
+    columns = [
+        "what",
+        "unit",
+        "samples",
+        "first",
+        "last",
+        "growth",
+        "an hour",
+        "highest",
+        "verdict",
+        "after the warm-up",
+    ]
+    report.table(f"{seconds / 60:g} minutes, {told['calls']:,} calls, {len(plague.done)} faults", columns, rows)
+    report.table(
+        "How calls ended", ["kind: end", "calls"], sorted([[end, count] for end, count in told["ends"].items()])
+    )
+    if told["broken"]:
+        raise BenchError(f"the load itself broke: {told['broken']}")
+    good = sum(count for end, count in told["ends"].items() if end == "read: ok")
+    bad = sum(
+        count
+        for end, count in told["ends"].items()
+        if end.startswith(("read: ", "same: ")) and not end.endswith(": ok")
+    )
+    report.require("reads that failed, of a thousand", 1000 * bad / max(1, good + bad), "<=", 1)
+
+
+def _tell_kinds(report: Report, last: dict[str, Any]) -> None:
+    """Tell which kinds of objects there are more of than after the warm-up; which lines grew, where that is traced."""
+    if not last:
+        return
+    before, after = last["first"]["types"], last["last"]["types"]
+    grown = sorted(((after[name] - before.get(name, 0), name) for name in after), reverse=True)[:8]
+    report.table(
+        "Objects of most kinds",
+        ["kind", "more than after the warm-up", "now"],
+        [[name, more, after[name]] for more, name in grown],
+    )
+    for line in last["last"].get("grown", []):
+        report.note(f"traced: {line}")
+
+
+def main() -> int:
+    """Run it."""
+    parser = common.options_parser(__doc__)
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--pace", type=float, default=1.0, help="1 is about 45 calls a second")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="write a picture there")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="write all samples there, as JSON")
+    options = parser.parse_args()
+    options.minutes = min(options.minutes, 1.5) if options.quick else options.minutes
+    report = Report("soak")
+    return common.run(lambda: measure(report, options), report, options, limit=options.minutes * 60 + 240)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""`python -m tests.fuzz`: a million cases (FUZZ_CASES), in parts beside each other, each with a seed of its own.
+
+Before them comes once what draws nothing: the corpus, and what is left in memory.
+Each part is a process of pytest with ten thousand cases: Hypothesis remembers what it has tried, and what leaks within
+a part is seen by the properties themselves.  Whatever fails is printed with the command that does it again.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PART = 10_000
+LONGEST = 3600.0
+"""Seconds for one part."""
+
+SHOWN = 6000
+"""Characters of what a part that failed has said."""
+
+
+SAME_EACH_TIME = ("tests/fuzz/test_corpus.py", "tests/fuzz/test_growth.py")
+"""What draws nothing: run once."""
+
+
+def command(*what: str) -> list[str]:
+    """Return what runs one part."""
+    return [sys.executable, "-m", "pytest", *what, "-q", "-p", "no:cacheprovider", "-o", "timeout=0"]
+
+
+DRAWN = command("tests/fuzz", *(f"--ignore={one}" for one in SAME_EACH_TIME))
+
+
+def run(seed: int, cases: int) -> tuple[int, bool, float, str]:
+    """Run one part; return its seed, whether all held, its seconds, and what it said.  Seed 0 is what draws nothing."""
+    began = time.monotonic()
+    environ = {**os.environ, "FUZZ_CASES": str(cases), "FUZZ_SEED": str(seed)}
+    words = DRAWN if seed else command(*SAME_EACH_TIME)
+    try:
+        done = subprocess.run(
+            words, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=LONGEST, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        return seed, False, time.monotonic() - began, f"it did not end within {LONGEST:g} s: {error.stdout!r}"[:SHOWN]
+    said = f"{done.stdout[-SHOWN:]}{done.stderr[-SHOWN:]}\nonce more: "
+    said += f"FUZZ_SEED={seed} FUZZ_CASES={cases} {' '.join(words[1:])}"
+    return seed, done.returncode == 0, time.monotonic() - began, said
+
+
+def main() -> int:
+    """Run all parts; the exit code is 1 when one of them failed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
+    parser.add_argument("--cases", type=int, default=int(os.environ.get("FUZZ_CASES", "1000000")))
+    parser.add_argument("--seed", type=int, default=1, help="of the first part, from 1; each has the next one")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    options = parser.parse_args()
+    parts = max(1, -(-options.cases // PART))
+    size = -(-options.cases // parts)
+    began = time.monotonic()
+    failed: list[int] = []
+    with ThreadPoolExecutor(options.jobs) as hands:
+        seeds = [0, *range(options.seed, options.seed + parts)]
+        for done, (seed, has_held, seconds, said) in enumerate(hands.map(lambda one: run(one, size), seeds)):
+            name = f"seed {seed}" if seed else "corpus and growth"
+            verdict = "held" if has_held else "FAILED"
+            sys.stdout.write(f"{done * size:,} of {parts * size:,} cases: {name}, {seconds:.0f} s, {verdict}\n")
+            if not has_held:
+                failed.append(seed)
+                sys.stdout.write(f"{said}\n")
+            sys.stdout.flush()
+    minutes = (time.monotonic() - began) / 60
+    verdict = f"{len(failed)} parts FAILED: seeds {', '.join(map(str, failed))}" if failed else "all held"
+    sys.stdout.write(f"{parts * size:,} cases in {minutes:.1f} minutes: {verdict}\n")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
