@@ -84,10 +84,9 @@ def test_what_hangs_on_a_dead_parent_is_dead() -> None:
 
 def test_a_conflict_that_stood_for_a_week_is_waited_for_by_nobody() -> None:
     """Where it is in no history, and every daemon was asked; nothing else grows stale."""
-    long = {"quiet": LOST_AFTER, "stood": STALE_AFTER}
-    assert judge({}, state="conflict", **long) == Stale()
+    assert judge({}, state="conflict", quiet=LOST_AFTER, stood=STALE_AFTER) == Stale()
     assert judge({}, state="conflict", quiet=LOST_AFTER, stood=STALE_AFTER - 1) == Waits()
-    assert judge({}, state="rejected", **long) == Waits()
+    assert judge({}, state="rejected", quiet=LOST_AFTER, stood=STALE_AFTER) == Waits()
     assert judge({}, state="conflict", is_whole=False, quiet=LOST_AFTER, stood=STALE_AFTER) == Waits()
 
 
