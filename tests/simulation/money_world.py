@@ -929,10 +929,14 @@ class MoneyWorld:
         """Addresses and signatures that another daemon than the primary was first to make."""
         found = []
         listed = 20
+        last = dict.fromkeys(self.by_name, listed)
         runs = sorted((run for daemon in self.daemons for run in daemon.runs), key=lambda run: run.ran_at)
         for run in runs:
             is_first = run.method == "createnewaddress" and run.listed > listed
-            listed = max(listed, run.listed)
+            if is_first and last[run.daemon] + 1 < run.listed:
+                # receipts have made the wallet grow by itself while the call was under way
+                is_first = last[run.daemon] + 1 > listed
+            listed, last[run.daemon] = max(listed, run.listed), run.listed
             if run.method == "payto" and not run.params.get("unsigned"):
                 is_first = True
             if is_first and run.daemon not in self._reigning(run.sent_at):
