@@ -317,7 +317,8 @@ def furnish(money: Money, mirror: Mirror, runner: Runner, wallet: Wallet, loop: 
     )  # fmt: skip
     writes = Writes(pool, ledger, carry, clock, on_marked=reconciler.marked)
     settler = Settler(
-        pool, questions, ledger, payments.publisher.is_sending, clock, loop, on_marked=reconciler.marked
+        pool, questions, ledger, payments.publisher.is_sending, clock, loop,
+        on_marked=reconciler.marked, write_late=payments.publisher.write_late,
     )  # fmt: skip
     money.files = {one.name: one.wallet_file for one in wallet.backends}
     money.rooms = Rooms(

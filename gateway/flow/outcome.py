@@ -64,8 +64,8 @@ GIVE_UP = "the operator gives its key up (`ec-gateway outcome KEY --abandon`); t
 KEYED = {
     "conflict": (
         "a coin of it is spent by something else, or its parent is missing; send the same bytes again later. When the "
-        "other one is six blocks deep this becomes never, and the key signs anew; to end it before, an hour after the "
-        f"last refusal, {GIVE_UP}"
+        "other one is six blocks deep this becomes never, and the key signs anew; to end it before, an hour after it "
+        f"was refused, {GIVE_UP}"
     ),
     "rejected": (
         "servers refused the bytes, and why was the answer to the broadcast; send the same bytes again where that may "
@@ -82,7 +82,7 @@ PERHAPS_OUT = (
 
 NOT_SEEN = (
     "nothing; a server took it. It spends nothing that is known to be this wallet's, so that its confirmations are "
-    "seen here only if it pays to this wallet"
+    "seen here only if it pays to this wallet, and within a week"
 )
 """The same for bytes of others."""
 
@@ -135,7 +135,7 @@ class Outcomes:
             return self._failure(READ_ONLY, f"the ledger cannot be read ({error}); ask again later")
         told = self._tell(found)
         if found.key is None and found.sent is None and query.key is not None:
-            told["next_step"] = self._unknown_key()
+            told["next_step"] = self._unknown(may_be_txid=query.txid is not None)
         return Answer(msgspec.json.encode(told), None)
 
     def _look(self, client: str, query: _Query) -> Callable[[Connection], _Found]:
@@ -164,9 +164,17 @@ class Outcomes:
 
         return work
 
-    def _unknown_key(self) -> str:
-        """Say what to do with a key that the ledger has not."""
-        if why := self.unbound():
+    def _unknown(self, *, may_be_txid: bool) -> str:
+        """Say what to do with a key that the ledger has not.
+
+        Bytes that were sent while the ledger was away are not in it either: of a text that may be their txid nobody
+        can say that nothing was signed with it.
+        """
+        why = self.unbound()
+        if may_be_txid:
+            use = f"if it is a key, that says nothing: {why}" if why else "if it is a key, it may be used"
+            return f"no key and no transaction of that name is known here; if it is a txid, look on the chain; {use}"
+        if why:
             return f"no call with this key is known here, and that says nothing: {why}"
         return "no call with this key was kept here: nothing was signed with it, and it may be used"
 
@@ -214,7 +222,7 @@ def _next(state: str, found: _Found) -> str:
     if sent is None or state not in REFUSED:
         return NEXT[state]
     if sent.may_be_out:
-        return f"{PERHAPS_OUT}; to end it, an hour after the last refusal, {GIVE_UP}" if key else PERHAPS_OUT
+        return f"{PERHAPS_OUT}; to end it, an hour after they were refused, {GIVE_UP}" if key else PERHAPS_OUT
     return KEYED[state] if key else NEXT[state]
 
 

@@ -49,6 +49,9 @@ one to ask: the server behind it may be silent for half a minute, and the other'
 REMEMBERED = 10_000
 """Broadcasts that a process remembers as perhaps out, whether the ledger could be told of them or not."""
 
+MOST_UNWRITTEN = 1000
+"""Of these, such whose bytes it keeps for a ledger that is away."""
+
 LAST_MOMENT = 0.05
 """Seconds before the deadline in which nothing new is begun."""
 
@@ -77,6 +80,10 @@ class _Sending:
     was_unknown: bool = False
     """Some attempt of this call may have brought it out."""
     said: Said = Said.UNKNOWN
+    refusals: set[str] = field(default_factory=set)
+    """States that servers' refusals lead to, believed or not."""
+    is_as_before: bool = False
+    """What was known of refused bytes stands."""
     answer: Answer | None = None
     failure: Failure | None = None
     backend: str = ""
@@ -110,6 +117,8 @@ class Publisher:
         """Transactions that calls are sending, and how many."""
         self.perhaps_out: dict[str, None] = {}
         """Transactions that calls have left unknown, the oldest first."""
+        self.unwritten: dict[str, tuple[Client, Transaction]] = {}
+        """Those that were sent while the ledger was away, and that nobody would send again but for this."""
 
     def is_sending(self, txid: str) -> bool:
         """Whether a call is sending these bytes; nobody else sends them meanwhile."""
@@ -143,6 +152,8 @@ class Publisher:
         finally:
             if is_unsure:
                 self._remember(tx.txid)
+                if not sending.is_written and len(self.unwritten) < MOST_UNWRITTEN:
+                    self.unwritten[tx.txid] = (client, tx)
             self.under_way[tx.txid] -= 1
             if not self.under_way[tx.txid]:
                 del self.under_way[tx.txid]
@@ -152,6 +163,20 @@ class Publisher:
         self.perhaps_out[txid] = None
         if len(self.perhaps_out) > REMEMBERED:
             del self.perhaps_out[next(iter(self.perhaps_out))]
+
+    async def write_late(self) -> None:
+        """Write down what went out while the ledger was away, so that it is followed and sent again."""
+        for txid, (client, tx) in list(self.unwritten.items()):
+            if self.is_sending(txid):
+                continue
+            sending = _Sending(client, tx, was_unknown=True)
+            is_answered = await self._write(sending, self.loop.time() + LOOK_UP) is not None
+            if not is_answered and not sending.is_written:
+                return
+            if sending.is_written:
+                with suppress(LedgerError):
+                    self._tell(await self._in_ledger(lambda c, one=sending: self._note_end(c, one)))  # type: ignore[misc]  # a default binds it
+            self.unwritten.pop(txid, None)
 
     def _may_be_out(self, sending: _Sending) -> bool:
         """Whether a refusal is no fact about these bytes: an attempt of this or another call may have brought them out.
@@ -185,7 +210,8 @@ class Publisher:
                 return self._given_up()
             if sending.before is not None and sending.before.state == CONFIRMED:
                 return self._success(tx)
-            coins, owned = await self._coins(tx, held, deadline)
+            is_dead = sending.before is not None and sending.before.was_never
+            coins, owned = ({}, False) if is_dead else await self._coins(tx, held, deadline)
             changes = await self._in_ledger(lambda c: self._note(c, sending, coins, spends_own=is_own or owned))
         except (_TooSlowError, UncertainError):
             # it may still be written, and whoever finds it sends the bytes: nobody can say that they stay here
@@ -235,6 +261,9 @@ class Publisher:
         if payments.was_given_up(connection, name, tx.txid):
             return None
         sending.before = broadcasts.publish(connection, name, tx.txid, tx.hex, client, at, spends_own=spends_own)
+        if sending.before is not None and sending.before.was_never:
+            # its coins are free, but for the one that is spent
+            coins = {}
         payments.hold(connection, name, tx.txid, coins, at)
         changes = payments.freeze(connection, name, coins, at)
         standing = epochs.current(connection, name)
@@ -303,9 +332,11 @@ class Publisher:
         if said is Said.UNKNOWN:
             sending.was_unknown = True
             return
-        if said in REFUSED and self._may_be_out(sending):
-            # what one server says; another may have it
-            return
+        if said in REFUSED:
+            sending.refusals.add(SPEAKS[said])
+            if self._may_be_out(sending):
+                # what one server says; another may have it
+                return
         sending.said, sending.answer = said, result
 
     async def _has_it(self, name: str, txid: str, deadline: float) -> bool:
@@ -342,20 +373,39 @@ class Publisher:
             # another call has come meanwhile with the same bytes
             sending.said = Said.UNKNOWN
         state = SPEAKS.get(sending.said, broadcasts.UNKNOWN)
-        is_new = sending.said is not Said.UNKNOWN and broadcasts.spoke(connection, name, txid, state, at)
+        again = self._refuse_again(connection, sending)
+        is_new = bool(again)
+        if not again:
+            is_new = sending.said is not Said.UNKNOWN and broadcasts.spoke(connection, name, txid, state, at)
+        state, sending.is_as_before = again or state, bool(again)
         if sending.said in REFUSED and not is_new:
             # a history has had them meanwhile
             sending.said, state = Said.KNOWN, broadcasts.ACCEPTED
-        is_over = sending.said is Said.REJECTED
+        is_over = state == broadcasts.REJECTED
         changes = payments.release_unkeyed(connection, name, txid, at) if is_over else []
         if sending.intent is not None:
             standing = epochs.current(connection, name)
             # the bytes are anybody's to send, so no epoch is too old for their answer
             epoch = standing.epoch if standing else 0
-            ended = intents.UNKNOWN if sending.said is Said.UNKNOWN else intents.ANSWERED
+            ended = intents.UNKNOWN if state == broadcasts.UNKNOWN else intents.ANSWERED
             where = (sending.backend, sending.request)
             intents.close(connection, sending.intent, ended, epoch, at, *where, note=state, txid=txid)
         return changes
+
+    def _refuse_again(self, connection: Connection, sending: _Sending) -> str:
+        """Note a refusal that says what an earlier one said, and return the state; "" where it is something else."""
+        before, txid = sending.before, sending.tx.txid
+        if before is None or not self._is_as_before(sending):
+            return ""
+        if sending.said not in REFUSED and not before.may_be_out:
+            return ""
+        return broadcasts.refuse_again(connection, self.pool.name, txid, before, sending.refusals)
+
+    def _is_as_before(self, sending: _Sending) -> bool:
+        """Whether servers had refused the bytes, and no attempt since may have brought them out."""
+        before, txid = sending.before, sending.tx.txid
+        was_refused = before is not None and before.state in (broadcasts.REJECTED, broadcasts.CONFLICT)
+        return was_refused and not sending.was_unknown and self.under_way[txid] == 1
 
     async def _take_back(self, sending: _Sending) -> Answer | Failure:
         """Forget bytes that provably never left, before the client is told so."""
@@ -365,7 +415,8 @@ class Publisher:
 
         def work(connection: Connection) -> list[Change]:
             changes: list[Change] = []
-            if not self._may_be_out(sending):
+            sending.is_as_before = self._is_as_before(sending)
+            if sending.is_as_before or not self._may_be_out(sending):
                 broadcasts.unpublish(connection, name, txid, sending.before)
                 is_over = sending.before is None or sending.before.state == broadcasts.REJECTED
                 changes = payments.release_unkeyed(connection, name, txid, at) if is_over else []
@@ -386,8 +437,11 @@ class Publisher:
         self.pool.emit(Event("broadcast.unknown", self.pool.name, sending.backend, fields, "warning"))
         why = "the chain has not been heard of these bytes; they are sent again in the background until it has"
         step = f'ask gateway.outcome with {{"txid": "{sending.tx.txid}"}}, or send the same bytes again'
+        if sending.is_as_before:
+            why = "servers refused these bytes, and yet one that did not answer before may have them"
+            step = f'ask gateway.outcome with {{"txid": "{sending.tx.txid}"}}, and look for them on the chain'
         if not sending.is_written:
-            why = "nobody knows whether these bytes went out, and the ledger is away"
+            why = "nobody knows whether these bytes went out; they are sent again when the ledger is back"
             step = "send the same bytes again; they cannot pay twice"
         return Failure(
             OUTCOME_UNKNOWN, f"outcome_unknown: {why}", safe_to_repeat=True, wallet=self.pool.name,

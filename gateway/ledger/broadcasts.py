@@ -23,8 +23,12 @@ UNKNOWN, ACCEPTED, REJECTED, CONFLICT = "unknown", "accepted", "rejected", "conf
 AFTER_SILENCE = "an attempt before was not answered"
 """What stands with a refusal of bytes that may be out all the same: one server was silent, and others spoke later."""
 
+UNSEEN = "no history had it an hour later"
+"""What is added to a refusal once the histories of all daemons were looked at, and not before."""
+
 WATCHED = 7 * 86_400.0
-"""Seconds that such bytes are looked for in the histories; a mempool forgets after three days or two weeks."""
+"""Seconds that such bytes are looked for in the histories, and so are bytes of others, which may pay this wallet; a
+mempool forgets after three days or two weeks."""
 
 SPENT, ORPHANED = "six blocks deep, another transaction spends its coins: ", "its parent can never be valid: "
 """What stands with a conflict that is the last word; the other transaction follows."""
@@ -48,12 +52,22 @@ class Publication:
     @property
     def may_be_out(self) -> bool:
         """Whether somebody may have these bytes, whatever another server says of them now."""
-        return self.state == UNKNOWN or (self.state in (REJECTED, CONFLICT) and self.answer == AFTER_SILENCE)
+        return self.state == UNKNOWN or (self.state in (REJECTED, CONFLICT) and self.answer.startswith(AFTER_SILENCE))
+
+    @property
+    def is_unseen(self) -> bool:
+        """Whether it was refused, and no history had it an hour later."""
+        return self.state in (REJECTED, CONFLICT) and self.answer.endswith(UNSEEN)
 
     @property
     def is_never(self) -> bool:
         """Whether it can never be valid."""
-        return self.state == CONFLICT and self.answer.startswith((SPENT, ORPHANED))
+        return self.state == CONFLICT and self.was_never
+
+    @property
+    def was_never(self) -> bool:
+        """Whether the chain has said so, also where somebody sends it once more."""
+        return self.answer.startswith((SPENT, ORPHANED))
 
 
 def _read(row: Row[Any]) -> Publication:
@@ -100,7 +114,31 @@ def unpublish(connection: Connection, wallet: str, txid: str, before: Publicatio
     if before is None:
         connection.execute(delete(publications).where(*mine))
     else:
-        connection.execute(update(publications).where(*mine).values(state=before.state, answer=before.answer))
+        values = {"state": before.state, "answer": before.answer, "last_at": before.last_at}
+        connection.execute(update(publications).where(*mine).values(values))
+
+
+def refuse_again(
+    connection: Connection, wallet: str, txid: str, before: Publication | None, said: Collection[str]
+) -> str:  # fmt: skip
+    """Note that servers refuse what they refused before: nothing new, and the time since the first refusal goes on.
+
+    Args:
+        before: how it stood before it was sent.
+        said: every state that an answer of this time led to.
+
+    Returns:
+        Its state; "" where there is something new, for `spoke`.
+    """
+    if before is None or before.state not in (REJECTED, CONFLICT) or before.was_never or not said:
+        return ""
+    if not before.may_be_out and set(said) != {before.state}:
+        return ""
+    # what one server misses another one's policy may hide
+    state = CONFLICT if CONFLICT in said else before.state
+    mine = (publications.c.wallet == wallet, publications.c.txid == txid, publications.c.state == UNKNOWN)
+    values = {"state": state, "answer": before.answer, "last_at": before.last_at}
+    return state if connection.execute(update(publications).where(*mine).values(values)).rowcount else ""
 
 
 def spoke(
@@ -155,6 +193,16 @@ def seen(
         mine = (publications.c.wallet == wallet, publications.c.txid == txid)
         connection.execute(update(publications).where(*mine).values(spends_own=1))
     return payments.lift(connection, wallet, over, at)
+
+
+def unseen(connection: Connection, wallet: str, txid: str) -> list[Change]:
+    """Note that an hour after servers refused a transaction no history has it: its key may be given up."""
+    sent = find_publication(connection, wallet, txid)
+    if sent is not None and sent.state in (REJECTED, CONFLICT) and not sent.is_unseen and not sent.was_never:
+        mine = (publications.c.wallet == wallet, publications.c.txid == txid)
+        answer = f"{sent.answer}; {UNSEEN}" if sent.answer else UNSEEN
+        connection.execute(update(publications).where(*mine).values(answer=answer))
+    return []
 
 
 def lose(connection: Connection, wallet: str, txid: str, at: float) -> list[Change]:
@@ -223,11 +271,11 @@ class Followed:
 
 def followed(connection: Connection, wallet: str, at: float) -> list[Followed]:
     """Return what the chain has not settled yet, the oldest first."""
-    is_refused = publications.c.state.in_((REJECTED, CONFLICT))
+    is_refused, is_young = publications.c.state.in_((REJECTED, CONFLICT)), publications.c.last_at > at - WATCHED
     unsettled = or_(
-        and_(is_refused, publications.c.answer == AFTER_SILENCE, publications.c.last_at > at - WATCHED),
+        and_(is_refused, publications.c.answer.startswith(AFTER_SILENCE), is_young),
         publications.c.state == UNKNOWN,
-        and_(publications.c.state == ACCEPTED, publications.c.spends_own == 1),
+        and_(publications.c.state == ACCEPTED, or_(publications.c.spends_own == 1, is_young)),
         publications.c.txid.in_(select(holds.c.txid).where(holds.c.wallet == wallet)),
     )
     rows = connection.execute(select(publications).where(publications.c.wallet == wallet, unsettled))

@@ -19,7 +19,7 @@ from gateway.ledger import events, seen
 from gateway.ledger.database import COMMAND
 from gateway.ledger.key_file import mark_of, read_key
 from gateway.ledger.key_of import ID, KEY_MARK, MOVED, fact, note
-from gateway.ledger.opening import check_version, check_whole, open_reader
+from gateway.ledger.opening import check_version, check_whole, commits_of, open_reader
 from gateway.ledger.opening_postgres import database_of, is_in_use, open_database
 from gateway.ledger.remedies import explained
 from gateway.ledger.schema import events as happened
@@ -58,19 +58,26 @@ def move(settings: Settings, source: Path, at: float) -> Moved:
     """
     source = source.absolute()
     check_whole(source)
-    if seen.look(source).is_copy:
-        raise LedgerError(
-            f"{source} is a copy and not the ledger that was in use; put it back by `ec-gateway ledger restore`, start "
-            "the gateway with it, adopt its wallets and stop it; then move it"
-        )
+    found = seen.look(source)
+    if found.is_copy:
+        raise _copy(source)
     try:
         lock = SqliteLedger(source)
     except MisplacedError as error:
         raise LedgerError(f"{source} is in use by a gateway; stop it first") from error
     with closing(lock), explained(source):
         lock.transact(lambda connection: check_version(connection, source))
+        if found.counted > commits_of(lock):
+            raise _copy(source)
         _check_key(settings, source, lock.transact(lambda connection: fact(connection, KEY_MARK)))
         return _move(settings, lock, source, at)
+
+
+def _copy(source: Path) -> LedgerError:
+    return LedgerError(
+        f"{source} is a copy and not the ledger that was in use; put it back by `ec-gateway ledger restore`, start "
+        "the gateway with it, adopt its wallets and stop it; then move it"
+    )
 
 
 def _move(settings: Settings, file: SqliteLedger, source: Path, at: float) -> Moved:

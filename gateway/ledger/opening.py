@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event, update
+from sqlalchemy import Connection, Engine, create_engine, delete, event, update
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import StaticPool
 
@@ -33,7 +33,7 @@ from gateway.ledger.key_of import CREATED_AT, ID, MOVED, fact, judge_key, key_fa
 from gateway.ledger.migrations import UnknownVersionError, bring_up, version, versions
 from gateway.ledger.place import check_lasting, check_place, check_there, key_path, make_file
 from gateway.ledger.remedies import PUT_BACK, empty_copy, explained, lone_log, stale_wal
-from gateway.ledger.schema import addresses, wallets
+from gateway.ledger.schema import addresses, meta, wallets
 from gateway.ledger.store import BUSY, InlineLedger, LedgerError, SqliteLedger
 
 WRITABLE = "give the file and its folder to this user, and look whether the disk has room"
@@ -97,7 +97,7 @@ def open_ledger(
         )
         if is_new:
             sync_folder(path.parent)
-        is_copy = found.is_copy or (not is_new and not found.is_begun and found.counted > _commits(ledger))
+        is_copy = found.is_copy or (not is_new and not found.is_begun and found.counted > commits_of(ledger))
         _mark(ledger, path, at, found.counted, is_copy=is_copy)
     except OSError as error:
         _let_go(ledger, path, kept)
@@ -259,8 +259,8 @@ def _bring_up(ledger: SqliteLedger, at: float) -> tuple[str | None, str]:
         return ledger.transact(work)
 
 
-def _commits(ledger: SqliteLedger) -> int:
-    """Return how many transactions have written, as the ledger has it with its log."""
+def commits_of(ledger: SqliteLedger) -> int:
+    """Return how many transactions have written, as the ledger has it with its log.  Raises LedgerError."""
     return int(ledger.transact(lambda connection: fact(connection, seen.COMMITS)) or 0)
 
 
@@ -270,8 +270,8 @@ def _mark(ledger: SqliteLedger, path: Path, at: float, counted: int, *, is_copy:
     Args:
         counted: the number of the last commit that is known from beside it; no later one gets the same.
     """
-    mark, commits = secrets.token_hex(8), max(counted, _commits(ledger))
-    ledger.counts = True
+    before = commits_of(ledger)
+    mark, commits = secrets.token_hex(8), max(counted, before)
 
     def work(connection: Connection) -> None:
         note(connection, seen.MARK, mark)
@@ -280,7 +280,16 @@ def _mark(ledger: SqliteLedger, path: Path, at: float, counted: int, *, is_copy:
             connection.execute(update(addresses).where(addresses.c.state == POOL).values(state=BURNT, at=at))
             connection.execute(update(wallets).where(wallets.c.state == ADOPTED).values(state=DOUBTED))
 
+    def forget(connection: Connection) -> None:
+        connection.execute(delete(meta).where(meta.c.key == seen.COMMITS))
+
     with explained(path):
+        if commits > before:
+            # a number that jumps looks like the log of a later moment, where a kill or a reader keeps it from the file;
+            # a file without a number is not judged by it, and is a copy all the same
+            ledger.transact(forget)
+            ledger.checkpoint()
+        ledger.counts = True
         ledger.transact(work)
         # only what is in the file itself can be told from what another one's log would bring
         seen.keep(path, mark if ledger.checkpoint() else "")

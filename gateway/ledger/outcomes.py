@@ -17,15 +17,13 @@ from gateway.ledger.broadcasts import find_publication
 from gateway.ledger.epochs import current
 from gateway.ledger.intents import UNKNOWN
 from gateway.ledger.schema import holds, intents, keys, publications, wallets
+from gateway.rules.following import LOOKED_FOR
 
 UNSENT_KEYS = ("in_progress", "signed")
 OPEN_KEYS = (*UNSENT_KEYS, "published")
 ENDED_KEYS = ("abandoned", "tombstone")
 REFUSED = ("rejected", "conflict")
 """What servers said of bytes that left and that they do not have."""
-
-LOOKED_FOR = 3600.0
-"""Seconds that bytes which some server may have are looked for in the histories before their key is given up."""
 
 
 class CannotAbandonError(Exception):
@@ -50,9 +48,11 @@ class Story:
     broadcast: str
     """The state of its publication; "" when it never left through us."""
     broadcast_at: float
-    """When that was heard."""
+    """When that was heard first."""
     may_be_out: bool
     """An attempt was not answered, or a coin is spent, perhaps by the bytes themselves, or servers had them before."""
+    is_unseen: bool
+    """The gateway has looked at the histories an hour after that, and none had it."""
     coins: int
     held: int
     """Satoshi."""
@@ -166,10 +166,16 @@ def _refuse(connection: Connection, story: Story, at: float) -> None:
         raise CannotAbandonError(f"{why}; it may be paid, so its coins stay held until the chain has spoken")
     if story.state not in UNSENT_KEYS and not (story.state == "published" and is_refused):
         raise CannotAbandonError(f"it is {story.state}; only what never left, or what was refused, can be given up")
-    if is_refused and story.may_be_out and at - story.broadcast_at < LOOKED_FOR:
-        minutes = math.ceil((story.broadcast_at + LOOKED_FOR - at) / 60)
+    if is_refused and story.may_be_out and not story.is_unseen:
+        left = story.broadcast_at + LOOKED_FOR - at
         why = f"servers refuse its transaction now ({story.broadcast}), and yet some server may have it"
-        raise CannotAbandonError(f"{why}; the histories are looked at for another {minutes} min, ask again then")
+        if left > 0:
+            minutes = math.ceil(left / 60)
+            raise CannotAbandonError(f"{why}; the histories are looked at for another {minutes} min, ask again then")
+        # what holds no coin of the wallet is in no history of it, whoever looks
+        if story.coins:
+            way = "let the gateway run with a daemon in service, and ask again in some minutes"
+            raise CannotAbandonError(f"{why}; since an hour after that nobody has looked at the histories: {way}")
     standing = current(connection, story.wallet)
     if story.state == "in_progress" and standing is not None and standing.epoch <= story.epoch:
         raise CannotAbandonError("it is being signed now; ask again in a minute, or after a restart of the gateway")
@@ -185,7 +191,7 @@ def _story(connection: Connection, row: Row[Any]) -> Story:
     return Story(
         row.wallet, row.client, row.key_hash, row.key, row.method, row.state, row.epoch, row.txid,
         row.opened_at, row.updated_at, "" if sent is None else sent.state, 0.0 if sent is None else sent.last_at,
-        may_be_out, len(values), sum(values),
+        may_be_out, sent is not None and sent.is_unseen, len(values), sum(values),
     )  # fmt: skip
 
 

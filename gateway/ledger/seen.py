@@ -57,6 +57,8 @@ class Inside:
     """"" where it has none."""
     commits: int | None = None
     """None where it has never counted."""
+    page: int = 0
+    """The first of `meta`; 0 where it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,12 @@ def look(path: Path) -> Found:
     with suppress(OSError):
         has_log = log.stat().st_size > WAL_HEAD
     kept, counted = _kept(path)
-    return Found(kept, _inside(path), has_log, counted, _logged(log) if has_log else None)
+    inside = _inside(path)
+    logged = _logged(log, inside.page) if has_log and inside is not None else None
+    if logged is not None:
+        # a gateway that runs may have brought its log into the file meanwhile, and begun the next one
+        inside = _inside(path)
+    return Found(kept, inside, has_log, counted, logged)
 
 
 def count(descriptor: int, commits: int) -> None:
@@ -171,8 +178,15 @@ def _counted(content: bytes) -> int:
     return int(digits) if len(digits) == DIGITS and digits.isdigit() else 0
 
 
-def _logged(log: Path) -> int | None:
-    """Return the number of the first commit in a log; each one has the page on which it stands."""
+def _logged(log: Path, page: int) -> int | None:
+    """Return the number of the first commit in a log; each one has the page on which it stands.
+
+    Other pages hold what customers write, which may look like a number of ours.  Where `meta` has outgrown one page
+    nothing is found.
+
+    Args:
+        page: the first of `meta`.
+    """
     found: int | None = None
     with suppress(OSError), log.open("rb") as stream:
         head = stream.read(WAL_HEAD)
@@ -182,8 +196,9 @@ def _logged(log: Path) -> int | None:
             # frames of an older round of the log have other salts
             if len(frame) < FRAME_HEAD + size or frame[8:16] != head[16:24]:
                 break
-            # a page may hold the remains of earlier numbers too
-            found = max([found or 0, *map(int, _COUNT.findall(frame))]) or None
+            if int.from_bytes(frame[:4], "big") == page:
+                # it may hold the remains of earlier numbers too
+                found = max([found or 0, *map(int, _COUNT.findall(frame))]) or None
             if any(frame[4:8]):
                 return found
     return None
@@ -196,11 +211,11 @@ def _inside(path: Path) -> Inside | None:
             return None
         address = f"file:{quote(str(path))}?mode=ro&immutable=1"
         with closing(sqlite3.connect(address, uri=True)) as connection:
-            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            tables = dict(connection.execute("SELECT name, rootpage FROM sqlite_master WHERE type = 'table'"))
             facts: dict[str, str] = {}
             if "meta" in tables:
                 facts = dict(connection.execute("SELECT key, value FROM meta WHERE key IN (?, ?)", (MARK, COMMITS)))
             commits = int(facts[COMMITS]) if COMMITS in facts else None
-            return Inside(bool(tables), facts.get(MARK, ""), commits)
+            return Inside(bool(tables), facts.get(MARK, ""), commits, tables.get("meta", 0))
     except (OSError, sqlite3.Error, ValueError):
         return None

@@ -8,7 +8,8 @@ it.  Before that nothing is free again, and what one daemon has not heard of say
     in none, a coin spent six deep   it can never be valid: its coins are free
     in none, a parent of that kind   the same, for the coin is not made
     in none of all, accepted before  lost: sent again; or foreign, where no coin of the wallet is known to be in it
-    in none of all, refused a week   stale: what no key holds is free, for its coins may be the chain's to take or not
+    in none of all, refused an hour  unseen: whoever gives its key up may do so
+    in none of all, a week           stale: what no key holds is free, for its coins may be the chain's to take or not
     in none                          waits
 """
 
@@ -27,6 +28,8 @@ BACKOFF = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 LOST_AFTER = 60.0
 """Seconds that an accepted transaction may be in no history before it is sent again."""
 
+LOOKED_FOR = 3600.0
+"""Seconds after which a look at the histories that does not find refused bytes is believed."""
 
 STALE_AFTER = 7 * 86_400.0
 """Seconds after which bytes whose coins are spent or missing hold these for nobody but a key."""
@@ -67,6 +70,11 @@ class Foreign:
 
 
 @dataclass(frozen=True, slots=True)
+class Unseen:
+    """Servers refused it, and an hour later no history has it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stale:
     """Its coins were spent or missing for so long that nobody waits for it any more but whoever has a key for it."""
 
@@ -76,7 +84,7 @@ class Waits:
     """Nothing new."""
 
 
-Verdict = Confirmed | Accepted | Never | Lost | Foreign | Stale | Waits
+Verdict = Confirmed | Accepted | Never | Lost | Foreign | Unseen | Stale | Waits
 
 
 def follow(
@@ -109,7 +117,9 @@ def follow(
     is_nowhere = histories and is_whole and quiet >= LOST_AFTER
     if is_nowhere and state == "accepted":
         return Lost() if is_own else Foreign()
-    return Stale() if is_nowhere and state == "conflict" and stood >= STALE_AFTER else Waits()
+    if is_nowhere and state == "conflict" and stood >= STALE_AFTER:
+        return Stale()
+    return Unseen() if is_nowhere and state in ("rejected", "conflict") and stood >= LOOKED_FOR else Waits()
 
 
 def unread(histories: Histories, known: Collection[str], most: int) -> list[str]:

@@ -6,7 +6,7 @@ transaction, and the owner's is never touched.  Whatever cannot be done now is t
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ from gateway.ledger.broadcasts import Followed
 from gateway.ledger.marks import Change
 from gateway.ledger.store import Ledger, LedgerError
 from gateway.rules.coins import Entry
-from gateway.rules.following import Accepted, Confirmed, Foreign, Lost, Never, Stale, follow, pause, unread
+from gateway.rules.following import Accepted, Confirmed, Foreign, Lost, Never, Stale, Unseen, follow, pause, unread
 from gateway.rules.payment import CONFIRMED, Said, read_broadcast
 from gateway.upstream.questions import NotAnsweredError, Questions
 
@@ -82,15 +82,18 @@ class Settler:
         is_sending: whether a call is sending these bytes right now.
         clock: seconds since 1970.
         on_marked: hears of each freeze that is over, and on which backend it is lifted already ("" for none).
+        write_late: writes down what was sent while the ledger was away.
     """
 
     def __init__(
         self, pool: Pool, questions: Questions, ledger: Ledger, is_sending: Callable[[str], bool],
         clock: Callable[[], float], loop: asyncio.AbstractEventLoop,
         on_marked: Callable[[str, Change], None] = lambda _backend, _change: None,
+        write_late: Callable[[], Awaitable[None]] | None = None,
     ) -> None:  # fmt: skip
         """Know nothing yet."""
         self.on_marked = on_marked
+        self._write_late = write_late
         self.pool = pool
         self.questions = questions
         self.ledger = ledger
@@ -131,6 +134,8 @@ class Settler:
     async def round(self) -> None:
         """Do what is due; with the ledger away there is nothing to do."""
         try:
+            if self._write_late is not None:
+                await self._write_late()
             rows = await self.ledger.run(lambda c: broadcasts.followed(c, self.pool.name, self.clock()))
             self._measure(rows)
             await self._send_again(rows)
@@ -325,10 +330,14 @@ class Settler:
             case Lost():
                 await self._write(lambda c: broadcasts.lose(c, name, txid, at))
                 self.pool.emit(Event("broadcast.lost", name, "", {}, "warning"))
-            case Foreign():
+            case Foreign() if row.coins:
                 await self._write(lambda c: payments.release_foreign(c, name, txid, at))
+            case Unseen() if row.coins and row.publication and not row.publication.is_unseen:
+                await self._write(lambda c: broadcasts.unseen(c, name, txid))
             case Stale():
-                await self._write(lambda c: payments.release_unkeyed(c, name, txid, at))
+                await self._write(
+                    lambda c: broadcasts.unseen(c, name, txid) + payments.release_unkeyed(c, name, txid, at)
+                )
 
     def _tell_out(self, row: Followed) -> None:
         """Tell of bytes that are in a history although servers had refused them."""

@@ -208,6 +208,7 @@ class World:
         self.settler = Settler(
             self.pool, self.questions, self.ledger, publisher.is_sending, lambda: self.now, self.loop,
             on_marked=lambda backend, change: self.marked.append((backend, change.mark.key, change.mark.value)),
+            write_late=publisher.write_late,
         )  # fmt: skip
         self.outcomes = Outcomes(self.pool, self.ledger, b"secret")
 

@@ -865,7 +865,11 @@ def test_a_key_that_looks_like_a_transaction_is_found_whichever_it_is() -> None:
             return found
 
         key = "AB" * 32
-        assert "may be used" in (await ask(key))["next_step"]
+        told = (await ask(key))["next_step"]
+        assert told.endswith("if it is a txid, look on the chain; if it is a key, it may be used")
+        world.outcomes.unbound = lambda: "adopt the wallet"
+        told = (await ask(key))["next_step"]
+        assert told.endswith("if it is a txid, look on the chain; if it is a key, that says nothing: adopt the wallet")
         txid = txid_of(await world.pay(key))
         for text in (key, txid):
             assert ((await ask(text))["state"], (await ask(text))["txid"]) == ("signed", txid)

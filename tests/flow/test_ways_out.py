@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from gateway.ledger import broadcasts, outcomes
-from gateway.ledger.schema import spending
-from gateway.rules.following import LOST_AFTER, STALE_AFTER
+from gateway.ledger.schema import publications, spending
+from gateway.rules.following import LOOKED_FOR, LOST_AFTER, STALE_AFTER
 from gateway.rules.transaction import parse
 from gateway.supervision.settle import CALM
 from tests.flow.payments_world import NAME, STRANGER, Daemon, World, failure_of, limited, play, result_of
@@ -36,12 +37,12 @@ def answers(world: World, method: str, answer: Callable[..., Any]) -> None:
 # -- bytes of others ----------------------------------------------------------------------------------------
 
 
-def foreign(world: World) -> dict[str, Any]:
+def foreign(world: World, to: str = STRANGER) -> dict[str, Any]:
     """Bytes that another wallet has signed; whoever gives them to ours to sign gets them back as they were."""
     other = Daemon("other", world.chain, "another seed")
     world.chain.fund(other.wallet.receiving[0], 1_000_000)
     world.chain.mine(1)
-    tx = json.loads(other.run("payto", [STRANGER, "0.001"]).result or b"")
+    tx = json.loads(other.run("payto", [to, "0.001"]).result or b"")
     assert isinstance(tx, dict)
     answers(world, "signtransaction", lambda **_: tx)
     return tx
@@ -134,6 +135,52 @@ def test_two_keys_do_not_get_the_same_bytes() -> None:
         assert (told.kind.name, told.safe_to_repeat) == ("result_withheld", False)
         assert txid_of(tx) in told.next_step
         assert (await world.ask(key="order 2"))["state"] == "unknown_here"
+
+    play(scene)
+
+
+@pytest.mark.parametrize("key", [None, "order 1"])
+def test_bytes_of_others_that_pay_this_wallet_are_seen_to_confirm(key: str | None) -> None:
+    """They are in its history, and the outcome says so; they are looked for for a week."""
+
+    async def scene(world: World) -> None:
+        mine = world.fleet["ec-1"].wallet.receiving[1]
+        tx = foreign(world, mine)
+        result_of(await world.pay(key, method="signtransaction", params={"tx": tx["hex"]}))
+        histories = {daemon.name: daemon.methods["history"] for daemon in world.fleet.values()}
+        answers(world, "history", list)
+        result_of(await world.broadcast(tx))
+        await world.settle(LOST_AFTER + 1)
+        assert "within a week" in (await world.ask(txid=txid_of(tx)))["next_step"]
+        for daemon in world.fleet.values():
+            daemon.methods["history"] = histories[daemon.name]
+        await world.settle(CALM)
+        assert "broadcast.lost" not in world.names()
+        world.chain.mine(8)
+        for _ in range(2):
+            await world.settle(CALM)
+        assert (await world.ask(txid=txid_of(tx)))["state"] == "confirmed"
+        assert world.key_states() == ([] if key is None else ["confirmed"])
+
+    play(scene)
+
+
+def test_bytes_of_others_are_not_followed_for_ever() -> None:
+    """Most of them never come into this wallet's history, and nothing is written down each time they are not there."""
+
+    async def scene(world: World) -> None:
+        tx = foreign(world)
+        result_of(await world.broadcast(tx))
+        await world.settle(LOST_AFTER + 1)
+        statements: list[str] = []
+        event.listen(world.ledger.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+        for _ in range(3):
+            await world.settle(CALM)
+        assert [one for one in statements if one.startswith("DELETE")] == []
+        followed = [world.ledger.transact(lambda c: broadcasts.followed(c, NAME, world.now))]
+        await world.settle(broadcasts.WATCHED)
+        followed.append(world.ledger.transact(lambda c: broadcasts.followed(c, NAME, world.now)))
+        assert [len(one) for one in followed] == [1, 0]
 
     play(scene)
 
@@ -249,6 +296,38 @@ def test_what_can_never_be_valid_stays_so_when_somebody_sends_it_once_more() -> 
     play(scene)
 
 
+@pytest.mark.parametrize("is_silent", [True, False])
+def test_what_can_never_be_valid_holds_no_other_coin_when_somebody_sends_it_once_more(is_silent: bool) -> None:  # noqa: FBT001 - a case of two
+    """Those that nothing has spent are another payment's by then."""
+
+    async def scene(world: World) -> None:
+        tx = result_of(await world.pay(None, 1_500_000))
+        coins = set(parse(tx["hex"]).inputs)
+        await world.broadcast(tx)
+        forget(world, tx)
+        thief = Daemon("thief", world.chain, "seed")
+        other = json.loads(thief.run("payto", [STRANGER, "0.005"]).result or b"")
+        assert set(parse(other["hex"]).inputs) < coins
+        world.chain.accept(other["hex"])
+        world.chain.mine(6)
+        for _ in range(4):
+            await world.settle(LOST_AFTER + 1)
+        assert ((await world.ask(txid=txid_of(tx)))["state"], world.holds()) == ("never", {})
+        world.fleet["ec-1"].is_silent = is_silent
+        for _ in range(2):
+            await world.broadcast(tx)
+            assert (world.holds(), world.frozen()) == ({}, set())
+        world.fleet["ec-1"].is_silent = False
+        for _ in range(4):
+            await world.settle(LOST_AFTER + 1)
+        assert (await world.ask(txid=txid_of(tx)))["state"] == "never"
+        world.fleet["ec-1"].wallet.notes.frozen_coins.clear()
+        again = parse(result_of(await world.pay("next", 1_200_000))["hex"])
+        assert coins & set(again.inputs)
+
+    play(scene, coins=2)
+
+
 def test_an_outcome_names_the_parent_that_has_to_go_out_first() -> None:
     """A child that is refused for a missing coin is brought out by its parent."""
 
@@ -328,12 +407,143 @@ def test_what_was_accepted_and_refused_later_is_told_so_and_can_be_given_up() ->
         assert (told["state"], "--abandon" in told["next_step"]) == ("rejected", True)
         with pytest.raises(outcomes.CannotAbandonError, match="some server may have it"):
             give_up(world, "order 1")
-        await world.settle(outcomes.LOOKED_FOR)
+        await world.settle(LOOKED_FOR)
         assert give_up(world, "order 1") == 1
         assert world.holds() == {}
         assert (await world.ask(key="order 1"))["state"] == "abandoned"
 
     play(scene)
+
+
+async def refused_after_silence(world: World, refusal: str) -> Any:
+    """A payment that one attempt may have brought out, and that servers refuse since."""
+    tx = result_of(await world.pay("order 1"))
+    for daemon in world.fleet.values():
+        daemon.is_silent = True
+    failure_of(await world.broadcast(tx))
+    for daemon in world.fleet.values():
+        daemon.is_silent = False
+    answers(world, "broadcast", lambda _tx: [False, refusal])
+    for _ in range(200):
+        await world.settle(2.0)
+    return tx
+
+
+def test_an_hour_in_which_nobody_looked_does_not_count() -> None:
+    """The bytes were out all the while; whoever gave the key up would have paid twice."""
+
+    async def scene(world: World) -> None:
+        tx = await refused_after_silence(world, MISSING)
+        world.chain.accept(tx["hex"])
+        for daemon in world.fleet.values():
+            daemon.is_dead = True
+        world.now += 2 * LOOKED_FOR
+        await world.settle(CALM)
+        with pytest.raises(outcomes.CannotAbandonError, match="nobody has looked at the histories"):
+            give_up(world, "order 1")
+        for daemon in world.fleet.values():
+            daemon.is_dead = False
+        await world.settle(CALM)
+        with pytest.raises(outcomes.CannotAbandonError, match=r"was broadcast through this gateway \(accepted\)"):
+            give_up(world, "order 1")
+
+    play(scene, coins=1)
+
+
+@pytest.mark.parametrize("away", ["ec-2", None])
+def test_a_look_that_leaves_a_daemon_out_does_not_count(away: str | None) -> None:
+    """It may be the one that has the bytes."""
+
+    async def scene(world: World) -> None:
+        await refused_after_silence(world, LOW_FEE)
+        if away:
+            world.fleet[away].is_dead = True
+        for _ in range(3):
+            await world.settle(LOOKED_FOR)
+        if away:
+            with pytest.raises(outcomes.CannotAbandonError, match="nobody has looked"):
+                give_up(world, "order 1")
+            world.fleet[away].is_dead = False
+            await world.settle(CALM)
+        assert give_up(world, "order 1") == 1
+
+    play(scene, coins=1, daemons=2)
+
+
+@pytest.mark.parametrize(("state", "refusal"), [("rejected", LOW_FEE), ("conflict", MISSING)])
+def test_a_client_that_sends_again_does_not_put_off_the_end(state: str, refusal: str) -> None:
+    """Servers say what they said before; the hour goes on from the first time."""
+
+    async def scene(world: World) -> None:
+        tx = await refused_after_silence(world, refusal)
+        for _ in range(3):
+            await world.settle(LOOKED_FOR / 3 + 1.0)
+            told = failure_of(await world.broadcast(tx))
+            assert (told.kind.name, "servers refused these bytes" in told.message) == ("outcome_unknown", True)
+            assert world.publication(txid_of(tx)) == state
+        assert give_up(world, "order 1") == 1
+
+    play(scene, coins=1)
+
+
+def test_a_client_that_sends_again_does_not_put_off_the_end_of_a_conflict() -> None:
+    """Also where every attempt was answered."""
+
+    async def scene(world: World) -> None:
+        tx = result_of(await world.pay("order 1"))
+        answers(world, "broadcast", lambda _tx: [False, MISSING])
+        for _ in range(4):
+            assert result_of(await world.broadcast(tx)) == [False, MISSING]
+            await world.settle(LOOKED_FOR / 3 + 1.0)
+        assert give_up(world, "order 1") == 1
+
+    play(scene, coins=1)
+
+
+def test_one_more_silence_begins_the_hour_anew() -> None:
+    """That attempt may have brought the bytes out; one that never left may not."""
+
+    async def scene(world: World) -> None:
+        tx = await refused_after_silence(world, LOW_FEE)
+        await world.settle(LOOKED_FOR)
+        (sent,) = world.rows(publications)
+        for daemon in world.fleet.values():
+            daemon.is_dead = True
+        failure_of(await world.broadcast(tx))
+        assert world.rows(publications)[0].last_at == sent.last_at
+        for daemon in world.fleet.values():
+            daemon.is_dead, daemon.is_silent = False, True
+        failure_of(await world.broadcast(tx))
+        for daemon in world.fleet.values():
+            daemon.is_silent = False
+        answers(world, "broadcast", lambda _tx: [False, LOW_FEE])
+        for _ in range(200):
+            await world.settle(2.0)
+        with pytest.raises(outcomes.CannotAbandonError, match="for another"):
+            give_up(world, "order 1")
+        await world.settle(LOOKED_FOR)
+        assert give_up(world, "order 1") == 1
+
+    play(scene, coins=1)
+
+
+def test_a_silence_among_refusals_begins_the_hour_anew() -> None:
+    """One server says what it said before, and the other one may have taken the bytes."""
+
+    async def scene(world: World) -> None:
+        tx = await refused_after_silence(world, LOW_FEE)
+        await world.settle(LOOKED_FOR)
+        world.fleet["ec-1"].is_silent = True
+        failure_of(await world.broadcast(tx))
+        assert world.publication(txid_of(tx)) == "unknown"
+        world.fleet["ec-1"].is_silent = False
+        for _ in range(200):
+            await world.settle(2.0)
+        assert world.publication(txid_of(tx)) == "rejected"
+        with pytest.raises(outcomes.CannotAbandonError, match="for another"):
+            give_up(world, "order 1")
+
+    play(scene, coins=1, daemons=2)
 
 
 def test_what_was_given_up_and_shows_up_on_the_chain_is_told() -> None:
@@ -347,7 +557,7 @@ def test_what_was_given_up_and_shows_up_on_the_chain_is_told() -> None:
         answers(world, "broadcast", lambda _tx: [False, LOW_FEE])
         for _ in range(200):
             await world.settle(2.0)
-        await world.settle(outcomes.LOOKED_FOR)
+        await world.settle(LOOKED_FOR)
         give_up(world, "order 1")
         world.chain.accept(tx["hex"])
         world.chain.mine(1)

@@ -10,18 +10,18 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Connection, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.base.cluster import Ledger as Settings
-from gateway.ledger import opening, place, seen
+from gateway.ledger import moving, opening, place, seen
 from gateway.ledger.key_file import LENGTH, make_key
 from gateway.ledger.key_of import fact
 from gateway.ledger.migrations import versions
 from gateway.ledger.opening import Opened, open_beside, open_ledger, open_reader
 from gateway.ledger.place import key_path
-from gateway.ledger.schema import keys, meta, wallets
-from gateway.ledger.store import LedgerError, MisplacedError
+from gateway.ledger.schema import invoices, keys, meta, wallets
+from gateway.ledger.store import LedgerError, MisplacedError, SqliteLedger
 
 from .conftest import AT, fill, key_of
 
@@ -412,6 +412,122 @@ def test_a_start_with_an_older_copy_that_is_broken_off_knows_it_the_next_time(
     found = opened(path)
     found.ledger.close()
     assert found.copied == "an unknown time"
+
+
+def older_copy(path: Path) -> None:
+    """Put a moment of this opening in the place of the ledger, whose lock knows of five more commits."""
+    with closing(opened(path).ledger) as ledger:
+        ledger.transact(raise_epoch)
+        assert ledger.checkpoint()
+        older = path.read_bytes()
+        for _ in range(5):
+            ledger.transact(raise_epoch)
+    path.write_bytes(older)
+
+
+class KilledError(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_start_with_an_older_copy_that_is_killed_at_a_checkpoint_is_no_mixture(
+    path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """Its number jumps, as that of a log does which goes on from a later moment."""
+    older_copy(path)
+    left: dict[Path, bytes] = {}
+    done: list[SqliteLedger] = []
+    checkpoint = SqliteLedger.checkpoint
+
+    def killed_then(ledger: SqliteLedger) -> bool:
+        done.append(ledger)
+        if len(done) < at:
+            return checkpoint(ledger)
+        left.update(files_of(path))
+        raise KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SqliteLedger, "checkpoint", killed_then)
+        with pytest.raises(KilledError):
+            opened(path)
+    done[0].close()
+    put(left)
+    open_beside(path).close()
+    again = opened(path)
+    again.ledger.close()
+    assert (again.copied != "") == (at == 1), "either the doubt was written, or the copy is known for one"
+    assert states(path) == ("doubted", {"foreign", "handed", "burnt"})
+    more = opened(path)
+    more.ledger.close()
+    assert more.copied == ""
+
+
+def test_a_start_with_an_older_copy_under_a_reader_is_no_mixture(path: Path) -> None:
+    """A backup that goes on keeps the log from the file; then the gateway is killed."""
+    older_copy(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM meta").fetchall()
+        found = opened(path)
+        assert found.copied == "an unknown time"
+        open_beside(path).close()
+        with closing(found.ledger) as ledger:
+            ledger.transact(raise_epoch)
+            left = files_of(path)
+    put(left)
+    again = opened(path)
+    again.ledger.close()
+    assert again.copied == ""
+    assert states(path) == ("doubted", {"foreign", "handed", "burnt"})
+
+
+def test_what_customers_write_is_no_number_of_commits(path: Path) -> None:
+    """A memo may look like one, and stands in the first transaction of a log."""
+    with closing(opened(path).ledger) as ledger:
+        assert ledger.checkpoint()
+        memo = f"{seen.COMMITS}{9999:0{seen.DIGITS}d}"
+        ledger.transact(lambda connection: connection.execute(update(invoices).values(memo=memo)))
+        files = files_of(path)
+        assert memo.encode() in files[Path(f"{path}-wal")]
+        open_beside(path).close()
+    put(files)
+    found = opened(path)
+    found.ledger.close()
+    assert found.copied == ""
+
+
+def test_a_command_that_looks_while_the_log_begins_anew_is_not_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file was looked at before the gateway brought its log there, and the log after that."""
+    with closing(opened(path).ledger) as ledger:
+        ledger.transact(raise_epoch)
+        ledger.transact(raise_epoch)
+        logged, numbers = seen._logged, []
+
+        def meanwhile(log: Path, page: int) -> int | None:
+            assert ledger.checkpoint()
+            ledger.transact(raise_epoch)
+            numbers.append(logged(log, page))
+            return numbers[-1]
+
+        monkeypatch.setattr(seen, "_logged", meanwhile)
+        open_beside(path).close()
+        assert None not in numbers
+
+
+def test_an_older_copy_of_the_same_opening_is_not_moved(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it does not know would be missing in the database, and nobody would hear of it."""
+    settings = Settings(url="postgresql://gateway@127.0.0.1/none", key_file=str(key_of_file(path)))
+    monkeypatch.setattr(moving, "_move", lambda *_args: moving.Moved("there", 1))
+    with closing(opened(path).ledger) as ledger:
+        ledger.transact(raise_epoch)
+        left = files_of(path)
+    put(left)
+    assert moving.move(settings, path, AT).rows == 1, "what is in the log alone counts"
+    older_copy(path)
+    with pytest.raises(LedgerError, match=r"is a copy and not the ledger that was in use; put it back by"):
+        moving.move(settings, path, AT)
 
 
 def lock_of(path: Path) -> bytes:

@@ -1,12 +1,13 @@
 """What is open is listed; a key is given up only while nothing of it is out."""
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from gateway.ledger import broadcasts, marks, outcomes
 from gateway.ledger.outcomes import CannotAbandonError, Story, abandon, find
 from gateway.ledger.schema import holds, keys, publications
 from gateway.ledger.store import InlineLedger
+from gateway.rules.following import LOOKED_FOR
 
 from .conftest import AT, fill, hash_of, key_of
 
@@ -104,13 +105,29 @@ def test_a_key_whose_broadcast_was_refused_is_given_up(shop: InlineLedger) -> No
 def test_a_key_whose_refused_bytes_may_be_out_is_given_up_once_the_histories_were_looked_at(
     shop: InlineLedger, key: str, sent: str, answer: str
 ) -> None:
-    """Its coins are held for an hour, and not for ever: nobody else would free them."""
+    """Its coins are held for an hour, and not for ever: nobody else would free them.
+
+    A gateway that stood still meanwhile has not looked, however late it is.
+    """
     shop.transact(lambda connection: connection.execute(update(keys).values(state=key)))
     published(shop, sent, answer)
     with pytest.raises(CannotAbandonError, match="for another 30 min"):
-        given_up(shop, after=outcomes.LOOKED_FOR - 1800.0)
-    assert given_up(shop, after=outcomes.LOOKED_FOR) == 2
+        given_up(shop, after=LOOKED_FOR - 1800.0)
+    with pytest.raises(CannotAbandonError, match="nobody has looked at the histories: let the gateway run"):
+        given_up(shop, after=30 * LOOKED_FOR)
+    shop.transact(lambda connection: broadcasts.unseen(connection, "main", "t" * 64))
+    assert shop.transact(lambda c: find(c, "order-1"))[0].may_be_out
+    assert given_up(shop, after=LOOKED_FOR) == 2
     assert story(shop, hash_of("order-1")).state == "abandoned"
+
+
+def test_a_key_that_holds_no_coin_is_given_up_an_hour_later_without_a_look(shop: InlineLedger) -> None:
+    """Its bytes are others', and no history of this wallet would ever have them."""
+    shop.transact(lambda connection: connection.execute(delete(holds)))
+    published(shop, "conflict")
+    with pytest.raises(CannotAbandonError, match="for another 60 min"):
+        given_up(shop)
+    assert given_up(shop, after=LOOKED_FOR) == 0
 
 
 @pytest.mark.parametrize("state", ["published", "confirmed", "abandoned", "tombstone"])

@@ -319,10 +319,12 @@ def test_what_nobody_knew_the_owner_of_is_released_and_the_wallets_own_stays(con
 
 
 def test_what_is_followed_comes_in_order(connection: Connection) -> None:
-    """The oldest first; what holds nothing and is settled or foreign is not."""
+    """The oldest first; what holds nothing and is settled is not, nor what is foreign a week later."""
     publish(connection, "late", AT + 5)
     payments.hold(connection, NAME, "early", {"x:0": 1}, AT)
     publish(connection, "foreign", AT, own=False)
     broadcasts.spoke(connection, NAME, "foreign", "accepted", AT)
-    assert [row.txid for row in broadcasts.followed(connection, NAME, AT)] == ["early", "late"]
+    assert [row.txid for row in broadcasts.followed(connection, NAME, AT)] == ["early", "foreign", "late"]
+    week = AT + broadcasts.WATCHED
+    assert [row.txid for row in broadcasts.followed(connection, NAME, week)] == ["early", "late"]
     assert len(list(connection.scalars(select(holds.c.outpoint)))) == 1

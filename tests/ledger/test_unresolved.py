@@ -6,12 +6,13 @@ import pytest
 from sqlalchemy import Connection, event, insert, select, update
 
 from gateway.ledger import unresolved
+from gateway.ledger.broadcasts import UNSEEN
 from gateway.ledger.intents import ANSWERED, RESOLVED
 from gateway.ledger.marks import Wish
-from gateway.ledger.outcomes import LOOKED_FOR
 from gateway.ledger.schema import holds, intents, keys, publications
 from gateway.ledger.store import InlineLedger
 from gateway.ledger.unresolved import MOST, SIGNED_FOR, CannotResolveError, NoOutcomeError, Unresolved, resolve
+from gateway.rules.following import LOOKED_FOR
 
 from .conftest import AT, fill, hash_of, key_of
 
@@ -68,7 +69,7 @@ def test_what_is_usual_is_not_listed(shop: InlineLedger) -> None:
 def test_a_key_whose_bytes_were_refused_is_listed_and_can_be_given_up(shop: InlineLedger) -> None:
     """Nobody else would free its coins; not before the histories were looked at for an hour."""
     row = {"wallet": "main", "txid": "t" * 64, "hex": "00", "client": "shop", "first_at": AT}
-    refused = insert(publications).values(row | {"state": "conflict", "last_at": LATER - LOOKED_FOR})
+    refused = insert(publications).values(row | {"state": "conflict", "answer": UNSEEN, "last_at": LATER - LOOKED_FOR})
     shop.transact(lambda connection: connection.execute(refused))
     shop.transact(lambda connection: connection.execute(update(keys).values(state="published")))
     assert [one for one in listed(shop) if one.id.startswith("key-")] == []

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.rules.coins import Entry
 from gateway.rules.following import (
     BACKOFF,
+    LOOKED_FOR,
     LOST_AFTER,
     STALE_AFTER,
     Accepted,
@@ -16,6 +18,7 @@ from gateway.rules.following import (
     Lost,
     Never,
     Stale,
+    Unseen,
     Verdict,
     Waits,
     follow,
@@ -85,9 +88,19 @@ def test_what_hangs_on_a_dead_parent_is_dead() -> None:
 def test_a_conflict_that_stood_for_a_week_is_waited_for_by_nobody() -> None:
     """Where it is in no history, and every daemon was asked; nothing else grows stale."""
     assert judge({}, state="conflict", quiet=LOST_AFTER, stood=STALE_AFTER) == Stale()
-    assert judge({}, state="conflict", quiet=LOST_AFTER, stood=STALE_AFTER - 1) == Waits()
-    assert judge({}, state="rejected", quiet=LOST_AFTER, stood=STALE_AFTER) == Waits()
+    assert judge({}, state="conflict", quiet=LOST_AFTER, stood=STALE_AFTER - 1) == Unseen()
+    assert judge({}, state="rejected", quiet=LOST_AFTER, stood=STALE_AFTER) == Unseen()
     assert judge({}, state="conflict", is_whole=False, quiet=LOST_AFTER, stood=STALE_AFTER) == Waits()
+
+
+@pytest.mark.parametrize("state", ["rejected", "conflict"])
+def test_what_was_refused_for_an_hour_and_is_nowhere_was_not_seen(state: str) -> None:
+    """By every daemon, and by a process that has looked for a while; before that nothing is said."""
+    assert judge({}, state=state, quiet=LOST_AFTER, stood=LOOKED_FOR) == Unseen()
+    assert judge({}, state=state, quiet=LOST_AFTER, stood=LOOKED_FOR - 1) == Waits()
+    assert judge({}, state=state, quiet=LOST_AFTER - 1, stood=LOOKED_FOR) == Waits()
+    assert judge({}, state=state, quiet=LOST_AFTER, stood=LOOKED_FOR, is_whole=False) == Waits()
+    assert judge({}, state="unknown", quiet=LOST_AFTER, stood=LOOKED_FOR) == Waits()
 
 
 def test_deep_spends_are_looked_into_once_the_newest_first() -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import insert, update
 
 from gateway.ledger import broadcasts, marks
 from gateway.ledger.broadcasts import WATCHED
-from gateway.ledger.schema import intents
+from gateway.ledger.schema import intents, publications
 from gateway.rules.following import LOST_AFTER
 from gateway.rules.transaction import parse
 from gateway.supervision.settle import CALM, LONG
@@ -53,6 +53,30 @@ def test_an_unknown_broadcast_is_sent_again_until_the_chain_has_spoken() -> None
         assert [row.state for row in world.rows(intents)] == ["answered", "resolved"]
 
     play(scene, daemons=2)
+
+
+def test_what_was_sent_while_the_ledger_was_away_is_written_and_sent_again_when_it_is_back() -> None:
+    """Nobody else knows of it; its coins are held, and its call is kept as one of unknown outcome."""
+
+    async def scene(world: World) -> None:
+        tx, txid = await signed(world)
+        daemon = world.fleet["ec-1"]
+        daemon.is_silent = world.ledger.is_away = True
+        assert failure_of(await world.broadcast(tx)).kind.name == "outcome_unknown"
+        await world.settle(1.0)
+        world.ledger.is_away = False
+        assert broadcasts.UNKNOWN not in [row.state for row in world.rows(publications)]
+        await world.settle(1.0)
+        assert (world.publication(txid), set(world.holds().values())) == ("unknown", {txid})
+        assert world.rows(intents)[-1].state == "unknown"
+        daemon.is_silent = False
+        for _ in range(61):
+            await world.settle(1.0)
+        assert world.publication(txid) == "accepted"
+        assert world.chain.view.mempool == [txid]
+        assert world.rows(intents)[-1].state == "resolved"
+
+    play(scene)
 
 
 def test_bytes_that_a_call_is_sending_are_left_to_it() -> None:
