@@ -276,6 +276,14 @@ class Runner:
                 self.pool.on_told(told)
             self.pool.wrote(changes_addresses=told is not None and errand.effect is not Effect.PUBLISH)
 
+    def _has_lost_its_wallet(self, errand: Errand, backend: Backend, error: bytes) -> bool:
+        """Whether a daemon says that it has no wallet any more, and another one can be asked to read."""
+        if not errand.effect.is_read or errand.own is not None or not self.profile.unloaded:
+            return False
+        if self.profile.unloaded not in error:
+            return False
+        return any(one is not backend and one not in errand.left_out for one in self.pool.candidates(errand.lane))
+
     def _is_repeated(self, errand: Errand, answer: Answer) -> bool:
         """Whether a client that wants a new address would get one that was given out before."""
         return (
@@ -380,6 +388,8 @@ class Runner:
             self._went_wrong(errand, backend, result, outcome)
         elif self._is_repeated(errand, result):
             self._ask_anew(errand, backend)
+        elif result.error is not None and self._has_lost_its_wallet(errand, backend, result.error):
+            self._went_wrong(errand, backend, Tried(Sent.NO, "unloaded"), outcome)
         else:
             errand.last_backend = backend.name
             self._finish(errand, result)

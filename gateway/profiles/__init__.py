@@ -50,11 +50,12 @@ PROFILE_KEYS = frozenset(
         "first_contact",
         "care",
         "traceparent",
+        "unloaded",
         "forbid_everywhere",
         "methods",
     }
 )
-REQUIRED_KEYS = PROFILE_KEYS - {"forbid_everywhere", "first_contact", "care", "traceparent"}
+REQUIRED_KEYS = PROFILE_KEYS - {"forbid_everywhere", "first_contact", "care", "traceparent", "unloaded"}
 
 CARE_KEYS = frozenset({"stop", "close", "load", "load_with_password"})
 """What the supervisor asks of a daemon that it restarts."""
@@ -155,6 +156,8 @@ class Profile:
     """How it is stopped, and its wallet closed and loaded; what is missing is not asked of it."""
     traceparent: bool = False
     """Calls tell it which trace they belong to; only where it is known to bear headers that it does not know."""
+    unloaded: bytes = b""
+    """What its error says that has lost its wallet, and so has run nothing; b"" where that is not known."""
 
 
 def names() -> list[str]:
@@ -246,6 +249,7 @@ class _Reader:
             first_contact=self._first_contact(top.get("first_contact"), methods),
             care=self._care(top.get("care"), methods),
             traceparent=self._value(top.get("traceparent"), "traceparent", bool, default=False),
+            unloaded=self._value(top.get("unloaded"), "unloaded", str, default="").encode(),
         )
         self._check_together(profile, {**top, "probe.method": probe.get("method"),
                                        "addresses.method": addresses.get("method")})  # fmt: skip
