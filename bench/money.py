@@ -128,7 +128,7 @@ def _cycles(report: Report, folder: Path, count: int) -> float:
     took: list[float] = []
     worked: list[list[float]] = []
     given = set()
-    with fleet_and_gateway(folder / "with", has_ledger=True) as (fleet, gateway):
+    with fleet_and_gateway(folder, has_ledger=True) as (fleet, gateway):
         pids = [gateway.pid, *(fleet.pid(index) for index in range(len(fleet)))]
         # what is done once (statements compiled, daemons settled in) is no growth
         for number in range(-SPAN // 2, count):

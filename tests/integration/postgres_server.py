@@ -27,6 +27,8 @@ PATIENCE = 30.0
 OWNER, PASSWORD = "ecgw", "secret-of-the-database"
 
 SETTINGS = {
+    # a server that is killed leaves no segment in the memory of the machine
+    "dynamic_shared_memory_type": "mmap",
     "listen_addresses": "'127.0.0.1'",
     "unix_socket_directories": "''",
     "max_connections": "20",
