@@ -58,8 +58,8 @@ class Errand:
 
     __slots__ = (
         "anyway", "arrived_at", "asks_server", "bound", "client", "deadline", "effect", "epoch", "hedge_at",
-        "is_done", "is_waiting", "key", "lane", "last_backend", "left_out", "live", "members", "method", "overflow",
-        "own", "params", "repeats", "request", "soonest", "trace", "tried", "wallet",
+        "is_done", "is_given_up", "is_waiting", "key", "lane", "last_backend", "left_out", "live", "members", "method",
+        "overflow", "own", "params", "repeats", "request", "soonest", "trace", "tried", "wallet",
     )  # fmt: skip
 
     def __init__(
@@ -99,6 +99,8 @@ class Errand:
         """The id of its last attempt, as the daemon was given it and the log names it."""
         self.anyway = False
         """An upkeep call that goes to its backend although that is out of service, as long as it answers."""
+        self.is_given_up = False
+        """An upkeep call whose reason is gone: what of it is under way is heard, and nothing of it is sent any more."""
         self.epoch = 0
         """The wallet's epoch when its last attempt was sent."""
         self.key: object = None

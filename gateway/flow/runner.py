@@ -194,6 +194,7 @@ class Runner:
         try:
             return await member.future
         except asyncio.CancelledError:
+            errand.is_given_up = True
             if not errand.live and not errand.is_done:
                 self._finish(errand, errand.failure(NO_BACKEND, "it was given up; nothing was sent"))
             raise
@@ -446,7 +447,8 @@ class Runner:
             errand.left_out.append(backend)
         if errand.live:
             return
-        if self.loop.time() >= errand.deadline or (errand.anyway and not errand.may_have_run):
+        is_over = self.loop.time() >= errand.deadline or errand.is_given_up
+        if is_over or (errand.anyway and not errand.may_have_run):
             # no circuit bounds the attempts of upkeep: it looks at its daemon again before the next one
             self._finish(errand, errand.failure_now(self._why(errand)))
             return

@@ -535,6 +535,25 @@ def test_upkeep_passes_the_circuit_of_a_daemon_that_has_lost_its_wallet() -> Non
     assert [type(one) for one in told] == [Failure, Answer]
 
 
+def test_upkeep_that_was_given_up_while_it_was_dialled_is_not_sent_when_the_way_is_back() -> None:
+    """An address that the mirror wants of its primary is wanted of nobody once that is a standby."""
+
+    async def play(world: World) -> None:
+        backend, daemon = world.plant.pool.backends[2], world.daemons[2]
+        row = world.plant.profile.methods["createnewaddress"]
+        daemon.drops_syns = True
+        call = asyncio.create_task(world.plant.runner.call_on(backend, row, b"[]", world.loop.time() + 10.0))
+        await asyncio.sleep(0.05)
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        daemon.drops_syns = False
+        await asyncio.sleep(8.0)
+        assert backend.may_serve
+
+    world = scenario(play)
+    assert ran(world, "ec-3", "createnewaddress") == 0
+
+
 def test_upkeep_does_not_hammer_a_daemon_that_nobody_reaches() -> None:
     """No circuit is in its way: between two attempts it waits until a probe was answered."""
     sent: list[float] = []
