@@ -110,10 +110,3 @@ class Program:
         said = self.log.read_text(encoding="utf-8", errors="replace")[-2000:]
         self.kill()
         raise ProgramError(f"{self.name} does not listen on {host}:{port}; it said: {said}")
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -17,10 +17,11 @@ from typing import Any
 from chaos.doors import DOORS, Door
 from chaos.faults import Fault
 from chaos.gate import TOKEN, Gate
-from chaos.programs import Program, free_port
+from chaos.programs import Program
 from chaos.wallets import Wallet
 from gateway.sandbox.fleet import Fleet
 from gateway.sandbox.node import SYNC_DELAY
+from gateway.sandbox.ports import free_port
 from tests.checker.gateway import GATEWAY, Bounds
 from tests.checker.history import Block, Diary, Paid
 from tests.checker.launched import LaunchedFleet

@@ -19,7 +19,8 @@ import toxiproxy
 from toxiproxy import api, exceptions
 
 from chaos.needs import found
-from chaos.programs import Program, free_port
+from chaos.programs import Program
+from gateway.sandbox.ports import free_port
 
 if TYPE_CHECKING:
     from chaos.stage import Stage

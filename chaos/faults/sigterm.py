@@ -6,29 +6,17 @@ Rule: as for a kill; the daemon handles no signal, so that nothing is saved eith
 import signal
 from typing import TYPE_CHECKING
 
+from chaos.faults.ending import Ending
+
 if TYPE_CHECKING:
-    from chaos.stage import Stage
-
-GONE = 5.0
-"""Seconds in which it has ended."""
+    from chaos.wallets import Wallet
 
 
-class Sigterm:
+class Sigterm(Ending):
     """SIGTERM."""
 
     name = "sigterm"
-    lane = "wallet"
-    needs: frozenset[str] = frozenset()
-    counts_as = "kill"
 
-    async def inject(self, stage: "Stage", target: int, value: float) -> None:  # noqa: ARG002 - it has no measure
-        """Tell it to end, and see that it does."""
-        wallet = stage.wallets[target]
-        life = wallet.life
-        wallet.mark()
+    async def tell(self, wallet: "Wallet") -> None:
+        """Send the signal.  Raises NobodyThereError."""
         await wallet.signal(signal.SIGTERM)
-        await wallet.until(lambda: not wallet.is_alive or wallet.life != life, GONE)
-
-    async def heal(self, stage: "Stage", target: int) -> None:
-        """Start it again, unless that is the gateway's."""
-        await stage.wallets[target].bring_back()

@@ -12,7 +12,8 @@ from chaos import needs
 from chaos.apart import Apart
 from chaos.faults.cut_clients import CutClients
 from chaos.faults.cut_wallet import CutWallet
-from chaos.programs import Program, free_port
+from chaos.programs import Program
+from gateway.sandbox.ports import free_port
 from tests.chaos.bare_stage import Bare, bare, said
 
 pytestmark = pytest.mark.integration
