@@ -173,10 +173,14 @@ class Publisher:
             is_answered = await self._write(sending, self.loop.time() + LOOK_UP) is not None
             if not is_answered and not sending.is_written:
                 return
-            if sending.is_written:
-                with suppress(LedgerError):
-                    self._tell(await self._in_ledger(lambda c, one=sending: self._note_end(c, one)))  # type: ignore[misc]  # a default binds it
+            await self._write_end(sending)
             self.unwritten.pop(txid, None)
+
+    async def _write_end(self, sending: _Sending) -> None:
+        """Write down what was heard; where that fails it stays unknown, and the settler finds out."""
+        if sending.is_written:
+            with suppress(LedgerError):
+                self._tell(await self._in_ledger(lambda c: self._note_end(c, sending)))
 
     def _may_be_out(self, sending: _Sending) -> bool:
         """Whether a refusal is no fact about these bytes: an attempt of this or another call may have brought them out.
@@ -355,10 +359,8 @@ class Publisher:
         was_taken = sending.before is not None and sending.before.state == "accepted"
         if not sending.was_sent and not sending.was_unknown:
             return await self._take_back(sending)
-        if sending.is_written:
-            # where that fails it stays unknown, and the settler finds out; what the daemon said is told
-            with suppress(LedgerError):
-                self._tell(await self._in_ledger(lambda c: self._note_end(c, sending)))
+        # what the daemon said is told, whether it could be written or not
+        await self._write_end(sending)
         if sending.said is Said.UNKNOWN:
             return self._success(sending.tx) if was_taken else self._tell_unknown(sending)
         if sending.said is Said.KNOWN or (was_taken and sending.said in (Said.REJECTED, Said.CONFLICT)):
