@@ -23,6 +23,7 @@ from gateway.base.events import Emit, Event
 from gateway.fleet.pool import Pool
 from gateway.flow.carry import carrier
 from gateway.flow.desk import Desk
+from gateway.flow.held_coins import HeldCoins
 from gateway.flow.publish import Publisher
 from gateway.flow.runner import Runner
 from gateway.money import Book, open_book
@@ -93,7 +94,7 @@ def close(pool: Pool, runner: Runner, why: str) -> Closed:
     questions = Questions(runner.profile, runner.call_on, runner.loop)
     publisher = Publisher(
         pool, questions, NoLedger(closed), carrier(runner), time.time, runner.loop,
-        on_marked=lambda _backend, _change: None, on_sent=lambda: None,
+        on_marked=lambda _backend, _change: None, on_sent=lambda: None, coins=HeldCoins(),
     )  # fmt: skip
     closed.desk = Desk(
         pool.name,

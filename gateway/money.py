@@ -18,6 +18,7 @@ from gateway.fleet.pool import Pool
 from gateway.flow.allocate import Allocator
 from gateway.flow.carry import carrier
 from gateway.flow.desk import Desk
+from gateway.flow.held_coins import HeldCoins
 from gateway.flow.invoices import Invoices
 from gateway.flow.marks import Writes
 from gateway.flow.outcome import Outcomes
@@ -26,6 +27,7 @@ from gateway.flow.runner import Runner
 from gateway.ledger import epochs, intents, listing
 from gateway.ledger.held import HeldLedger
 from gateway.ledger.opening import open_ledger
+from gateway.ledger.payments import all_held
 from gateway.ledger.store import LedgerError, Transacting
 from gateway.profiles import Profile
 from gateway.supervision.adoption import Adoption
@@ -91,6 +93,7 @@ class Money:
     keeper: Keeper
     known: list[str]
     """What the ledger listed at the start."""
+    coins: HeldCoins
     files: dict[str, str | None] = field(default_factory=dict)
     """The wallet file of each backend that lies on this machine."""
     passwords: dict[str, str] = field(default_factory=dict, repr=False)
@@ -245,8 +248,8 @@ async def open_money_later(
     return _begun(pool, wallet, book, keeper, await book.ledger.run(_beginning(pool, wallet, book, keeper, before)))
 
 
-Beginning = tuple[epochs.Standing, list[tuple[int, str, str]], list[str]]
-"""How a wallet stands, what an earlier process left open, and the addresses that are known."""
+Beginning = tuple[epochs.Standing, list[tuple[int, str, str]], list[str], list[str]]
+"""How a wallet stands, what an earlier process left open, the addresses that are known, and the coins that are held."""
 
 
 def _beginning(
@@ -258,11 +261,12 @@ def _beginning(
         epochs.begin(c, pool.name, wallet.primary_name, names, at),
         intents.orphans(c, pool.name, at),
         keeper.load(c, before),
+        all_held(c, pool.name),
     )
 
 
 def _begun(pool: Pool, wallet: Wallet, book: Book, keeper: Keeper, beginning: Beginning) -> Money:
-    standing, left, known = beginning
+    standing, left, known, held = beginning
     if standing.primary not in pool.by_name:
         raise LedgerError(f"{standing.primary} is primary in the ledger and was just taken out of the configuration")
     pool.set_primary(pool.by_name[standing.primary], standing.epoch)
@@ -271,7 +275,7 @@ def _begun(pool: Pool, wallet: Wallet, book: Book, keeper: Keeper, beginning: Be
         fields: dict[str, object] = {"intent": number, "client": client, "method": method}
         pool.emit(Event("call.outcome_unknown", pool.name, "", {**fields, "reason": "the gateway ended"}, "warning"))
     tell_primary(pool, wallet)
-    return Money(pool, book, keeper, known)
+    return Money(pool, book, keeper, known, HeldCoins(held))
 
 
 def _passwords(wallet: Wallet) -> dict[str, str]:
@@ -313,12 +317,12 @@ def furnish(money: Money, mirror: Mirror, runner: Runner, wallet: Wallet, loop: 
     payments = Payments(
         pool, questions, ledger, money.book.secret, carry, clock, loop,
         may_sign=reconciler.may_sign, on_marked=reconciler.marked, on_sent=reconciler.stirred, level=reconciler.level,
-        unbound=lambda: keeper.why_no_key, is_shared=isinstance(ledger, HeldLedger),
+        unbound=lambda: keeper.why_no_key, coins=money.coins, is_shared=isinstance(ledger, HeldLedger),
     )  # fmt: skip
     writes = Writes(pool, ledger, carry, clock, on_marked=reconciler.marked)
     settler = Settler(
         pool, questions, ledger, payments.publisher.is_sending, clock, loop,
-        on_marked=reconciler.marked, write_late=payments.publisher.write_late,
+        on_marked=reconciler.marked, write_late=payments.publisher.write_late, on_held=money.coins.learn,
     )  # fmt: skip
     money.files = {one.name: one.wallet_file for one in wallet.backends}
     money.rooms = Rooms(

@@ -17,6 +17,7 @@ from gateway.base.jsonrpc import Answer
 from gateway.fleet.backend import Backend
 from gateway.fleet.pool import Pool
 from gateway.flow.carry import Carried
+from gateway.flow.held_coins import HeldCoins
 from gateway.ledger import epochs, intents, payments
 from gateway.ledger.held import LeaseError
 from gateway.ledger.marks import Change
@@ -107,14 +108,16 @@ class Binder:
     Args:
         clock: seconds since 1970.
         on_marked: hears of each freeze, and on which backend it is true already ("" for none).
+        coins: which are held, for as long as the ledger is away.
         is_shared: another gateway may have the wallet by the time at which the ledger is found to be away.
     """
 
     def __init__(
         self, pool: Pool, questions: Questions, ledger: Ledger, clock: Callable[[], float],
-        on_marked: Callable[[str, Change], None], *, is_shared: bool = False,
+        on_marked: Callable[[str, Change], None], coins: HeldCoins, *, is_shared: bool = False,
     ) -> None:  # fmt: skip
         """Begin with nothing written."""
+        self.coins = coins
         self.is_shared = is_shared
         self.on_marked = on_marked
         self.pool = pool
@@ -182,8 +185,12 @@ class Binder:
         """Write down what was signed, freeze its coins on the signer, and only then tell it."""
         answer = carried.result
         assert isinstance(answer, Answer)  # noqa: S101 - looked at by the caller
+        mine = [one for one in tx.inputs if one not in value.foreign]
         try:
-            written = await self.ledger.run(lambda c: self._write(c, call, carried, tx, value))
+            with self.coins.holding(mine if call.claim is not None else ()) as new:
+                written = await self.ledger.run(lambda c: self._write(c, call, carried, tx, mine, value))
+                if not isinstance(written, list):
+                    new.clear()
         except LeaseError as error:
             # another gateway may be signing with the same coins by now
             return self.failure(RESULT_WITHHELD, f"it was signed, and {error}")
@@ -193,7 +200,8 @@ class Binder:
             if over:
                 return self.failure(LIMIT_EXCEEDED, over, again=False)
             if not needs_ledger and carried.epoch == self.pool.epoch:
-                return answer
+                others = self.coins.of(mine)
+                return Held(others) if others else answer
             return self.failure(RESULT_WITHHELD, f"it was signed and could not be written down ({error})")
         match written:
             case Held():
@@ -205,11 +213,10 @@ class Binder:
         return answer
 
     def _write(
-        self, connection: Connection, call: Signing, carried: Carried, tx: Transaction, value: Value
+        self, connection: Connection, call: Signing, carried: Carried, tx: Transaction, mine: list[str], value: Value
     ) -> Held | Refused | list[Change]:
         """Do all of it in one transaction; return what is to be frozen, or why nobody may have the bytes."""
         name, client, at = self.pool.name, call.client, self.clock()
-        mine = [one for one in tx.inputs if one not in value.foreign]
         others = payments.held(connection, name, mine)
         if others:
             return Held(others)

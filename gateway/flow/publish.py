@@ -21,6 +21,7 @@ from gateway.base.events import Event
 from gateway.base.jsonrpc import Answer
 from gateway.fleet.pool import Pool
 from gateway.flow.carry import Carried, Carry
+from gateway.flow.held_coins import HeldCoins
 from gateway.ledger import broadcasts, epochs, intents, payments
 from gateway.ledger.broadcasts import Publication
 from gateway.ledger.marks import Change
@@ -62,7 +63,7 @@ REFUSED = (Said.REJECTED, Said.CONFLICT)
 """What one server says of bytes that another one may have: policy, or coins that are spent by the bytes themselves."""
 
 
-class _TooSlowError(LedgerError):
+class _TooSlowError(UncertainError):
     """The ledger took too long; what was asked may still be written."""
 
 
@@ -96,15 +97,16 @@ class Publisher:
 
     Args:
         clock: seconds since 1970.
-        on_marked, on_sent: as for Payments.
+        on_marked, on_sent, coins: as for Payments.
     """
 
     def __init__(
         self, pool: Pool, questions: Questions, ledger: Ledger, carry: Carry,
         clock: Callable[[], float], loop: asyncio.AbstractEventLoop,
-        on_marked: Callable[[str, Change], None], on_sent: Callable[[], None],
+        on_marked: Callable[[str, Change], None], on_sent: Callable[[], None], coins: HeldCoins,
     ) -> None:  # fmt: skip
         """Begin with nothing under way."""
+        self.coins = coins
         self.on_marked = on_marked
         self.on_sent = on_sent
         self.pool = pool
@@ -216,8 +218,11 @@ class Publisher:
                 return self._success(tx)
             is_dead = sending.before is not None and sending.before.was_never
             coins, owned = ({}, False) if is_dead else await self._coins(tx, held, deadline)
-            changes = await self._in_ledger(lambda c: self._note(c, sending, coins, spends_own=is_own or owned))
-        except (_TooSlowError, UncertainError):
+            with self.coins.holding(coins) as new:
+                changes = await self._in_ledger(lambda c: self._note(c, sending, coins, spends_own=is_own or owned))
+                if changes is None:
+                    new.clear()
+        except UncertainError:
             # it may still be written, and whoever finds it sends the bytes: nobody can say that they stay here
             sending.was_unknown = True
             return None

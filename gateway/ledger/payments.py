@@ -125,6 +125,11 @@ def held(connection: Connection, wallet: str, outpoints: Collection[str]) -> lis
     return found
 
 
+def all_held(connection: Connection, wallet: str) -> list[str]:
+    """Return every coin that is held."""
+    return list(connection.scalars(select(holds.c.outpoint).where(holds.c.wallet == wallet)))
+
+
 def hold(
     connection: Connection, wallet: str, txid: str, coins: Mapping[str, int], at: float,
     client: str = "", key_hash: str | None = None,

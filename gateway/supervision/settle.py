@@ -6,7 +6,7 @@ transaction, and the owner's is never touched.  Whatever cannot be done now is t
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -83,6 +83,7 @@ class Settler:
         clock: seconds since 1970.
         on_marked: hears of each freeze that is over, and on which backend it is lifted already ("" for none).
         write_late: writes down what was sent while the ledger was away.
+        on_held: hears each round which coins are held.
     """
 
     def __init__(
@@ -90,8 +91,10 @@ class Settler:
         clock: Callable[[], float], loop: asyncio.AbstractEventLoop,
         on_marked: Callable[[str, Change], None] = lambda _backend, _change: None,
         write_late: Callable[[], Awaitable[None]] | None = None,
+        on_held: Callable[[Iterable[str]], None] = lambda _coins: None,
     ) -> None:  # fmt: skip
         """Know nothing yet."""
+        self._on_held = on_held
         self.on_marked = on_marked
         self._write_late = write_late
         self.pool = pool
@@ -137,6 +140,7 @@ class Settler:
             if self._write_late is not None:
                 await self._write_late()
             rows = await self.ledger.run(lambda c: broadcasts.followed(c, self.pool.name, self.clock()))
+            self._on_held(coin for row in rows for coin in row.coins)
             self._measure(rows)
             await self._send_again(rows)
             await self._follow(rows)

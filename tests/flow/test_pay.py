@@ -10,7 +10,7 @@ from gateway.base.config import Client
 from gateway.base.errors import Failure
 from gateway.base.jsonrpc import Answer
 from gateway.flow.carry import Carried
-from gateway.ledger import broadcasts, epochs
+from gateway.ledger import broadcasts, epochs, payments
 from gateway.ledger.schema import holds, intents, spending
 from gateway.ledger.store import LedgerError
 from gateway.rules.methods import Granted
@@ -419,6 +419,67 @@ def test_with_the_ledger_away_keyed_payments_are_read_only_and_others_go_on() ->
         assert result_of(await world.broadcast(tx)) == [True, parse(tx).txid]
 
     play(scene)
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+def test_coins_of_a_key_are_kept_from_others_while_the_ledger_is_away(is_new: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """Also where the daemon has forgotten what was frozen, and where another process bound the key."""
+
+    async def scene(world: World) -> None:
+        keyed = parse(result_of(await world.pay("order 1"))["hex"])
+        if is_new:
+            world.start()
+        world.fleet["ec-1"].wallet.notes.frozen_coins.clear()
+        world.ledger.is_away = True
+        other = parse(result_of(await world.pay())["hex"])
+        assert not set(keyed.inputs) & set(other.inputs)
+        assert world.fleet["ec-1"].wallet.notes.frozen_coins == list(keyed.inputs)
+        assert "payment.signed_again" in world.names()
+
+    play(scene, coins=2)
+
+
+def test_a_transaction_that_names_held_coins_is_withheld_while_the_ledger_is_away() -> None:
+    """As it is with the ledger: no other signature would spend others."""
+
+    async def scene(world: World) -> None:
+        signed = result_of(await world.pay("order 1"))
+        world.fleet["ec-1"].methods["signtransaction"] = lambda **_: signed
+        world.ledger.is_away = True
+        told = failure_of(await world.pay(method="signtransaction", params={"tx": signed["hex"]}))
+        assert told.kind.name == "result_withheld"
+        assert "another payment holds" in told.message
+
+    play(scene)
+
+
+def test_coins_that_were_freed_are_signed_with_while_the_ledger_is_away() -> None:
+    """The settler hears of it each round, by whomever it was written."""
+
+    async def scene(world: World) -> None:
+        keyed = parse(result_of(await world.pay("order 1"))["hex"])
+        world.ledger.transact(lambda c: payments.release(c, NAME, keyed.txid, world.now))
+        await world.settle()
+        world.fleet["ec-1"].wallet.notes.frozen_coins.clear()
+        world.ledger.is_away = True
+        assert parse(result_of(await world.pay())["hex"]).inputs == keyed.inputs
+
+    play(scene, coins=1)
+
+
+def test_coins_of_a_broadcast_are_kept_from_others_while_the_ledger_is_away() -> None:
+    """Its bytes may be on their way."""
+
+    async def scene(world: World) -> None:
+        sent = parse(result_of(await world.pay())["hex"])
+        world.fleet["ec-1"].is_silent = True
+        assert failure_of(await world.broadcast(sent.hex)).kind.name == "outcome_unknown"
+        world.fleet["ec-1"].wallet.notes.frozen_coins.clear()
+        world.ledger.is_away = True
+        other = parse(result_of(await world.pay())["hex"])
+        assert not set(sent.inputs) & set(other.inputs)
+
+    play(scene, coins=2)
 
 
 def test_the_limit_of_a_call_holds_while_the_ledger_is_away() -> None:
