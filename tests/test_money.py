@@ -30,6 +30,7 @@ FRESH = 20
 """Addresses of a wallet that nobody ever used."""
 
 pytestmark = [
+    pytest.mark.long,
     # a task of a gateway that is killed before its first step leaves a coroutine behind that nobody began
     pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
 ]
@@ -229,7 +230,6 @@ def test_who_finds_the_pool_dry_is_answered_when_a_daemon_comes_back_in_time() -
     scenario(play, backends=1)
 
 
-@pytest.mark.long
 def test_more_than_the_pool_holds_is_sold_in_one_go() -> None:
     """Two hundred at once, refilled behind their backs; in order, without a gap."""
 
@@ -361,7 +361,6 @@ def test_a_gateway_that_starts_while_its_primary_is_dead_finds_another() -> None
 # -- the primary goes ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("fault", ["wedge", "freeze", "kill"])
 @pytest.mark.parametrize("is_killed_behind", [False, True])
 def test_the_pool_goes_on_when_the_primary_does_not(fault: str, is_killed_behind: bool) -> None:  # noqa: FBT001 - a parameter of the test
@@ -464,7 +463,6 @@ def test_a_derivation_that_still_waits_for_the_slot_is_not_sent_after_a_promotio
     scenario(play)
 
 
-@pytest.mark.long
 def test_two_daemons_that_fall_ill_in_turn_do_not_stop_the_sale() -> None:
     """Nor do they hand the wallet to and fro without end."""
 
@@ -707,7 +705,6 @@ def test_a_reload_whose_promotion_was_written_without_an_answer_owes_nothing() -
     scenario(play)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("promoted", ["", "ec-2", "ec-3"])
 @pytest.mark.parametrize("answers_lost", [0, 1])
 def test_where_gateways_share_the_wallet_a_reload_that_removes_the_primary_waits_for_no_database(

@@ -17,6 +17,8 @@ from tests.flow.payments_world import NAME, STRANGER, Daemon, World, failure_of,
 MISSING = "error: Transaction could not be broadcast due to missing, already-spent, or otherwise invalid inputs."
 LOW_FEE = "error: min relay fee not met"
 
+pytestmark = pytest.mark.long
+
 
 def txid_of(tx: Any) -> str:
     """The transaction in an answer."""

@@ -18,6 +18,8 @@ from tests.supervision.money_world import MoneyWorld, play
 
 COIN = "a" * 64 + ":0"
 
+pytestmark = pytest.mark.long
+
 
 async def nothing(_world: MoneyWorld) -> None:
     """Let the two seconds be all."""
@@ -645,7 +647,6 @@ def test_a_wallet_that_does_not_load_at_once_is_loaded_again() -> None:
     assert not world.events("backend.not_reloaded")
 
 
-@pytest.mark.long
 def test_where_a_wallet_could_not_be_loaded_again_no_other_one_is_closed() -> None:
     """Its file has a password, most likely, and that of the primary has one too."""
 
@@ -664,7 +665,6 @@ def test_where_a_wallet_could_not_be_loaded_again_no_other_one_is_closed() -> No
     assert [one.backend for one in world.events("backend.not_reloaded")] == ["ec-2"]
 
 
-@pytest.mark.long
 def test_no_call_comes_between_closing_and_loading() -> None:
     """Though clients, mirror and probes want the slot all the time."""
 
