@@ -101,10 +101,14 @@ class Ward:
         self, settings: Settings, profile: Profile, launchers: Mapping[str, Launcher]
     ) -> list[tuple[str, Launcher]]:  # fmt: skip
         """Take new settings; return the launchers that are no longer used, by backend, for the caller to close."""
-        before = self.wallet.preventive
+        before, loaded_by = self.wallet.preventive, self._loaded_by()
         self.settings, self.asking.profile, self.limits = settings, profile, _limits(settings)
         if self.wallet.preventive != before:
             self.cron = Cron(self.wallet.preventive, self.links.clock)
+        for name, how in self._loaded_by().items():
+            if name in self.charts and loaded_by.get(name) != how:
+                # what failed with the old password says nothing of the new one
+                self.charts[name].loads, self.charts[name].load_at = 0, 0.0
         gone = [(name, one) for name, one in self.launchers.items() if launchers.get(name) is not one]
         for name, one in gone:
             heir = launchers.get(name)
@@ -224,6 +228,10 @@ class Ward:
     def wallet(self) -> Wallet:
         """The settings of this wallet."""
         return self.settings.wallets[self.pool.name]
+
+    def _loaded_by(self) -> dict[str, tuple[str, str | None]]:
+        """Return what each wallet is loaded with."""
+        return {one.name: (one.wallet_password.get_secret_value(), one.wallet_file) for one in self.wallet.backends}
 
     async def _is_plain(self, name: str) -> bool:
         return await is_plain_file(next((one.wallet_file for one in self.wallet.backends if one.name == name), None))

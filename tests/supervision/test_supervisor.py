@@ -748,6 +748,26 @@ def test_a_wrong_wallet_password_is_told_with_the_setting_and_not_tried_each_sec
     play(scene, before=before, password="wrong-one")
 
 
+def test_a_password_that_was_mended_is_tried_at_once() -> None:
+    """Whoever reloads the gateway with it does not wait for the next try; other settings hurry nothing."""
+
+    async def scene(bench: CareBench) -> None:
+        bench.daemons[0].care.is_loaded = False
+        await asyncio.sleep(40.0)
+        assert len(bench.told("wallet.not_loaded")) == 1
+        bench.reload(slots=7)
+        await asyncio.sleep(1.0)
+        assert not bench.told("wallet.loaded")
+        bench.reload(wallet_password=SecretStr("right-one"))
+        await asyncio.sleep(1.0)
+        assert len(bench.told("wallet.loaded")) == 1
+
+    def before(bench: CareBench) -> None:
+        bench.daemons[0].care.wants_password = "right-one"
+
+    play(scene, before=before, password="wrong-one")
+
+
 def test_a_wallet_with_a_password_is_loaded_with_it_after_a_restart() -> None:
     """By the way that takes one, and with the path of the wallet."""
 
