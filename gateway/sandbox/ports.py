@@ -1,11 +1,14 @@
 """Ports for servers that start again on the same one.
 
 The rule: none of those that the kernel gives to outgoing connections; while a server is away, one of these could take
-its port, and it would not come back.
+its port, and it would not come back.  And none that was named a short while ago, here or in another process: whoever
+has it may not listen yet.
 """
 
 import random
 import socket
+from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
 LOWEST = 20_000
@@ -14,6 +17,11 @@ USUAL = 32_768
 """Where the kernel's own begin on Linux, unless somebody has moved them."""
 
 TRIES = 100
+
+REMEMBERED = 64
+"""Ports that a process keeps for itself after it has named them, the last ones."""
+
+_kept: deque[socket.socket] = deque()
 
 
 def free_port(chance: random.Random | None = None) -> int:
@@ -28,8 +36,28 @@ def free_port(chance: random.Random | None = None) -> int:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+        if _keep(port):
             return port
     raise OSError(f"no free port between {LOWEST} and {end} in {TRIES} tries; end what listens there")
+
+
+def _keep(port: int) -> bool:
+    """Keep a port from all who ask here for one; False where somebody has it.
+
+    A name without a file belongs to one process and goes with it, and is known where the port is: in one namespace of
+    networks.
+    """
+    name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        name.bind(f"\0ec-gateway-port-{port}")
+    except OSError:
+        name.close()
+        return False
+    _kept.append(name)
+    if len(_kept) > REMEMBERED:
+        with suppress(OSError):
+            _kept.popleft().close()
+    return True
 
 
 def _first_of_the_kernel() -> int:

@@ -1,10 +1,12 @@
 """`python -m tests.checker run --seconds 20 --seed N [--runs K]`: K runs with the seeds N, N+1, ...
 
-Rule: exit code 1 when any run violates an invariant, 0 when none does, 2 when the command line is wrong.
+Rule: exit code 1 when any run violates an invariant or could not be made, which costs the others nothing; 0 when none
+does, 2 when the command line is wrong.
 """
 
 import argparse
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -51,25 +53,35 @@ def main(arguments: list[str] | None = None) -> int:
         )
         for seed in range(chosen.seed, chosen.seed + chosen.runs)
     ]
-    summaries = []
-    for summary in _all(options, chosen.jobs):
-        print(summary.line(), file=sys.stderr, flush=True)  # noqa: T201 - a program for people
-        summaries.append(summary)
+    summaries, broken = [], 0
+    for made in _all(options, chosen.jobs):
+        if isinstance(made, Summary):
+            summaries.append(made)
+        broken += not isinstance(made, Summary)
+        print(made.line() if isinstance(made, Summary) else made, file=sys.stderr, flush=True)  # noqa: T201 - a program for people
     text = overview(summaries)
     if chosen.report is None:
         print(text)  # noqa: T201 - a program for people
     else:
         chosen.report.write_text(text, encoding="utf-8")
-    return int(any(one.is_red for one in summaries))
+    return int(broken > 0 or any(one.is_red for one in summaries))
 
 
-def _all(options: Sequence[Options], jobs: int) -> Iterator[Summary]:
+def _all(options: Sequence[Options], jobs: int) -> Iterator[Summary | str]:
     """Make the runs, some at once, each in a process whose thread lasts as long as its children."""
     if jobs == 1:
-        yield from map(run, options)
+        yield from map(attempt, options)
         return
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(run, options)
+        yield from pool.map(attempt, options)
+
+
+def attempt(options: Options) -> Summary | str:
+    """Make one run; return in words why it could not be made, where that is so."""
+    try:
+        return run(options)
+    except Exception as error:  # noqa: BLE001 - a world that cannot be set up says nothing of the others
+        return f"seed {options.seed}: COULD NOT BE MADE; {type(error).__name__}: {error}\n{traceback.format_exc()}"
 
 
 if __name__ == "__main__":

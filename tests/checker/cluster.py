@@ -16,6 +16,7 @@ from typing import Any
 
 from gateway.sandbox import fleet as sandbox
 from gateway.sandbox.fleet import Fleet
+from gateway.sandbox.ports import free_port
 from tests.checker import network
 from tests.checker.connections import CLOSE_WAIT, connections_at
 from tests.checker.database import Shared, shared, written
@@ -134,7 +135,7 @@ class ClusterWorld(World):
             place.mkdir()
             inside = () if self.network is None else self.network.inside(n)
             host = LOOPBACK if self.network is None else self.network.host(n)
-            port = network.PORT if self.network is not None else _free_port()
+            port = network.PORT if self.network is not None else free_port()
             configure = self._configure(n, host, port, has_ledger=has_ledger)
             self.members.append(Gateway(place, configure, launcher, inside=inside, host=host))
         self.gateway = self.members[0]
@@ -286,9 +287,3 @@ def _address(far_end: str) -> str:
     """Return an address as people write it, of a far end as the kernel's list has it."""
     number = bytes.fromhex(far_end.partition(":")[0])
     return socket.inet_ntoa(number[::-1])
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind((LOOPBACK, 0))
-        return int(one.getsockname()[1])

@@ -7,7 +7,6 @@ that its package has made.
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -19,6 +18,7 @@ from typing import NoReturn
 import pytest
 
 from gateway.ledger.database import Database
+from gateway.sandbox.ports import free_port
 
 WAY_OUT = "apt-get install -y --no-install-recommends postgresql"
 
@@ -48,7 +48,7 @@ class Server:
         """Take a free port."""
         self.folder = folder
         self.data = folder / "data"
-        self.port = port or _free_port()
+        self.port = port or free_port()
         self.binaries = binaries()
         self._count = 0
 
@@ -227,9 +227,3 @@ def _is_dead(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

@@ -4,7 +4,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 
 from gateway.sandbox.fleet import Fleet
+from gateway.sandbox.ports import free_port
 from tests.integration.gateway_process import Gateway, backends, settings_for, wait_until
 from tests.integration.postgres_server import PASSWORD, Server, running
 
@@ -24,13 +24,6 @@ SECRET = "the gateways know it"
 TOKEN = "of the operators, 32 letters long"
 LEASE = 1.0
 """Seconds; shorter than the default, so that takeovers come soon."""
-
-
-def free_port() -> int:
-    """Return a port that nobody has now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 @dataclass

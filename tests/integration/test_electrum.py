@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ import pytest
 from gateway.base.jsonrpc import request
 from gateway.flow.attempt import classify
 from gateway.rules.retry import Sent, Tried
+from gateway.sandbox.ports import free_port
 from gateway.upstream.wire import Fate, Outcome, Target, Wire
 from tests.integration.conftest import ELECTRUM_WAY_OUT
 from tests.integration.gateway_process import Gateway, Reads, settings_for, wait_until
@@ -81,12 +81,6 @@ class Electrum:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
-
-
-def free_port() -> int:
-    """A port that nobody uses now; Electrum takes none by itself."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

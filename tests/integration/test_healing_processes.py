@@ -6,7 +6,6 @@ Rule: a life of a daemon is a line in its output, so that the daemons themselves
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from typing import Any
 import pytest
 
 from gateway.sandbox.fleet import Fleet, tell
+from gateway.sandbox.ports import free_port
 from tests.integration.gateway_process import ROOT, Gateway, wait_until
 from tests.integration.healing import PATIENCE, SATS, ask, begin, heal, once, settings, stranger
 
@@ -37,7 +37,7 @@ class Daemons:
         folder.mkdir()
         self.folder = folder
         self.chain = chain
-        self.port, self.control = ({name: _free_port() for name in NAMES} for _ in range(2))
+        self.port, self.control = ({name: free_port() for name in NAMES} for _ in range(2))
         self.variables = {"ITS_PASSWORD": "sandbox", "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
 
     def command(self, name: str) -> list[str]:
@@ -84,13 +84,6 @@ class Daemons:
             pid = self.pid(name)
             if pid:
                 os.kill(pid, signal.SIGKILL)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from gateway.sandbox.fleet import Fleet
+from gateway.sandbox.ports import free_port
 from tests.integration.gateway_process import (
     ROOT,
     Answer,
@@ -224,12 +225,6 @@ def test_a_log_that_can_never_be_opened_is_said_once_and_borne(fleet: Fleet, tmp
     assert process.returncode == 0
     assert len(said.splitlines()) == 1
     assert f"log.file.path: {tmp_path} cannot be written (Is a directory)" in said
-
-
-def free_port() -> int:
-    """A port that was free a moment ago; this gateway cannot tell which it took, for it has no log."""
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
 
 
 def is_open(port: int) -> bool:

@@ -22,6 +22,7 @@ import pytest
 
 from gateway.observe.catalogue import CATALOGUE
 from gateway.sandbox.fleet import Fleet
+from gateway.sandbox.ports import free_port
 from tests.config import expressions
 from tests.config.expressions import RULES, Expression
 from tests.integration.gateway_process import ALL_EFFECTS, ROOT, Gateway, client, settings_for, wait_until
@@ -29,7 +30,7 @@ from tests.integration.postgres_server import running as running_database
 from tests.integration.prometheus_server import RATE_INTERVAL, Prometheus, require
 from tests.integration.prometheus_server import running as running_prometheus
 from tests.integration.receiver import SECRET, Receiver, receiving
-from tests.integration.test_cluster import Gateways, free_port, lease
+from tests.integration.test_cluster import Gateways, lease
 
 pytestmark = pytest.mark.timeout(180)
 """The first test waits for all that is done before, on a machine that others may keep busy."""

@@ -2,6 +2,8 @@
 
 import random
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,23 @@ def test_a_port_that_somebody_listens_at_is_passed_over() -> None:
         taken.bind(("127.0.0.1", first))
         taken.listen()
         assert free_port(random.Random(7)) != first
+
+
+def test_a_port_that_was_named_is_not_named_again() -> None:
+    """Whoever has it may not listen yet; so it is here, and in every other process."""
+    first = free_port(random.Random(8))
+    assert free_port(random.Random(8)) != first
+    code = "import random; from gateway.sandbox.ports import free_port; print(free_port(random.Random(8)))"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(other.stdout) != first
+
+
+def test_only_the_last_ports_are_kept() -> None:
+    """A process that starts fleet after fleet must not run out of descriptors."""
+    for _ in range(ports.REMEMBERED + 1):
+        free_port()
+    kept = [one.getsockname() for one in ports._kept]
+    assert len(kept) == len(set(kept)) == ports.REMEMBERED
 
 
 def test_where_the_range_is_not_told_the_usual_one_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
