@@ -36,6 +36,7 @@ from gateway.edge.passwords import Passwords
 from gateway.edge.rpc import DoorCounters, RpcDoor
 from gateway.edge.sign_in import SignIn
 from gateway.flow.dispatch import Dispatcher
+from gateway.flow.sent import Sent
 from gateway.loop import new_loop
 from gateway.observe import logs
 from gateway.observe.attempts import attempt_line, call_line
@@ -112,6 +113,7 @@ class App:
         self._count_for(settings)
         self.rates = self.metrics.rates = Rates(time.time())
         self.wire = self._wire()
+        self._sent: dict[str, Sent] = {}
         self.book, self._why_closed = (None, "") if settings.ledger is None else _open_book(settings.ledger)
         # where gateways share wallets, rooms are built as soon as a wallet is held
         held = {} if settings.cluster is not None else settings.wallets
@@ -238,6 +240,7 @@ class App:
             loop=self.loop,
             why_closed=READING,
             make_launcher=lambda launcher, of, loop: fenced(launcher, of, loop, may),
+            sent=self._sent_of(name),
         )
         plant.own_book = book
         return plant
@@ -545,7 +548,12 @@ class App:
             loop=self.loop,
             book=self.book,
             why_closed=self._why_closed,
+            sent=self._sent_of(name),
         )
+
+    def _sent_of(self, wallet: str) -> Sent:
+        """Return what this process has sent for a wallet; it outlives the rooms, for others come in their place."""
+        return self._sent.setdefault(wallet, Sent())
 
     def _verbs(self) -> dict[str, "Mapping[str, Verb]"]:
         """Return what operators may order, by wallet."""

@@ -26,6 +26,7 @@ from gateway.flow.desk import Desk
 from gateway.flow.held_coins import HeldCoins
 from gateway.flow.publish import Publisher
 from gateway.flow.runner import Runner
+from gateway.flow.sent import Sent
 from gateway.money import Book, open_book
 from gateway.profiles import ROLES
 from gateway.rules.methods import Granted
@@ -88,13 +89,14 @@ class NoLedger:
         """Have nothing to let go of."""
 
 
-def close(pool: Pool, runner: Runner, why: str) -> Closed:
-    """Build what answers the calls of a wallet that has a ledger, while that is closed."""
+def close(pool: Pool, runner: Runner, why: str, sent: Sent) -> Closed:
+    """Build what answers calls of a wallet that has a ledger, while that is closed; what it sends stays in `sent`."""
     closed = Closed(pool.name, why)
     questions = Questions(runner.profile, runner.call_on, runner.loop)
     publisher = Publisher(
         pool, questions, NoLedger(closed), carrier(runner), time.time, runner.loop,
-        on_marked=lambda _backend, _change: None, on_sent=lambda: None, coins=HeldCoins(),
+        on_marked=lambda _backend, _change: None, on_sent=lambda: None, coins=HeldCoins(sent=sent),
+        sent=sent,
     )  # fmt: skip
     closed.desk = Desk(
         pool.name,

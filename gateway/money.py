@@ -24,6 +24,7 @@ from gateway.flow.marks import Writes
 from gateway.flow.outcome import Outcomes
 from gateway.flow.pay import Payments
 from gateway.flow.runner import Runner
+from gateway.flow.sent import Sent
 from gateway.ledger import epochs, intents, listing
 from gateway.ledger.held import HeldLedger
 from gateway.ledger.opening import open_ledger
@@ -93,7 +94,8 @@ class Money:
     keeper: Keeper
     known: list[str]
     """What the ledger listed at the start."""
-    coins: HeldCoins
+    held: list[str]
+    """Coins that were held then."""
     files: dict[str, str | None] = field(default_factory=dict)
     """The wallet file of each backend that lies on this machine."""
     passwords: dict[str, str] = field(default_factory=dict, repr=False)
@@ -275,7 +277,7 @@ def _begun(pool: Pool, wallet: Wallet, book: Book, keeper: Keeper, beginning: Be
         fields: dict[str, object] = {"intent": number, "client": client, "method": method}
         pool.emit(Event("call.outcome_unknown", pool.name, "", {**fields, "reason": "the gateway ended"}, "warning"))
     tell_primary(pool, wallet)
-    return Money(pool, book, keeper, known, HeldCoins(held))
+    return Money(pool, book, keeper, known, held)
 
 
 def _passwords(wallet: Wallet) -> dict[str, str]:
@@ -294,10 +296,13 @@ def tell_primary(pool: Pool, wallet: Wallet) -> None:
     pool.emit(Event("primary.not_as_configured", pool.name, pool.primary.name, fields, "warning"))
 
 
-def furnish(money: Money, mirror: Mirror, runner: Runner, wallet: Wallet, loop: asyncio.AbstractEventLoop) -> None:
-    """Build the rooms that answer calls and those that watch."""
+def furnish(
+    money: Money, mirror: Mirror, runner: Runner, wallet: Wallet, loop: asyncio.AbstractEventLoop, sent: Sent
+) -> None:
+    """Build the rooms that answer calls and those that watch; `sent` is what the wallet sent before."""
     pool, ledger, clock, keeper = money.pool, money.book.ledger, money.book.clock, money.keeper
     profile, carry = runner.profile, carrier(runner)
+    coins = HeldCoins(money.held, sent)
     questions = Questions(profile, runner.call_on, loop)
     money.passwords = _passwords(wallet)
     reconciler = Reconciler(
@@ -317,12 +322,13 @@ def furnish(money: Money, mirror: Mirror, runner: Runner, wallet: Wallet, loop: 
     payments = Payments(
         pool, questions, ledger, money.book.secret, carry, clock, loop,
         may_sign=reconciler.may_sign, on_marked=reconciler.marked, on_sent=reconciler.stirred, level=reconciler.level,
-        unbound=lambda: keeper.why_no_key, coins=money.coins, is_shared=isinstance(ledger, HeldLedger),
+        unbound=lambda: keeper.why_no_key, coins=coins, sent=sent,
+        is_shared=isinstance(ledger, HeldLedger),
     )  # fmt: skip
     writes = Writes(pool, ledger, carry, clock, on_marked=reconciler.marked)
     settler = Settler(
         pool, questions, ledger, payments.publisher.is_sending, clock, loop,
-        on_marked=reconciler.marked, write_late=payments.publisher.write_late, on_held=money.coins.learn,
+        on_marked=reconciler.marked, write_late=payments.write_late, coins=coins,
     )  # fmt: skip
     money.files = {one.name: one.wallet_file for one in wallet.backends}
     money.rooms = Rooms(

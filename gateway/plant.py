@@ -22,6 +22,7 @@ from gateway.fleet.backend import Backend
 from gateway.fleet.breaker import Breaker
 from gateway.fleet.pool import Pool
 from gateway.flow.runner import Runner, Watcher
+from gateway.flow.sent import Sent
 from gateway.profiles import Profile
 from gateway.profiles import load as load_profile
 from gateway.rules.health import Kind, Limits
@@ -70,6 +71,7 @@ class Plant:
     targets: dict[str, Target]
     supervisor: Supervisor
     make_launcher: "MakeLauncher"
+    sent: Sent
     money: "Money | None" = None
     """What stands on the ledger, where there is one."""
     closed: "Closed | None" = None
@@ -190,7 +192,7 @@ class Plant:
         wallet = self.settings.wallets[self.name]
         self._end_mirror()
         self.mirror = Mirror(pool, self.profile, runner.call_on, loop, keeper=money.keeper, known=money.known)
-        furnish(money, self.mirror, runner, wallet, loop)
+        furnish(money, self.mirror, runner, wallet, loop, self.sent)
         self.money, self.closed = money, None
         self.supervisor.link(*_links(runner, money, self.supervisor.links.clock, found))
         # who was whole by what daemons listed may lack what the ledger knows
@@ -396,6 +398,7 @@ def build_wallet(
     why_closed: str = "",
     clock: Callable[[], float] = time.time,
     make_launcher: "MakeLauncher | None" = None,
+    sent: Sent | None = None,
 ) -> Plant:
     """Build one wallet's rooms; nothing is started.  Raises LauncherError.
 
@@ -403,8 +406,10 @@ def build_wallet(
         why_closed: why there is no book although the gateway should keep one.
         clock: seconds since 1970.
         make_launcher: as `gateway.upstream.launchers.registry.make`, which it is when absent.
+        sent: what this process has sent for the wallet in rooms before these.
     """
     wallet = settings.wallets[name]
+    sent = sent or Sent()
     profile = load_profile(wallet.profile)
     pool = Pool(
         name,
@@ -434,19 +439,19 @@ def build_wallet(
         from gateway.money import furnish  # noqa: PLC0415 - the same
 
         mirror = Mirror(pool, profile, runner.call_on, loop, keeper=money.keeper, known=money.known)
-        furnish(money, mirror, runner, wallet, loop)
+        furnish(money, mirror, runner, wallet, loop, sent)
     else:
         mirror = Mirror(pool, profile, runner.call_on, loop, is_money_elsewhere=runner.is_money_elsewhere)
     if why_closed:
         from gateway.closed import close  # noqa: PLC0415 - the same
 
-        closed = close(pool, runner, why_closed)
+        closed = close(pool, runner, why_closed, sent)
     make = make_launcher or _make_launcher
     found = () if money is None else money.book.ledger.transact(_standing_orders(name))
     links, standing = _links(runner, money, clock, found)
     supervisor = Supervisor(pool, profile, settings, links, _launchers(wallet, make, loop), loop, standing)
     emit(Event("wallet.configured", name, "", {"backends": len(pool.backends), "primary": pool.primary.name}))
-    return Plant(name, settings, profile, pool, runner, prober, mirror, shared, supervisor, make, money, closed)
+    return Plant(name, settings, profile, pool, runner, prober, mirror, shared, supervisor, make, sent, money, closed)
 
 
 StandingOrders = tuple[tuple[str, str], ...]

@@ -131,6 +131,23 @@ async def test_wallets_come_and_go(rig: Rig) -> None:
     assert rig.names().count("config.reloaded") == 2
 
 
+async def test_what_a_wallet_has_sent_outlives_its_rooms(rig: Rig) -> None:
+    """Bytes that may be out while it is taken away and put back may be out, whichever rooms are asked then."""
+    cold = {"backends": [{"name": "ec-1", "url": "http://127.0.0.1:3"}]}
+    both = plain(wallets={**plain()["wallets"], "cold": cold})
+    rig.write(both)
+    rig.app.reload()
+    first = rig.app.plants["cold"]
+    rig.write(plain())
+    rig.app.reload()
+    rig.write(both)
+    rig.app.reload()
+    second = rig.app.plants["cold"]
+    assert second is not first
+    assert second.sent is first.sent
+    assert second.sent is not rig.app.plants["main"].sent
+
+
 async def test_what_is_counted_follows_a_reload(rig: Rig) -> None:
     """A wallet that comes begins at zero, one that goes is shown no more; each call is logged where that is wanted."""
 

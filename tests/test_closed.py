@@ -5,10 +5,12 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from gateway.base.cluster import Ledger as LedgerSettings
 from gateway.base.events import Event
 from gateway.closed import AGAIN, SHOUT, Opener
+from gateway.ledger.schema import publications
 from gateway.ledger.store import LedgerError
 from gateway.money import Book
 from gateway.plant import Plant
@@ -251,3 +253,51 @@ def test_a_primary_that_is_not_the_configured_one_is_told_with_the_way_to_change
         await shop.end()
 
     run_virtual(run())
+
+
+def test_what_was_sent_while_the_ledger_was_closed_is_followed_when_it_is_open() -> None:
+    """As money.md says: it is written down and sent again once the ledger is back."""
+
+    async def play(shop: ClosedShop) -> None:
+        for daemon in shop.daemons:
+            daemon.node.link.is_silent = True
+        told = (await shop.call("broadcast", params=[shop.signed])).reply["error"]
+        assert told["message"].startswith("outcome_unknown"), told
+        assert "sent again when the ledger is back" in told["message"]
+        for daemon in shop.daemons:
+            daemon.node.link.unsent.clear()  # it was lost on the way
+            daemon.node.link.is_silent = False
+        shop.set_ledger("")
+        await asyncio.sleep(AGAIN + 60.0)
+        assert shop.names().count("ledger.opened") == 1
+        rows = shop.money.book.ledger.transact(lambda c: list(c.execute(select(publications.c.state))))
+        assert rows
+
+    closed(play)
+
+
+def test_what_was_sent_while_the_ledger_was_closed_is_not_paid_twice() -> None:
+    """A refusal is no fact about bytes that an attempt before may have brought out."""
+
+    async def play(shop: ClosedShop) -> None:
+        links = [daemon.node.link for daemon in shop.daemons]
+        for link in links:
+            link.is_silent = True
+        told = (await shop.call("broadcast", params=[shop.signed])).reply["error"]
+        assert told["message"].startswith("outcome_unknown"), told
+        shop.set_ledger("")
+        for link in links:
+            # this server refuses it; the one before has it, and tells nobody for some seconds
+            link.is_silent, link.lags = False, True
+            link._accept = lambda _text: {"error": "rejected by network rules. min relay fee not met"}  # type: ignore[method-assign, assignment]  # a switch of this test
+        await asyncio.sleep(AGAIN + 2.0)
+        assert shop.names().count("ledger.opened") == 1
+        reply = (await shop.call("broadcast", params=[shop.signed])).reply
+        shop.chain.accept(shop.signed)
+        for link in links:
+            del link._accept
+            link.lags = False
+        assert "error" in reply, reply
+        assert reply["error"]["message"].startswith("outcome_unknown"), reply
+
+    closed(play)

@@ -4,7 +4,7 @@ Rule: the epoch of the signer, the coins of others, the limits, the key, the hol
 bytes that did not pass it were never signed, and whoever asks again gets others.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -90,6 +90,8 @@ class Held:
     """Bytes that nobody may have: others hold their coins."""
 
     coins: list[str]
+    has_marks: bool = True
+    """The ledger said so, which has a mark for each freeze of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +146,15 @@ class Binder:
             why = "it is signed in part, and what that takes out cannot be counted; ask for it with unsigned: true"
             return await self._withhold(call, carried, why)
         if not made.signed:
-            return await self.end(call, answer, carried)
+            held = None if _is_unsigned(call) else await self._held(coins_of(made.partial))
+            return held or await self.end(call, answer, carried)
         if len(made.signed) > 1 and call.needs_bytes:
             why = "it holds several transactions, and they cannot be bound or counted as one"
             return await self._withhold(call, carried, why)
         value = await self._value(call, made.signed[0], self.pool.by_name.get(carried.backend))
         if isinstance(value, str):
             return await self._withhold(call, carried, f"what the bytes take out could not be found out ({value})")
-        return await self._close(call, carried, made.signed[0], value)
+        return await self._close(call, carried, made.signed, value)
 
     async def _value(self, call: Signing, tx: Transaction, backend: Backend | None) -> Value | str:
         """Ask the signer what the spent coins are worth; say why not only where a limit needs to know."""
@@ -181,11 +184,28 @@ class Binder:
             return str(error) if call.is_limited else value
         return value
 
-    async def _close(self, call: Signing, carried: Carried, tx: Transaction, value: Value) -> Answer | Failure | Held:
+    async def _held(self, coins: list[str]) -> Held | None:
+        """Say which coins of something that is signed in part others hold: whoever completes it would spend them."""
+        beside = self.coins.beside(coins, is_keyed=False)
+        if beside:
+            return Held(beside, has_marks=False)
+        try:
+            others = await self.ledger.run(lambda c: payments.held(c, self.pool.name, coins))
+            return Held(others) if others else None
+        except LedgerError:
+            others = self.coins.of(coins)
+            return Held(others, has_marks=False) if others else None
+
+    async def _close(
+        self, call: Signing, carried: Carried, signed: tuple[Transaction, ...], value: Value
+    ) -> Answer | Failure | Held:
         """Write down what was signed, freeze its coins on the signer, and only then tell it."""
         answer = carried.result
         assert isinstance(answer, Answer)  # noqa: S101 - looked at by the caller
-        mine = [one for one in tx.inputs if one not in value.foreign]
+        tx, mine = signed[0], [one for one in coins_of(signed) if one not in value.foreign]
+        beside = self.coins.beside(mine, is_keyed=call.claim is not None)
+        if beside:
+            return Held(beside, has_marks=False)
         try:
             with self.coins.holding(mine if call.claim is not None else ()) as new:
                 written = await self.ledger.run(lambda c: self._write(c, call, carried, tx, mine, value))
@@ -201,7 +221,7 @@ class Binder:
                 return self.failure(LIMIT_EXCEEDED, over, again=False)
             if not needs_ledger and carried.epoch == self.pool.epoch:
                 others = self.coins.of(mine)
-                return Held(others) if others else answer
+                return Held(others, has_marks=False) if others else answer
             return self.failure(RESULT_WITHHELD, f"it was signed and could not be written down ({error})")
         match written:
             case Held():
@@ -320,6 +340,11 @@ class Binder:
         """Return an error of ours about a call that signs."""
         text, step = f"{kind.name}: {message}", step or (AGAIN if again else "")
         return Failure(kind, text, safe_to_repeat=again, wallet=self.pool.name, next_step=step)
+
+
+def coins_of(transactions: Iterable[Transaction]) -> list[str]:
+    """Return the coins that transactions spend."""
+    return [one for tx in transactions for one in tx.inputs]
 
 
 def _is_unsigned(call: Signing) -> bool:

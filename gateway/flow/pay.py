@@ -39,6 +39,7 @@ from gateway.flow.bind import AGAIN, Binder, Claim, Held, Signing
 from gateway.flow.carry import Carried, Carry
 from gateway.flow.held_coins import HeldCoins
 from gateway.flow.publish import Publisher
+from gateway.flow.sent import Sent
 from gateway.ledger import broadcasts, epochs, intents, payments
 from gateway.ledger.marks import Change
 from gateway.ledger.store import Ledger, LedgerError
@@ -77,6 +78,7 @@ class Payments:
         level: lets every daemon see the change of what was just signed, within so many seconds.
         unbound: why no key may be bound now, in words with the way out; "" when one may.
         coins: which are held, for as long as the ledger is away.
+        sent: what this process has sent, also before these rooms were built.
         is_shared: other gateways may get the wallet, so that nothing is signed without the ledger.
     """
 
@@ -88,7 +90,7 @@ class Payments:
         on_sent: Callable[[], None] = lambda: None,
         level: Callable[[float], Awaitable[bool]] = _is_level,
         unbound: Callable[[], str] = lambda: "",
-        *, coins: HeldCoins, is_shared: bool = False,
+        *, coins: HeldCoins, sent: Sent, is_shared: bool = False,
     ) -> None:  # fmt: skip
         """Begin with nothing under way."""
         self.unbound = unbound
@@ -100,7 +102,7 @@ class Payments:
         self.clock = clock
         self.loop = loop
         self.binder = Binder(pool, questions, ledger, clock, on_marked, coins, is_shared=is_shared)
-        self.publisher = Publisher(pool, questions, ledger, carry, clock, loop, on_marked, on_sent, coins)
+        self.publisher = Publisher(pool, questions, ledger, carry, clock, loop, on_marked, on_sent, coins, sent)
         self.may_sign = may_sign
         self.level = level
         self._turn = asyncio.Lock()
@@ -242,7 +244,7 @@ class Payments:
                 break  # it names its coins itself, and would name the same again
             if left:
                 self.pool.emit(Event("payment.signed_again", self.pool.name, backend, {"coins": coins}))
-                await self.questions.freeze(self.pool.by_name[backend], taken.coins, call.deadline)
+                await self._freeze(backend, taken, call.deadline)
         why = "other daemons than those that may sign signed it"
         step = ""
         if coins:
@@ -250,6 +252,32 @@ class Payments:
             step = f"broadcast or give up that payment first; then {AGAIN}"
         failure = self.binder.failure(RESULT_WITHHELD, f"{why}, so that nobody is told them", step=step)
         return await self.binder.end(call, failure, Carried(failure, self.pool.epoch, backend, request))
+
+    async def _freeze(self, backend: str, held: Held, deadline: float) -> None:
+        """Have a signer leave coins alone that others hold."""
+        coins = self.binder.coins
+        if not held.has_marks:
+            if not coins.may_freeze:
+                return
+            # before it is done, for whoever is cancelled in it may have done it
+            coins.froze(held.coins)
+        await self.questions.freeze(self.pool.by_name[backend], held.coins, deadline)
+
+    async def write_late(self) -> None:
+        """Write down what could not be while the ledger was away.  Raises LedgerError."""
+        await self.publisher.write_late()
+        frozen = list(self.binder.coins.frozen)
+        if frozen:
+            for change in await self.ledger.run(lambda c: self._mark(c, frozen)):
+                self.binder.on_marked("", change)
+            self.binder.coins.frozen.difference_update(frozen)
+
+    def _mark(self, connection: Connection, frozen: list[str]) -> list[Change]:
+        """Mark what a daemon was told to freeze without a mark, and lift at once what nobody holds any more."""
+        name, at = self.pool.name, self.clock()
+        changes = payments.freeze(connection, name, frozen, at)
+        held = set(payments.held(connection, name, frozen))
+        return changes + payments.lift(connection, name, [one for one in frozen if one not in held], at)
 
     def _after(self, failure: Failure, request: str) -> Failure:
         """Return a failure of a later try: what an earlier one ran must not be called "not executed"."""

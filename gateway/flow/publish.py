@@ -6,7 +6,6 @@ twice cannot pay twice, so "already known" is success; only what was proved not 
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from gateway.base.jsonrpc import Answer
 from gateway.fleet.pool import Pool
 from gateway.flow.carry import Carried, Carry
 from gateway.flow.held_coins import HeldCoins
+from gateway.flow.sent import Sent, Unwritten
 from gateway.ledger import broadcasts, epochs, intents, payments
 from gateway.ledger.broadcasts import Publication
 from gateway.ledger.marks import Change
@@ -47,12 +47,6 @@ FIRST_SHARE = 0.4
 """Share of the time until the deadline after which a silent daemon is not waited for any longer, if there is another
 one to ask: the server behind it may be silent for half a minute, and the other's is not."""
 
-REMEMBERED = 10_000
-"""Broadcasts that a process remembers as perhaps out, whether the ledger could be told of them or not."""
-
-MOST_UNWRITTEN = 1000
-"""Of these, such whose bytes it keeps for a ledger that is away."""
-
 LAST_MOMENT = 0.05
 """Seconds before the deadline in which nothing new is begun."""
 
@@ -77,6 +71,9 @@ class _Sending:
     intent: int | None = None
     is_written: bool = False
     """Whether the ledger has it."""
+    coins: dict[str, int] | None = None
+    """What of its coins is to be held, where that was found out for a ledger that was away."""
+    spends_own: bool = False
     was_sent: bool = False
     was_unknown: bool = False
     """Some attempt of this call may have brought it out."""
@@ -98,15 +95,17 @@ class Publisher:
     Args:
         clock: seconds since 1970.
         on_marked, on_sent, coins: as for Payments.
+        sent: what this process has sent, also before these rooms were built.
     """
 
     def __init__(
         self, pool: Pool, questions: Questions, ledger: Ledger, carry: Carry,
         clock: Callable[[], float], loop: asyncio.AbstractEventLoop,
-        on_marked: Callable[[str, Change], None], on_sent: Callable[[], None], coins: HeldCoins,
+        on_marked: Callable[[str, Change], None], on_sent: Callable[[], None], coins: HeldCoins, sent: Sent,
     ) -> None:  # fmt: skip
         """Begin with nothing under way."""
         self.coins = coins
+        self.sent = sent
         self.on_marked = on_marked
         self.on_sent = on_sent
         self.pool = pool
@@ -115,16 +114,10 @@ class Publisher:
         self.carry = carry
         self.clock = clock
         self.loop = loop
-        self.under_way: Counter[str] = Counter()
-        """Transactions that calls are sending, and how many."""
-        self.perhaps_out: dict[str, None] = {}
-        """Transactions that calls have left unknown, the oldest first."""
-        self.unwritten: dict[str, tuple[Client, Transaction]] = {}
-        """Those that were sent while the ledger was away, and that nobody would send again but for this."""
 
     def is_sending(self, txid: str) -> bool:
         """Whether a call is sending these bytes; nobody else sends them meanwhile."""
-        return self.under_way[txid] > 0
+        return self.sent.under_way[txid] > 0
 
     async def handle(self, client: Client, granted: Granted, deadline: float, _key: str | None) -> Answer | Failure:
         """Answer a broadcast by its deadline (loop time); the bytes are their own key."""
@@ -141,7 +134,8 @@ class Publisher:
         if not tx.is_signed:
             return self._garbage()
         sending, is_unsure = _Sending(client, tx), True
-        self.under_way[tx.txid] += 1
+        under_way = self.sent.under_way
+        under_way[tx.txid] += 1
         try:
             refusal = await self._write(sending, deadline)
             if refusal is not None:
@@ -153,30 +147,27 @@ class Publisher:
             return told
         finally:
             if is_unsure:
-                self._remember(tx.txid)
-                if not sending.is_written and len(self.unwritten) < MOST_UNWRITTEN:
-                    self.unwritten[tx.txid] = (client, tx)
-            self.under_way[tx.txid] -= 1
-            if not self.under_way[tx.txid]:
-                del self.under_way[tx.txid]
-
-    def _remember(self, txid: str) -> None:
-        """Remember that bytes may be out."""
-        self.perhaps_out[txid] = None
-        if len(self.perhaps_out) > REMEMBERED:
-            del self.perhaps_out[next(iter(self.perhaps_out))]
+                self.sent.may_be_out(tx.txid)
+            is_out = sending.was_sent and sending.said in (Said.ACCEPTED, Said.KNOWN)
+            if not sending.is_written and (is_unsure or is_out):
+                said = Said.ACCEPTED if is_out else Said.UNKNOWN
+                self.sent.keep(Unwritten(client, tx, said, sending.coins, sending.spends_own))
+            under_way[tx.txid] -= 1
+            if not under_way[tx.txid]:
+                del under_way[tx.txid]
 
     async def write_late(self) -> None:
         """Write down what went out while the ledger was away, so that it is followed and sent again."""
-        for txid, (client, tx) in list(self.unwritten.items()):
+        for txid, one in list(self.sent.unwritten.items()):
             if self.is_sending(txid):
                 continue
-            sending = _Sending(client, tx, was_unknown=True)
+            sending = _Sending(one.client, one.tx, was_unknown=True, said=one.said)
+            sending.coins, sending.spends_own = one.coins, one.spends_own
             is_answered = await self._write(sending, self.loop.time() + LOOK_UP) is not None
             if not is_answered and not sending.is_written:
                 return
             await self._write_end(sending)
-            self.unwritten.pop(txid, None)
+            self.sent.written(txid)
 
     async def _write_end(self, sending: _Sending) -> None:
         """Write down what was heard; where that fails it stays unknown, and the settler finds out."""
@@ -190,8 +181,8 @@ class Publisher:
         Another call that is still under way counts as such.
         """
         txid, before = sending.tx.txid, sending.before
-        was_out = txid in self.perhaps_out or (before is not None and before.may_be_out)
-        return sending.was_unknown or was_out or self.under_way[txid] > 1
+        was_out = txid in self.sent.perhaps_out or (before is not None and before.may_be_out)
+        return sending.was_unknown or was_out or self.sent.under_way[txid] > 1
 
     # -- before the first byte ----------------------------------------------------------------------------
 
@@ -217,7 +208,12 @@ class Publisher:
             if sending.before is not None and sending.before.state == CONFIRMED:
                 return self._success(tx)
             is_dead = sending.before is not None and sending.before.was_never
-            coins, owned = ({}, False) if is_dead else await self._coins(tx, held, deadline)
+            if is_dead:
+                coins, owned = {}, False
+            elif sending.coins is not None:
+                coins, owned = sending.coins, sending.spends_own
+            else:
+                coins, owned = await self._coins(tx, held, deadline)
             with self.coins.holding(coins) as new:
                 changes = await self._in_ledger(lambda c: self._note(c, sending, coins, spends_own=is_own or owned))
                 if changes is None:
@@ -227,6 +223,9 @@ class Publisher:
             sending.was_unknown = True
             return None
         except LedgerError:
+            if sending.coins is None:
+                # asked now, for the wallet does not list them any more once they are spent
+                sending.coins, sending.spends_own = await self._coins(tx, {}, deadline)
             return None
         if changes is None:
             return self._given_up()
@@ -412,7 +411,7 @@ class Publisher:
         """Whether servers had refused the bytes, and no attempt since may have brought them out."""
         before, txid = sending.before, sending.tx.txid
         was_refused = before is not None and before.state in (broadcasts.REJECTED, broadcasts.CONFLICT)
-        return was_refused and not sending.was_unknown and self.under_way[txid] == 1
+        return was_refused and not sending.was_unknown and self.sent.under_way[txid] == 1
 
     async def _take_back(self, sending: _Sending) -> Answer | Failure:
         """Forget bytes that provably never left, before the client is told so."""

@@ -6,6 +6,7 @@ Whatever is held, limited or broadcast is what stands here, and not what anybody
 
 import hashlib
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 
 MAX_BYTES = 1_000_000
@@ -90,6 +91,8 @@ class Made:
     signed: tuple[Transaction, ...]
     is_partial: bool
     """Something in it is not complete; it may hold some of the signatures all the same."""
+    partial: tuple[Transaction, ...] = ()
+    """What of that can be read."""
 
 
 def made_by(answer: object) -> Made:
@@ -98,11 +101,15 @@ def made_by(answer: object) -> Made:
     Raises:
         ValueError: something is called complete and is not, or cannot be read.
     """
-    signed, is_partial = [], False
+    signed: list[Transaction] = []
+    partial: list[Transaction] = []
+    is_partial = False
     for one in answer if isinstance(answer, list) else [answer]:
         if isinstance(one, dict) and isinstance(one.get("hex"), str):
             if not one.get("complete", True):
                 is_partial = True
+                with suppress(ValueError):
+                    partial.append(parse(one["hex"]))
                 continue
             tx = parse(one["hex"])
             if not tx.is_signed:
@@ -110,9 +117,9 @@ def made_by(answer: object) -> Made:
             signed.append(tx)
         elif isinstance(one, str) and _may_be_bytes(one):
             tx = parse(one)
-            signed += [tx] if tx.is_signed else []
+            (signed if tx.is_signed else partial).append(tx)
             is_partial |= not tx.is_signed
-    return Made(tuple(signed), is_partial)
+    return Made(tuple(signed), is_partial, tuple(partial))
 
 
 def bytes_of(value: object) -> str | None:

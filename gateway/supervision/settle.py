@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 from sqlalchemy import Connection
@@ -20,12 +21,16 @@ from gateway.fleet.backend import Backend
 from gateway.fleet.pool import Pool
 from gateway.ledger import broadcasts, intents, payments
 from gateway.ledger.broadcasts import Followed
+from gateway.ledger.key_of import note
 from gateway.ledger.marks import Change
 from gateway.ledger.store import Ledger, LedgerError
 from gateway.rules.coins import Entry
 from gateway.rules.following import Accepted, Confirmed, Foreign, Lost, Never, Stale, Unseen, follow, pause, unread
 from gateway.rules.payment import CONFIRMED, Said, read_broadcast
 from gateway.upstream.questions import NotAnsweredError, Questions
+
+SETTLED = "settled"
+"""The fact in which a round writes its time, where it has to write something."""
 
 EVERY = 1.0
 """Seconds between two rounds."""
@@ -75,6 +80,19 @@ class _Sent:
     """In a row."""
 
 
+class Memory(Protocol):
+    """What a process remembers of held coins while the ledger is away; `flow.held_coins` says what these mean."""
+
+    turn: int
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether a transaction of the ledger may be there or not."""
+
+    def learn(self, held: Iterable[str], turn: int, *, has_written: bool) -> None:
+        """Take what the ledger has."""
+
+
 class Settler:
     """The open ends of one wallet.
 
@@ -83,7 +101,7 @@ class Settler:
         clock: seconds since 1970.
         on_marked: hears of each freeze that is over, and on which backend it is lifted already ("" for none).
         write_late: writes down what was sent while the ledger was away.
-        on_held: hears each round which coins are held.
+        coins: learn each round which are held.
     """
 
     def __init__(
@@ -91,10 +109,10 @@ class Settler:
         clock: Callable[[], float], loop: asyncio.AbstractEventLoop,
         on_marked: Callable[[str, Change], None] = lambda _backend, _change: None,
         write_late: Callable[[], Awaitable[None]] | None = None,
-        on_held: Callable[[Iterable[str]], None] = lambda _coins: None,
+        coins: Memory | None = None,
     ) -> None:  # fmt: skip
         """Know nothing yet."""
-        self._on_held = on_held
+        self._coins = coins
         self.on_marked = on_marked
         self._write_late = write_late
         self.pool = pool
@@ -139,8 +157,7 @@ class Settler:
         try:
             if self._write_late is not None:
                 await self._write_late()
-            rows = await self.ledger.run(lambda c: broadcasts.followed(c, self.pool.name, self.clock()))
-            self._on_held(coin for row in rows for coin in row.coins)
+            rows = await self._read()
             self._measure(rows)
             await self._send_again(rows)
             await self._follow(rows)
@@ -149,6 +166,22 @@ class Settler:
                 await self._resolve_left()
         except LedgerError:
             return
+
+    async def _read(self) -> list[Followed]:
+        """Read what is followed, and which coins are held.  Raises LedgerError."""
+        coins = self._coins
+        turn, is_uncertain = (0, False) if coins is None else (coins.turn, coins.is_uncertain)
+
+        def work(connection: Connection) -> list[Followed]:
+            if is_uncertain:
+                # whatever the disk lost before this cannot come back after it
+                note(connection, SETTLED, str(self.clock()))
+            return broadcasts.followed(connection, self.pool.name, self.clock())
+
+        rows = await self.ledger.run(work)
+        if coins is not None:
+            coins.learn([coin for row in rows for coin in row.coins], turn, has_written=is_uncertain)
+        return rows
 
     def look_again(self) -> None:
         """Count the calls of unknown outcome anew in the next round: a person has said something about one."""

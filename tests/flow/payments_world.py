@@ -31,6 +31,7 @@ from gateway.flow.carry import Carried
 from gateway.flow.held_coins import HeldCoins
 from gateway.flow.outcome import Outcomes
 from gateway.flow.pay import Payments
+from gateway.flow.sent import Sent
 from gateway.ledger import epochs, intents
 from gateway.ledger.payments import all_held
 from gateway.ledger.schema import holds, keys, marks, metadata, publications
@@ -202,17 +203,18 @@ class World:
         self.ledger.transact(lambda c: intents.orphans(c, NAME, self.now))
         self.pool = self._pool(standing.epoch)
         self.questions = Questions(PROFILE, self.call_on, self.loop)
-        coins = HeldCoins(self.ledger.transact(lambda c: all_held(c, NAME)))
+        sent = Sent()  # of this process
+        coins = HeldCoins(self.ledger.transact(lambda c: all_held(c, NAME)), sent)
         self.payments = Payments(
             self.pool, self.questions, self.ledger, b"secret", self.carry, lambda: self.now, self.loop,
             on_marked=lambda backend, change: self.marked.append((backend, change.mark.key, change.mark.value)),
-            coins=coins,
+            coins=coins, sent=sent,
         )  # fmt: skip
         publisher = self.payments.publisher
         self.settler = Settler(
             self.pool, self.questions, self.ledger, publisher.is_sending, lambda: self.now, self.loop,
             on_marked=lambda backend, change: self.marked.append((backend, change.mark.key, change.mark.value)),
-            write_late=publisher.write_late, on_held=coins.learn,
+            write_late=self.payments.write_late, coins=coins,
         )  # fmt: skip
         self.outcomes = Outcomes(self.pool, self.ledger, b"secret")
 

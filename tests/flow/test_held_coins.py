@@ -22,7 +22,7 @@ def test_only_those_that_are_held_are_found() -> None:
 def test_what_the_ledger_has_now_replaces_what_it_had() -> None:
     """A coin that was freed is not kept from anybody."""
     coins = HeldCoins([COIN])
-    coins.learn([OTHER])
+    coins.learn([OTHER], 0)
     assert coins.of([COIN, OTHER]) == [OTHER]
 
 
@@ -38,7 +38,7 @@ def test_what_was_read_before_a_hold_was_written_does_not_undo_it() -> None:
     """The settler reads each second, and hears of it later."""
     coins = HeldCoins()
     with coins.holding([COIN]):
-        coins.learn([OTHER])
+        coins.learn([OTHER], 0)
     assert coins.of([COIN, OTHER]) == [COIN, OTHER]
 
 
