@@ -317,6 +317,10 @@ class Runner:
             "reason": failure.message,
             **errand.place,
         }
+        if errand.own is not None:
+            # what the gateway began by itself it begins again, and nobody waits for it
+            self.pool.emit(Event("upkeep.outcome_unknown", self.pool.name, errand.last_backend, fields))
+            return
         self.pool.emit(Event("call.outcome_unknown", self.pool.name, errand.last_backend, fields, "warning"))
 
     def _tell_late(self, errand: Errand, attempt: Attempt, result: Answer | Tried) -> None:
@@ -330,7 +334,8 @@ class Runner:
             "answer": "error" if result.result is None else "result",
             **errand.place,
         }
-        self.pool.emit(Event("call.answered_late", self.pool.name, attempt.backend.name, fields, "warning"))
+        level = "warning" if errand.own is None else "info"
+        self.pool.emit(Event("call.answered_late", self.pool.name, attempt.backend.name, fields, level))
 
     # -- attempts -------------------------------------------------------------------------------------------
 

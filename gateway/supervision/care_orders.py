@@ -38,7 +38,7 @@ class CareOrders:
         was, chart.order = chart.order, reason or "an operator's order"
         self.look()
         if name in self.ward.restarts:
-            return f"{name} is being restarted"
+            return f"{name} is restarted now"
         why = chart.verdict.reason
         return f"{name} will be restarted as soon as that is possible ({why})" + (
             ", as was ordered before" if was else ""

@@ -107,7 +107,7 @@ async def test_an_operator_restarts_a_daemon_by_a_button_and_is_asked_before(san
     await page.keyboard.press("Enter")
     await page.fill("#reason", "new disk <b>")
     await page.keyboard.press("Enter")
-    await one.sees("#told", "ec-3 is being restarted")
+    await one.sees("#told", "ec-3 is restarted now")
     await one.sees("#audit", "new disk <b>")
     await one.sees("#b-main-ec-3 .facts", "1 last hour")
     await one.sees("#b-main-ec-3 .state", "in service")

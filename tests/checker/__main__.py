@@ -6,7 +6,6 @@ does, 2 when the command line is wrong.
 
 import argparse
 import sys
-import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -16,7 +15,7 @@ from tests.checker.gateway import GATEWAY
 from tests.checker.planted import BUGS
 from tests.checker.planted import launcher as launcher_of
 from tests.checker.report import Summary, overview
-from tests.checker.run import Options, run
+from tests.checker.run import Options, attempt
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -74,14 +73,6 @@ def _all(options: Sequence[Options], jobs: int) -> Iterator[Summary | str]:
         return
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         yield from pool.map(attempt, options)
-
-
-def attempt(options: Options) -> Summary | str:
-    """Make one run; return in words why it could not be made, where that is so."""
-    try:
-        return run(options)
-    except Exception as error:  # noqa: BLE001 - a world that cannot be set up says nothing of the others
-        return f"seed {options.seed}: COULD NOT BE MADE; {type(error).__name__}: {error}\n{traceback.format_exc()}"
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import asyncio
 import json
 import shutil
 import tempfile
+import traceback
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -112,6 +113,14 @@ def run(options: Options) -> Summary:
         shutil.rmtree(folder)
         summary = summarize(options.seed, options.seconds, evidence, violations, "")
     return summary
+
+
+def attempt(options: Options) -> Summary | str:
+    """Make one run; return in words why it could not be made, where that is so."""
+    try:
+        return run(options)
+    except Exception as error:  # noqa: BLE001 - a world that cannot be set up says nothing of the others
+        return f"seed {options.seed}: COULD NOT BE MADE; {type(error).__name__}: {error}\n{traceback.format_exc()}"
 
 
 def _world(options: Options, folder: Path) -> World:

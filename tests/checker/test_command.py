@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.checker import __main__ as command
+from tests.checker import run as runs
 from tests.checker.report import Summary
 from tests.checker.run import Options
 
@@ -20,7 +21,7 @@ def test_a_run_that_could_not_be_made_is_told_and_the_others_are_made(
             raise RuntimeError("a process of the sandbox ended before it served")
         return Summary(options.seed, options.seconds, counts, {})
 
-    monkeypatch.setattr(command, "run", run)
+    monkeypatch.setattr(runs, "run", run)
     report = tmp_path / "report.md"
     assert command.main(["run", "--seed", "1", "--runs", "3", "--report", str(report)]) == 1
     told = capsys.readouterr().err
@@ -29,3 +30,8 @@ def test_a_run_that_could_not_be_made_is_told_and_the_others_are_made(
     assert "seed 3: green" in told
     assert report.read_text(encoding="utf-8").startswith("# 2 runs, 0 red")
     assert command.main(["run", "--seed", "3", "--report", str(report)]) == 0
+
+
+def test_what_other_processes_are_handed_is_no_part_of_the_program() -> None:
+    """They begin anew, and know the program by another name."""
+    assert runs.attempt.__module__ == "tests.checker.run"

@@ -871,6 +871,23 @@ def test_an_unknown_money_call_leaves_a_line_and_so_does_its_late_answer() -> No
     assert {(line.fields["client"], line.backend) for line in lines} == {("shop", "ec-1")}
 
 
+def test_an_unknown_call_of_the_upkeep_asks_nobody_to_look() -> None:
+    """The gateway makes it again by itself; its lines are no warnings, and leave no alert."""
+
+    async def play(world: World) -> None:
+        world.daemons[0].service = lambda method: 2.0 if method == "setlabel" else 0.0003
+        backend, row = world.plant.pool.by_name["ec-1"], world.plant.profile.methods["setlabel"]
+        await world.plant.runner.call_on(backend, row, b'["x", "y"]', world.loop.time() + 1.0)
+        await asyncio.sleep(3.0)
+
+    world = scenario(play)
+    lines = [one for one in world.recorder.events if isinstance(one, Event) and "request" in one.fields]
+    assert [(one.name, one.level) for one in lines] == [
+        ("upkeep.outcome_unknown", "info"), ("call.answered_late", "info"),
+    ]  # fmt: skip
+    assert {one.fields["client"] for one in lines} == {"ec-gateway"}
+
+
 @pytest.mark.parametrize("backends", [1, 2])
 def test_a_primary_that_was_restarted_unseen_gives_no_address_twice(backends: int) -> None:
     """Between two probes it died, came back and forgot: its answer is compared with what was told before."""

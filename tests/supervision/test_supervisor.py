@@ -331,7 +331,7 @@ def test_four_orders_make_one_restart() -> None:
 
     async def scene(bench: CareBench) -> None:
         told = [bench.plant.restart("ec-1", "a new version") for _ in range(4)]
-        assert told[0] == "ec-1 is being restarted"
+        assert told[0] == "ec-1 is restarted now"
         assert all(text.startswith("ec-1 is being restarted already") for text in told[1:])
         await bench.until_well()
         assert len(bench.told("restart.begun")) == 1

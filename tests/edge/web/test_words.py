@@ -94,6 +94,57 @@ def test_what_helps_against_a_ledger_is_said_in_korean(remedy: str) -> None:
     assert words("ko").knows(text), words("ko").mark(text)
 
 
+ANSWERS = (
+    "ec-1 is restarted now",
+    "ec-1 will be restarted as soon as that is possible (an operator's order; ec-2 is being restarted)",
+    "ec-1 will be restarted as soon as that is possible (an operator's order; ec-2 goes first), as was ordered before",
+    "ec-1 is being restarted already (load)",
+    "ec-1 is being restarted already (it is about to begin)",
+    "ec-1 is held: nothing restarts it until it is released",
+    "ec-1 is held: nothing restarts it after the one under way until it is released; "
+    "without a ledger that is forgotten when the gateway restarts",
+    "ec-1 is released: it is restarted when it must be; "
+    "it could not be written down (silent) and is forgotten when the gateway restarts",
+    "ec-1 is drained: it gets no more calls; 2 are under way there; "
+    "no daemon serves now, and clients are answered errors or wait",
+    "ec-1 gets calls again",
+    "ec-1 is held; release it first",
+    "ec-1 has no launcher; give it one (wallets.main.backends.ec-1.launcher)",
+    "restart.enforce is false, so that nothing is restarted; set it true",
+    "there is no backend ec-9; there are ec-1, ec-2",
+    "ec-1 is primary already",
+    "ec-2 is primary now, epoch 3",
+    "ec-2 is not in service (no wallet is loaded)",
+    "ec-2 does not list every address that was given out yet; try again in a second",
+    "ec-2 was taken out of the configuration meanwhile",
+    "the ledger could not write it down (another epoch)",
+    "without a ledger the primary is the one of the configuration; change wallets.main.primary there",
+    "main was given up; any other gateway may take it at once",
+    "main was given up; the database was not reached: it runs out by itself",
+    "this gateway does not hold main; no gateway is known to",
+    "this gateway does not hold main; gw-2 does",
+    "the database was not reached yet, so that this gateway holds nothing",
+    "call 17 of main is closed as executed",
+    "call 17 of main is closed as not executed",
+    "a key of shop is given up; 3 coins are released, and it never signs again",
+)
+"""What orders are answered."""
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_what_an_order_is_answered_is_said_in_korean(answer: str) -> None:
+    """Whoever gave it reads whether it was done."""
+    assert words("ko").knows(answer), words("ko").mark(answer)
+    assert "()" not in words("ko").say(answer)
+
+
+def test_that_a_restart_begins_and_that_one_waits_for_it_are_said_apart() -> None:
+    """The same English words would have one meaning in Korean."""
+    begun, waits = words("ko").say("ec-3 is restarted now"), words("ko").say("ec-3 is being restarted")
+    assert ("시작" in begun, "대기" in begun) == (True, False)
+    assert "대기" in waits
+
+
 def test_what_stays_english_is_marked_and_nothing_else() -> None:
     """Inside of what is known as well; a text that holds the marks itself marks nothing."""
     korean = words("ko")

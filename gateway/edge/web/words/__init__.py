@@ -24,6 +24,9 @@ LATIN = "\u024f"
 """The last letter of those that English may be written with."""
 
 MARKED = re.compile(f"{OPEN}(.*?){CLOSE}", re.DOTALL)
+CLAUSES = re.compile(r"; (?![^()]*\))")
+"""What parts clauses; one inside of brackets parts the reason that stands there."""
+
 MARKS = str.maketrans("", "", OPEN + CLOSE)
 
 SHARES = 16
@@ -90,7 +93,7 @@ class Words:
         return OPEN not in self.mark(english)
 
     def _clauses(self, english: str) -> str:
-        return "; ".join(self._find(clause) or self.foreign(clause) for clause in english.split("; "))
+        return "; ".join(self._find(clause) or self.foreign(clause) for clause in CLAUSES.split(english))
 
     def _find(self, clause: str) -> str | None:
         """Look a clause up; a page has hundreds, and most of them are those of the page before."""

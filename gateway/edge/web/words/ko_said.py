@@ -82,7 +82,65 @@ SAID = (
     (r"waits after (?P<n>\d+) restarts in a row", "연속 {n}회 재시작 후 대기"),
     (r"is being restarted \((?P<step>\w+)\)", "재시작 중({step} 단계)"),
     (r"is being restarted", "재시작 중"),
-    # answers to orders, as supervision/care_orders.py gives them
+    # answers to orders, as supervision/care_orders.py, election.py, seats.py and ledger/unresolved.py give them
+    (r"(?P<name>\S+) is restarted now", "{name}: 재시작을 시작했습니다"),
+    (
+        r"(?P<name>\S+) will be restarted as soon as that is possible \((?P<why>.+)\), as was ordered before",
+        "{name}: 이미 내려진 명령대로 가능해지는 대로 재시작합니다({why})",
+    ),
+    (
+        r"(?P<name>\S+) is held: nothing restarts it after the one under way until it is released",
+        "{name}: 진행 중인 재시작이 끝나면 보류를 해제할 때까지 재시작하지 않습니다",
+    ),
+    (
+        r"it could not be written down \((?P<why>.+)\) and is forgotten when the gateway restarts",
+        "기록하지 못했으므로 게이트웨이를 재시작하면 잊힙니다({why})",
+    ),
+    (r"restart\.enforce is false, so that nothing is restarted", "restart.enforce가 false여서 재시작하지 않습니다"),
+    (r"set it true", "true로 바꾸십시오"),
+    (r"(?P<name>\S+) has no launcher", "{name}: 런처가 없습니다"),
+    (r"give it one \((?P<place>\S+)\)", "설정에 추가하십시오({place})"),
+    (r"there is no backend (?P<name>\S+)", "{name}: 그런 데몬이 없습니다"),
+    (r"there are (?P<names>.+)", "있는 데몬: {names}"),
+    (r"(?P<name>\S+) is primary already", "{name}: 이미 프라이머리입니다"),
+    (r"(?P<name>\S+) is primary now, epoch (?P<n>\d+)", "{name}: 프라이머리로 승격했습니다(에포크 {n})"),
+    (r"(?P<name>\S+) is not in service \((?P<why>.+)\)", "{name}: 운영 중이 아닙니다({why})"),
+    (
+        r"(?P<name>\S+) does not list every address that was given out yet",
+        "{name}: 발급한 주소가 아직 모두 있지 않습니다",
+    ),
+    (r"try again in a second", "잠시 후 다시 시도하십시오"),
+    (r"(?P<name>\S+) was taken out of the configuration meanwhile", "{name}: 그사이 설정에서 제거되었습니다"),
+    (r"the ledger could not write it down \((?P<why>.+)\)", "원장에 기록하지 못했습니다({why})"),
+    (r"another epoch", "에포크가 바뀜"),
+    (
+        r"without a ledger the primary is the one of the configuration",
+        "원장이 없으면 설정에 적힌 데몬이 프라이머리입니다",
+    ),
+    (r"change (?P<place>\S+) there", "설정의 {place} 값을 바꾸십시오"),
+    (r"(?P<name>\S+) was given up", "{name}: 다른 게이트웨이에 넘겼습니다"),
+    (r"any other gateway may take it at once", "다른 게이트웨이가 바로 맡을 수 있습니다"),
+    (
+        r"the database was not reached: it runs out by itself",
+        "데이터베이스에 연결하지 못했으므로 임대가 끝나야 넘어갑니다",
+    ),
+    (r"this gateway does not hold (?P<name>\S+)", "이 게이트웨이가 맡은 지갑이 아닙니다({name})"),
+    (r"no gateway is known to", "맡은 게이트웨이를 알 수 없습니다"),
+    (r"(?P<name>\S+) does", "맡은 게이트웨이: {name}"),
+    (
+        r"the database was not reached yet, so that this gateway holds nothing",
+        "아직 데이터베이스에 연결하지 못해 이 게이트웨이가 맡은 지갑이 없습니다",
+    ),
+    (r"call (?P<n>\d+) of (?P<name>\S+) is closed as executed", "호출 {n}({name}): 실행된 것으로 처리했습니다"),
+    (
+        r"call (?P<n>\d+) of (?P<name>\S+) is closed as not executed",
+        "호출 {n}({name}): 실행되지 않은 것으로 처리했습니다",
+    ),
+    (r"a key of (?P<name>\S+) is given up", "{name} 클라이언트의 키를 포기했습니다"),
+    (
+        r"(?P<n>\d+) coins are released, and it never signs again",
+        "코인 {n}개를 풀었고, 이 키로는 다시 서명하지 않습니다",
+    ),
     (
         r"(?P<name>\S+) will be restarted as soon as that is possible \((?P<why>.+)\)",
         "{name}: 가능해지는 대로 재시작합니다({why})",
