@@ -124,6 +124,11 @@ def _is_lost_otherwise(evidence: Evidence, life: Life, begin: float, end: float)
     return any(explains(deed) for deed in evidence.deeds if deed.begin <= end and deed.end >= begin)
 
 
+def _was_disk_full(evidence: Evidence, begin: float, end: float) -> bool:
+    """Whether a process may have been started and have failed in that time, and have written nothing of it."""
+    return any(deed.kind == "disk_full" and deed.begin <= end and deed.end >= begin for deed in evidence.deeds)
+
+
 def _restarts(evidence: Evidence, daemon: int) -> Iterator[tuple[int, float, float, Life]]:
     """Yield the spans in which a restart of a daemon was under way for certain: daemon, begin, end, the new life.
 
@@ -135,7 +140,12 @@ def _restarts(evidence: Evidence, daemon: int) -> Iterator[tuple[int, float, flo
     for life in evidence.lives:
         if life.daemon != daemon:
             continue
-        follows = before is not None and not before.by_checker and life.begin - before.end <= BORN
+        follows = (
+            before is not None
+            and not before.by_checker
+            and life.begin - before.end <= BORN
+            and not _was_disk_full(evidence, before.end, life.begin)
+        )
         begin = before.end if before is not None and follows else life.begin
         loaded = min((at for at in loads if at >= life.begin), default=life.end)
         yield daemon, begin, min(loaded, life.end, life.begin + LOADING), life

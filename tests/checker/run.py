@@ -9,8 +9,8 @@ import asyncio
 import json
 import shutil
 import tempfile
-import traceback
 import time
+import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace

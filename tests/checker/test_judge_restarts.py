@@ -75,6 +75,17 @@ def test_who_has_its_turn_after_a_start_that_failed_is_no_second_one() -> None:
     assert text in said(replace(evidence, lives=[replace(OLD, end=28.5), *lives[1:]]))
 
 
+def test_a_start_that_failed_on_a_full_disk_leaves_no_trace_and_holds_nobody_up() -> None:
+    """It could not write down that it began; the gap is as short as that of a start that took its time."""
+    lives = [OLD, NEW, Life(1, 200, 11.0, 20.6), Life(1, 201, 20.8, 90.0, by_checker=True)]
+    evidence = Evidence(lives=lives, deeds=[WEDGED, replace(WEDGED, target=1)], rows=[LOADED])
+    text = "daemon 1 was restarted while daemon 0 had no wallet yet"
+    assert text in said(evidence)
+    full = fault("disk_full", 19.9, 20.3, None)
+    assert text not in said(replace(evidence, deeds=[*evidence.deeds, full]))
+    assert text in said(replace(evidence, deeds=[*evidence.deeds, replace(full, begin=15.0, end=16.0)]))
+
+
 def test_two_processes_of_one_daemon_are_seen() -> None:
     """They would write one wallet file."""
     assert found(Evidence(lives=[OLD, NEW], deeds=[WEDGED])) == set()
