@@ -582,6 +582,7 @@ class App:
             yield from plant.gauges(now)
         yield "wire_connections_opened_total", {}, float(self.wire.opened)
         yield "wire_connections_reused_total", {}, float(self.wire.reused)
+        yield "ready", {}, float(not self.is_draining and not any(self.why_not_ready().values()))
         yield "draining", {}, float(self.is_draining)
         if self.cluster is not None:
             yield from self.cluster.gauges()

@@ -4,11 +4,13 @@ Rule: it shows what was found and decides nothing; what could not be looked at i
 what was found in, lines out.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 from gateway.cli_status import aligned, clean, duration
-from gateway.cli_todo import Found, Row, few, long, percent, reasons, to_do, unwatched, when
+from gateway.cli_todo import Found, Row, few, long, of_wallet, percent, reasons, to_do, unwatched, when
 from gateway.rules.availability import TARGET
+from gateway.rules.telling import BEGINS
 
 SHOWN = 20
 """Rows of each kind that the text shows; the JSON has all that were found."""
@@ -28,7 +30,7 @@ def lines(found: Found) -> list[str]:
         "",
         *_restarts(found),
         "",
-        _orders(found),
+        *_orders(found),
         *_outcomes(found),
         _alerts(found),
         _ledger(found),
@@ -48,6 +50,7 @@ def as_json(found: Found) -> dict[str, object]:
         "complete": found.is_complete,
         "unread": found.unread,
         "first_day": found.cut,
+        "more": {name: name in found.more for name in BEGINS},
         "availability": [*found.whole],
         "days": [*found.days],
         "incidents": [*found.incidents],
@@ -77,6 +80,9 @@ def as_rows(found: Found) -> Iterator[tuple[object, ...]]:
     for row in found.orders:
         yield ("order", when(row["at"]), row["wallet"], row["backend"], row["verb"], "", row["who"],
                row["answer"])  # fmt: skip
+    for name, part in (("incidents", "incident"), ("restarts", "restart"), ("audit", "order")):
+        if name in found.more:
+            yield part, when(found.more[name]), "", "", "older", "", "", _where(found, name)
     if found.outcomes is None:
         yield "outcome", when(found.at), "", "", "unknown", "", "", found.unread or "could not be looked at"
     for row in found.outcomes or ():
@@ -145,29 +151,35 @@ def _incidents(found: Found) -> Iterator[str]:
     counts = {one: severities.count(one) for one in ("critical", "warning", "info")}
     is_open = sum(row["closed_at"] is None for row in found.incidents)
     told = [f"{count} {word}" for word, count in {**counts, "open": is_open}.items() if count]
-    yield _head("INCIDENTS", found.incidents, told)
+    yield _head("INCIDENTS", found.incidents, told, has_more="incidents" in found.more)
     for row in found.incidents[:SHOWN]:
-        ended = "open for" if row["closed_at"] is None else "lasted"
-        times = f", {row['times']} times" if row["times"] > 1 else ""
-        lasted = f"({ended} {long(row['seconds'])}{times})"
-        yield f"  {when(row['opened_at'])}  {row['severity']:<8}  {clean(row['title'])} {lasted}"
+        lasts, seconds, times = row["closed_at"] is None, long(row["seconds"]), row["times"]
+        # between several times it was well: it did not last
+        often = f"open, {times} times within {seconds} so far" if lasts else f"{times} times within {seconds}"
+        lasted = often if times > 1 else f"{'open for' if lasts else 'lasted'} {seconds}"
+        title = clean(of_wallet(found, row["title"], row))
+        yield f"  {when(row['opened_at'])}  {row['severity']:<8}  {title} ({lasted})"
     yield from _rest(found.incidents)
+    yield from _older(found, "incidents")
 
 
 def _restarts(found: Found) -> Iterator[str]:
     outcomes = [str(row["outcome"]) for row in found.restarts]
-    yield _head("RESTARTS", outcomes, [f"{outcomes.count(one)} {one}" for one in sorted(set(outcomes))])
+    told = [f"{outcomes.count(one)} {one}" for one in sorted(set(outcomes))]
+    yield _head("RESTARTS", outcomes, told, has_more="restarts" in found.more)
     for row in found.restarts[:SHOWN]:
         step = f" at {row['step']}" if row["step"] else ""
         how = clean(f"{row['outcome']}{step} in {long(row['seconds'])}")
         why = clean(f"{row['cause']}, by {row['by']}: {row['reason']}")
         yield f"  {when(row['began_at'])}  {clean(row['wallet'])} {clean(row['backend'])}  {how} ({why})"
     yield from _rest(found.restarts)
+    yield from _older(found, "restarts")
 
 
-def _head(what: str, rows: Sequence[object], told: Sequence[str]) -> str:
+def _head(what: str, rows: Sequence[object], told: Sequence[str], *, has_more: bool) -> str:
     parts = f" ({', '.join(told)})" if told else ""
-    return f"{what}: {len(rows) or 'none'}{parts}"
+    count = f"more than {len(rows)}; of the newest" if has_more else f"{len(rows) or 'none'}"
+    return f"{what}: {count}{parts}"
 
 
 def _rest(rows: Sequence[Row]) -> Iterator[str]:
@@ -175,9 +187,20 @@ def _rest(rows: Sequence[Row]) -> Iterator[str]:
         yield f"  and {len(rows) - SHOWN} more; --format json has them"
 
 
-def _orders(found: Found) -> str:
+def _older(found: Found, name: str) -> Iterator[str]:
+    if name in found.more:
+        yield f"  {_where(found, name)}"
+
+
+def _where(found: Found, name: str) -> str:
+    asked = f"since={math.floor(found.since)}&until={found.more[name]}"
+    return f"there are older ones: GET /api/v1/{name}?{asked}"
+
+
+def _orders(found: Found) -> Iterator[str]:
     people = sorted({clean(row["who"] or row["by"]) for row in found.orders})
-    return f"ORDERS: {len(found.orders) or 'none'}{f' (by {few(people)})' if people else ''}"
+    yield _head("ORDERS", found.orders, [f"by {few(people)}"] if people else [], has_more="audit" in found.more)
+    yield from _older(found, "audit")
 
 
 def _outcomes(found: Found) -> Iterator[str]:
@@ -194,7 +217,8 @@ def _outcomes(found: Found) -> Iterator[str]:
 def _alerts(found: Found) -> str:
     if found.alerts is None:
         return "OPEN ALERTS: could not be looked at, for only the running gateway knows"
-    return f"OPEN ALERTS: {len(found.alerts) or 'none'}"
+    quiet = sum(row.get("quiet_since") is not None for row in found.alerts)
+    return f"OPEN ALERTS: {len(found.alerts) or 'none'}{f' ({quiet} over by now, and still watched)' if quiet else ''}"
 
 
 def _ledger(found: Found) -> str:

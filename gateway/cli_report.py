@@ -104,6 +104,11 @@ def _from_door(door: Door, since: float, at: float) -> Found:
         outcomes=outcomes.get("outcomes"),
         unread=UNREAD if is_unread else "",
         cut=str(answers["availability"].get("first_day", "")),
+        more={
+            name: telling.until(name, answer[name])
+            for name, answer in answers.items()
+            if name in telling.BEGINS and answer.get("more") and answer.get(name)
+        },
         alerts=status.get("alerts"),
         not_ready={name: one.get("not_ready", ()) for name, one in wallets.items()},
         standing=[
@@ -175,13 +180,20 @@ def _from_ledger(files: tuple[Path, ...], since: float, at: float, away: str) ->
         first, last = int(since // availability.DAY), int(at // availability.DAY)
         counts = [(key, count) for _, key, count in history.read_counts(connection, first, last)]
         days = [telling.share(one) for one in availability.shares(counts, at)]
+        wanted = (connection, since, at, None, MOST + 1)
+        rows = {
+            "incidents": [telling.incident(*one, at) for one in history.read_incidents(*wanted)],
+            "restarts": [telling.restart(*one, at) for one in history.read_restarts(*wanted)],
+            "audit": [telling.order(*one) for one in history.read_orders(*wanted)],
+        }
         return replace(
             found,
             whole=_summed(days),
             days=days,
-            incidents=[telling.incident(*one, at) for one in history.read_incidents(connection, since, at, None, MOST)],
-            restarts=[telling.restart(*one, at) for one in history.read_restarts(connection, since, at, None, MOST)],
-            orders=[telling.order(*one) for one in history.read_orders(connection, since, at, None, MOST)],
+            incidents=rows["incidents"][:MOST],
+            restarts=rows["restarts"][:MOST],
+            orders=rows["audit"][:MOST],
+            more={name: telling.until(name, all_[:MOST]) for name, all_ in rows.items() if len(all_) > MOST},
             outcomes=[asdict(one) for one in unresolved.unresolved(connection, at)],
             standing=[
                 (name, one.backend, one.verb) for name in settings.wallets for one in standing.read(connection, name)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from gateway.base.standing import placed
 from gateway.cli_status import clean, duration
 from gateway.rules.availability import DAY
 
@@ -36,6 +37,7 @@ class Found:
         is_complete: whether the history is all that there was.
         unread: why the gateway could not read its ledger; "" where it could, or has none.
         cut: the first day of which availability is told where older ones were too much for one answer, else "".
+        more: of what there are older rows than those that are told: by which moment (`until`) they are asked for.
     """
 
     since: float
@@ -56,6 +58,7 @@ class Found:
     is_complete: bool = True
     unread: str = ""
     cut: str = ""
+    more: Mapping[str, int] = field(default_factory=dict)
 
 
 def to_do(found: Found) -> list[str]:
@@ -80,15 +83,17 @@ def _serve(found: Found) -> Iterator[str]:
 
 def _see_alerts(found: Found) -> Iterator[str]:
     for row in found.alerts or ():
-        if row["severity"] not in DEFER:
-            yield f"{row['severity']}: {row['title']}: {row['text']}; see docs/alerts.md#{row['kind']}"
+        # what is over needs nobody, as long as it stays so
+        if row["severity"] not in DEFER and row.get("quiet_since") is None:
+            what = of_wallet(found, f"{row['title']}: {row['text']}", row)
+            yield f"{row['severity']}: {what}; see docs/alerts.md#{row['kind']}"
 
 
 def _see_open(found: Found) -> Iterator[str]:
     """Without a gateway its last open incidents are all that is known."""
     for row in found.incidents:
         if found.alerts is None and row["closed_at"] is None and row["severity"] not in DEFER:
-            yield f"an incident was open when the gateway was last seen: {row['title']}"
+            yield f"an incident was open when the gateway was last seen: {of_wallet(found, row['title'], row)}"
 
 
 def _resolve(found: Found) -> Iterator[str]:
@@ -128,6 +133,13 @@ def _keep(found: Found) -> Iterator[str]:
             yield f"nobody watched {row['wallet']} for {long(lost)} of {long(row['elapsed'])}: {unwatched(row)}"
     if not found.is_complete and not found.unread:
         yield "give the gateway a ledger (`ledger: {path: ...}`): without one its history ends with it"
+
+
+def of_wallet(found: Found, text: str, row: Row) -> str:
+    """Return a sentence that says of which wallet it is, where there are several."""
+    rows = [*found.whole, *found.incidents, *(found.alerts or ())]
+    wallets = {*found.not_ready, *(one["wallet"] for one in rows)} - {""}
+    return placed(text, row["wallet"], row["backend"]) if len(wallets) > 1 else text
 
 
 # -- figures -----------------------------------------------------------------------------------------------------

@@ -20,6 +20,9 @@ from gateway.plant import Plant
 if TYPE_CHECKING:
     from gateway.cluster import Cluster
 
+PATIENCE = 9.0
+"""Seconds that a call waits at most unless its client says otherwise: one that finds nobody for longer is an error."""
+
 SLIP = 0.5
 """Seconds by which two clocks may part before moments are told anew: the machine slept, or its clock was set."""
 
@@ -51,6 +54,8 @@ class Snapshots:
         self._shift = clock() - now()
         """What turns a moment of the loop into one since 1970."""
         self._started_at = round(clock(), 3)
+        self._idle_since: dict[str, float] = {}
+        """Of each wallet that takes no calls: since when, on the loop's clock."""
         self.machine = socket.gethostname()
 
     def whole(self) -> dict[str, object]:
@@ -65,7 +70,8 @@ class Snapshots:
             wallets[name] = {"wallet": name} if plant is None else self._wallet(plant, now)
             if cluster is not None:
                 lease = cluster.status(name)
-                wallets[name] |= {"lease": lease, "holder": lease, "not_ready": cluster.why_not_ready(name)}
+                wallets[name] |= {"lease": lease, "holder": lease}
+            wallets[name] |= self._readiness(name, plant, cluster, now)
         return {
             "version": __version__,
             "gateway": self.machine if settings.cluster is None else settings.cluster.name,
@@ -80,6 +86,11 @@ class Snapshots:
     def turn(self) -> None:
         """End a second of the charts."""
         self.rates.turn(self.clock(), self._places())
+        now, cluster, plants, names = self.now(), self.cluster(), self.plants(), self.names()
+        self._idle_since = {name: since for name, since in self._idle_since.items() if name in names}
+        # also while nobody has the page open: who opens it is told since when
+        for name in names:
+            self._readiness(name, plants.get(name), cluster, now)
 
     def samples(self) -> dict[str, object]:
         """Return the second that ended last, for charts that are open."""
@@ -97,6 +108,24 @@ class Snapshots:
     def _places(self) -> Iterable[tuple[str, Collection[str]]]:
         return [(name, plant.pool.by_name) for name, plant in self.plants().items()]
 
+    def _readiness(
+        self, name: str, plant: Plant | None, cluster: "Cluster | None", now: float
+    ) -> dict[str, object]:  # fmt: skip
+        """Return whether a wallet takes calls, and if not why, since when, and whether clients feel it by now."""
+        if cluster is not None:
+            reasons = cluster.why_not_ready(name)
+        else:
+            reasons = ["it is being started"] if plant is None else plant.why_not_ready()
+        if not reasons:
+            self._idle_since.pop(name, None)
+            return {"not_ready": [], "not_ready_since": None, "overdue": False}
+        since = self._idle_since.setdefault(name, now)
+        return {
+            "not_ready": reasons,
+            "not_ready_since": round(since + self._shift, 1),
+            "overdue": now - since >= PATIENCE,
+        }
+
     def _wallet(self, plant: Plant, now: float) -> dict[str, object]:
         """Return what is known of one wallet: as `gateway.status` says it, and what only operators are shown."""
         shown = plant.status(now)
@@ -110,7 +139,6 @@ class Snapshots:
             keeper, settler = money.keeper, money.rooms.settler
             shown["addresses"] = {"ahead": keeper.free, "of": keeper.size, "handed": keeper.known - keeper.free}
             shown["unresolved"] = settler.unknown + settler.open_calls
-        shown["not_ready"] = plant.why_not_ready()
         backends = shown["backends"]
         assert isinstance(backends, list)  # noqa: S101 - `Plant.status` makes one
         for one, backend in zip(backends, plant.pool.backends, strict=True):

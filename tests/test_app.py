@@ -277,6 +277,7 @@ async def test_the_doors_tell_one_story(rig: Rig) -> None:
     figures = {(name, labels.get("backend")): value for name, labels, value in rig.app._gauges()}
     assert figures["backend_up", "ec-1"] == 0.0
     assert figures["backends_serving", None] == 0.0
+    assert figures["ready", None] == 0.0
 
 
 async def test_what_anybody_emits_and_what_the_alerts_say_is_history(rig: Rig) -> None:

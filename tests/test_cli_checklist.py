@@ -65,6 +65,31 @@ def test_what_is_below_the_target_says_by_what_and_on_which_days() -> None:
     assert "not running 7 min, stood still 3.0 s" in text
 
 
+def test_what_happened_several_times_is_not_said_to_have_lasted() -> None:
+    """A daemon that comes back every half minute was not out all night."""
+    rows = [INCIDENT, {**INCIDENT, "closed_at": None}, {**INCIDENT, "times": 1}]
+    text = "\n".join(lines(replace(QUIET, incidents=rows)))
+    assert text.count("ec-2 is out of service: silent (3 times within 3 min)") == 1
+    assert "silent (open, 3 times within 3 min so far)" in text
+    assert "silent (lasted 3 min)" in text
+
+
+def test_with_several_wallets_each_line_says_of_which_it_is() -> None:
+    """There may be an ec-2 in each of them."""
+    several = replace(
+        BUSY, not_ready={"main": [], "shop": []}, alerts=[{**ALERT, "wallet": "shop", "text": "it answers nothing"}]
+    )
+    assert "main / ec-2 is out of service: silent" in "\n".join(lines(several))
+    assert to_do(several)[0].startswith("critical: shop: no daemon serves: it answers nothing")
+
+
+def test_an_alert_that_is_over_is_nothing_to_do_and_is_counted_as_such() -> None:
+    """It is closed in a moment, if it does not come back."""
+    over = replace(QUIET, alerts=[{**ALERT, "quiet_since": AT}])
+    assert to_do(over) == []
+    assert "OPEN ALERTS: 1 (1 over by now, and still watched)" in lines(over)
+
+
 def test_a_gateway_that_does_not_answer_is_the_first_thing() -> None:
     """What was open when it was last seen is all that is known, and the check of the ledger says what it lacks."""
     away = replace(
@@ -91,6 +116,20 @@ def test_long_lists_are_cut_for_people_alone() -> None:
     found = as_json(many)["incidents"]
     assert isinstance(found, list)
     assert len(found) == SHOWN + 5
+
+
+def test_rows_that_had_no_room_are_told_of() -> None:
+    """Under each kind, with the question for them; and to programs and in tables as well."""
+    cut = replace(BUSY, more={"incidents": 1_799_999_500, "audit": 1_799_999_600})
+    text = "\n".join(lines(cut))
+    begin = int(AT) - 30 * 86_400
+    assert "INCIDENTS: more than 1; of the newest (1 warning)" in text
+    assert f"  there are older ones: GET /api/v1/incidents?since={begin}&until=1799999500" in text
+    assert "ORDERS: more than 1; of the newest (by kim)" in text
+    assert f"GET /api/v1/audit?since={begin}&until=1799999600" in text
+    assert "RESTARTS: 1 (1 failed)" in text
+    assert as_json(cut)["more"] == {"incidents": True, "restarts": False, "audit": True}
+    assert [row[0] for row in as_rows(cut) if row[4] == "older"] == ["incident", "order"]
 
 
 def test_a_terminal_is_not_steered() -> None:

@@ -1,6 +1,7 @@
 """`ec-gateway report`: from the door where a gateway answers, from the ledger where none does."""
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from contextlib import closing
@@ -11,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import text
 
+from gateway import cli_report
 from gateway.base.cluster import Ledger as LedgerSettings
 from gateway.cli import main
 from gateway.cli_door import Door, UnreachableError
@@ -104,6 +106,39 @@ def test_a_running_gateway_is_asked(config: Path, door: Answers) -> None:
     assert told("--url", "http://127.0.0.1:17999")["ledger_check"] is None
     done = report("-c", config)
     assert (done.exit_code, "LEDGER CHECK: ok" in done.stdout) == (0, True)
+
+
+def test_what_a_gateway_or_a_ledger_has_more_of_is_told(
+    config: Path, door: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand rows are not all only because they are a thousand."""
+    now = time.time()
+    stories = [
+        Incident(f"aa-t{n}", "stuck", "warning", "main", "ec-1", "slow", now - 40.0 - n, now - 30.0) for n in range(3)
+    ]
+    life, batch = Life("aa", "", now - 100.0), Batch({one.id: one for one in stories})
+    ledger = LedgerSettings(path=str(config.parent / "ledger.db"), may_be_lost=True)
+    with closing(open_ledger(ledger, now).ledger) as opened:
+        opened.transact(lambda c: history.write(c, life, batch, now))
+    monkeypatch.setattr(cli_report, "MOST", 3)
+    found = told("-c", config)
+    assert [one["id"] for one in found["incidents"]] == ["aa-s1", "aa-t0", "aa-t1"]
+    assert found["more"] == {"incidents": True, "restarts": False, "audit": False}
+    assert f"&until={math.ceil(now - 41.0)}" in report("-c", config).stdout
+    row = {
+        "opened_at": 5.5,
+        "closed_at": 6.0,
+        "severity": "info",
+        "title": "",
+        "seconds": 0.5,
+        "times": 1,
+        "wallet": "",
+    }
+    door |= {f"/api/v1/{name}": (200, {name: [], "more": True}) for name in ("availability", "restarts", "audit")}
+    door["/api/v1/incidents"] = (200, {"incidents": [row], "more": True})
+    door["/api/v1/status"] = (200, {"wallets": {}})
+    assert told()["more"] == {"incidents": True, "restarts": False, "audit": False}
+    assert "&until=6" in report().stdout
 
 
 def test_a_gateway_without_a_history_says_so(door: Answers) -> None:

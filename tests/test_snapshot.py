@@ -12,7 +12,7 @@ from gateway.base.config import Settings
 from gateway.base.events import Event
 from gateway.edge.admin_stream import essence
 from gateway.observe.rates import SPARKS, Rates
-from gateway.snapshot import Snapshots, place
+from gateway.snapshot import PATIENCE, Snapshots, place
 from gateway.watch import alerts_of
 from tests.simulation.money_world import CLOCK, MoneyWorld
 from tests.simulation.world import World
@@ -118,6 +118,48 @@ def test_a_daemon_that_freezes_shows_within_two_seconds() -> None:
     play(scene)
 
 
+def test_a_wallet_that_takes_no_calls_says_since_when_and_when_clients_feel_it() -> None:
+    """Also where nobody had the page open; what waits for a start of some seconds feels nothing."""
+
+    async def scene(shown: Shown) -> None:
+        def told() -> tuple[object, object]:
+            wallet = shown.whole()["wallets"]["main"]
+            return wallet["not_ready_since"], wallet["overdue"]
+
+        assert told() == (None, False)
+        for daemon in shown.world.daemons:
+            daemon.freeze()
+        for _ in range(6):
+            await asyncio.sleep(1.0)
+            shown.snapshots.turn()
+        since, is_overdue = told()
+        assert isinstance(since, float)
+        assert since == pytest.approx(WALL + 1002.0, abs=4.0)
+        assert not is_overdue
+        await asyncio.sleep(PATIENCE)
+        assert told() == (since, True)
+        for daemon in shown.world.daemons:
+            daemon.thaw()
+        await asyncio.sleep(10.0)
+        assert told() == (None, False)
+
+    play(scene)
+
+
+def test_a_wallet_without_rooms_takes_no_calls() -> None:
+    """It is not said to be well only because there is nobody to say otherwise; one that was taken out is forgotten."""
+
+    async def scene(shown: Shown) -> None:
+        snapshots = shown.snapshots
+        snapshots.names = lambda: ["cold"]
+        assert shown.whole()["wallets"]["cold"]["not_ready"] == ["it is being started"]
+        snapshots.names = lambda: ["main"]
+        snapshots.turn()
+        assert snapshots._idle_since == {}
+
+    play(scene)
+
+
 def test_an_alert_that_is_open_is_in_it() -> None:
     """From when it began, and under the id of its messages; what only grows older is no change."""
 
@@ -197,6 +239,7 @@ def test_a_wallet_that_is_held_elsewhere_is_shown_with_its_holder() -> None:
         found = shown.whole()["wallets"]
         assert found["savings"] == {
             "wallet": "savings", "lease": lease, "holder": lease, "not_ready": ["gw-2 is not reached from here"],
+            "not_ready_since": WALL + 1002.0, "overdue": False,
         }  # fmt: skip
         assert found["main"]["holder"] == lease
         assert found["main"]["backends"]

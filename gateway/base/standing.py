@@ -3,6 +3,8 @@
 Rule: nothing but words, and nothing is loaded for them, for a container's health check goes through here.
 """
 
+import re
+
 PHASES = {
     "READY": "in service",
     "STARTING": "starting, calls wait for it",
@@ -31,3 +33,12 @@ LEDGERS = {
     "closed": "closed, nothing is given out and nothing is signed",
 }
 """How the ledger stands towards a wallet, where it is not the usual way."""
+
+
+def placed(text: str, wallet: str, backend: str) -> str:
+    """Return a sentence that says of which wallet it is, for where there are several: each may have an `ec-1`."""
+    if backend:
+        is_first = text.startswith((f"{backend} ", f"{backend}:"))
+        return f"{wallet} / {text}" if is_first else f"{wallet} / {backend}: {text}"
+    is_named = not wallet or re.search(rf"(?<![\w.-]){re.escape(wallet)}(?![\w.-])", text)
+    return text if is_named else f"{wallet}: {text}"

@@ -67,7 +67,7 @@ class History(Protocol):
         """Answer `incidents`, `availability`, `restarts` or `audit`.  Raises Refused."""
 
     async def incidents(self, limit: int) -> Answer:
-        """Return the newest incidents, the newest first.  Raises Refused."""
+        """Return the newest incidents and those that are open, which come first.  Raises Refused."""
 
     async def audit(self, limit: int) -> Answer:
         """Return the newest orders, the newest first.  Raises Refused."""
@@ -145,7 +145,7 @@ class AdminApi:
         return found
 
     async def incidents(self, limit: int = 100) -> Answer:
-        """Return the newest incidents, the newest first.  Raises Refused."""
+        """Return the newest incidents and those that are open, which come first.  Raises Refused."""
         return NOTHING if self.history is None else await self.history.incidents(limit)
 
     async def audit(self, limit: int = 100) -> Answer:

@@ -36,6 +36,9 @@ BUSY = "others ask for the history just now; ask again in a moment, or for less 
 
 CONTENT_TYPE = "text/csv; charset=utf-8; header=present"
 
+MORE = "X-More"
+"""The header that says whether there are older rows; a table has no other place for it."""
+
 
 class AdminHistory:
     """Answers questions about the past.
@@ -58,18 +61,20 @@ class AdminHistory:
             raise Refused(400, "format is json or csv")
         written = _as_table if shape == "csv" else _as_json
         try:
-            body, cut = await self.past.ask(what, self._span(what, given), lambda found: written(what, found))
+            # no row comes back to the loop, which would have thousands of them to let go of
+            body, has_more, part = await self.past.ask(
+                what, self._span(what, given), lambda found: (written(what, found), found.has_more, _part(found))
+            )
         except BusyError:
             raise Refused(503, BUSY, {"Retry-After": "2"}) from None
+        headers = {MORE: "true" if has_more else "false"}
         if shape == "json":
-            return web.Response(body=body, content_type="application/json")
-        # who reads the file later still sees where it begins
-        name = f"{what}-from-{cut}" if cut else what
-        disposition = f'attachment; filename="{name}.csv"'
-        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE, "Content-Disposition": disposition})
+            return web.Response(body=body, content_type="application/json", headers=headers)
+        headers |= {"Content-Type": CONTENT_TYPE, "Content-Disposition": f'attachment; filename="{what}{part}.csv"'}
+        return web.Response(body=body, headers=headers)
 
     async def incidents(self, limit: int) -> Answer:
-        """Return the newest incidents, the newest first.  Raises Refused (503)."""
+        """Return the newest incidents and those that are open, which come first.  Raises Refused (503)."""
         return await self._for_page(self.past.incidents, limit)
 
     async def audit(self, limit: int) -> Answer:
@@ -100,15 +105,24 @@ class AdminHistory:
         return Span(moments["since"], until, given.get("wallet"), whole(given, "limit", usual, 1, bound))
 
 
-def _as_json(what: str, found: Answer) -> tuple[bytes, str]:
-    said: dict[str, object] = {what: found.rows, "complete": found.complete, "incomplete_because": found.why}
+def _as_json(what: str, found: Answer) -> bytes:
+    said: dict[str, object] = {
+        what: found.rows, "complete": found.complete, "incomplete_because": found.why, "more": found.has_more
+    }  # fmt: skip
     if what == "availability":
         said["first_day"] = found.cut
-    return msgspec.json.encode(said) + b"\n", found.cut
+    return msgspec.json.encode(said) + b"\n"
 
 
-def _as_table(what: str, found: Answer) -> tuple[bytes, str]:
-    return table(what, found.rows).encode(), found.cut
+def _as_table(what: str, found: Answer) -> bytes:
+    return table(what, found.rows).encode()
+
+
+def _part(found: Answer) -> str:
+    """Return what the name of a file says to who reads it later: that it is not all, and where it begins."""
+    if found.cut:
+        return f"-from-{found.cut}"
+    return f"-newest-{len(found.rows)}" if found.has_more else ""
 
 
 def table(what: str, rows: list[Row]) -> str:

@@ -9,7 +9,7 @@ from functools import cache
 import msgspec
 
 from gateway import __version__
-from gateway.edge.admin_history import DEFAULT_SINCE, LIMIT, MOST, MOST_DAYS
+from gateway.edge.admin_history import DEFAULT_SINCE, LIMIT, MORE, MOST, MOST_DAYS
 from gateway.edge.admin_orders import VERBS
 from gateway.edge.admin_requests import MAX_REASON
 from gateway.edge.openapi_schemas import NAME, SCHEMAS, Schema, listed, ref, text, thing, truth
@@ -130,6 +130,7 @@ def past(name: str, summary: str, of: str) -> Schema:
         name: listed(ref(of)),
         "complete": truth("false where the ledger could not be asked."),
         "incomplete_because": text('"no_ledger", or "unread" where it cannot be read now; else empty.'),
+        "more": truth("true where there are older ones that had no room: ask for them by `until`."),
     }
     most, default = MOST, LIMIT
     if name == "availability":
@@ -142,7 +143,9 @@ def past(name: str, summary: str, of: str) -> Schema:
         parameter("limit", {"type": "integer", "minimum": 1, "maximum": most, "default": default}),
         parameter("format", text(enum=["json", "csv"], default="json")), more=(503,),
     )  # fmt: skip
-    found["get"]["responses"]["200"]["content"]["text/csv"] = {"schema": text()}
+    good = found["get"]["responses"]["200"]
+    good["content"]["text/csv"] = {"schema": text()}
+    good["headers"] = {MORE: {"description": "The same as `more`.", "schema": text(enum=["true", "false"])}}
     return found
 
 
@@ -159,7 +162,7 @@ PATHS: dict[str, Schema] = {
         "Calls, broadcasts and keys whose outcome nobody knows.", thing({"outcomes": listed(ref("Outcome"))}),
         parameter("wallet", text(pattern=NAME)), more=(404, 503),
     ),
-    "/api/v1/incidents": past("incidents", "What went wrong, the newest first.", "Incident"),
+    "/api/v1/incidents": past("incidents", "What went wrong: what is open, then the newest first.", "Incident"),
     "/api/v1/availability": past("availability", "Days of wallets and backends, the oldest first.", "Share"),
     "/api/v1/restarts": past("restarts", "Restarts, the newest first.", "Restart"),
     "/api/v1/audit": past("audit", "Orders, the newest first.", "Order"),

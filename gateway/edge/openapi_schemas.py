@@ -88,6 +88,10 @@ SCHEMAS: dict[str, Schema] = {
             "title": text(),
             "text": text("One sentence about what is wrong now."),
             "since": figure(AT),
+            "quiet_since": figure(
+                f"Since when it does not hold any more, and is only watched; null while it holds. {AT}", may_lack=True
+            ),
+            "closes_at": figure(f"When it is told as over, if it does not come back. {AT}", may_lack=True),
             "incident": text("The same from opening to closing."),
             "docs": text("Where it is explained."),
         },
@@ -117,6 +121,8 @@ SCHEMAS: dict[str, Schema] = {
         {
             "wallet": text(),
             "not_ready": listed(text(), "Why it takes no call; empty when it does."),
+            "not_ready_since": figure(f"Since when it takes none; null when it does. {AT}", may_lack=True),
+            "overdue": truth("It has taken none for longer than a call waits, so that clients are answered errors."),
             "lease": ref("Lease"),
             "holder": ref("Lease"),
             "profile": text(),

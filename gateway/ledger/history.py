@@ -177,10 +177,13 @@ def _pieces(ids: Sequence[str]) -> Iterator[Sequence[str]]:
 def read_incidents(
     connection: Connection, since: float, until: float, wallet: str | None = None, most: int = 500
 ) -> list[tuple[str, Incident]]:
-    """Return the incidents that lasted into a time, the newest first, each with its gateway."""
-    lasted = and_(incidents.c.opened_at < until, or_(incidents.c.closed_at.is_(None), incidents.c.closed_at >= since))
-    found = select(incidents).where(lasted, *_of(incidents, wallet))
-    rows = connection.execute(found.order_by(incidents.c.opened_at.desc(), incidents.c.id).limit(most))
+    """Return the incidents that lasted into a time, the open ones and then the newest first, each with its gateway."""
+    rows: list[Row[Any]] = []
+    # two questions, so that the many that are over are found by their index
+    for lasted in (incidents.c.closed_at.is_(None), incidents.c.closed_at >= since):
+        found = select(incidents).where(incidents.c.opened_at < until, lasted, *_of(incidents, wallet))
+        newest = found.order_by(incidents.c.opened_at.desc(), incidents.c.id).limit(most - len(rows))
+        rows += connection.execute(newest)
     return [(row.gateway, _incident(row)) for row in rows]
 
 

@@ -17,7 +17,7 @@ from gateway.base.events import Emit, Event
 from gateway.observe.courier import Courier
 from gateway.observe.sinks import Message, Sink, build
 from gateway.rules import alerts as rules
-from gateway.rules.alerts import Notice, Transition
+from gateway.rules.alerts import Notice, Stage, Transition
 from gateway.rules.conditions import WalletView, conditions, places
 from gateway.rules.heard import Heard, forget, hear
 from gateway.rules.kinds import Key, Kind, Severity
@@ -39,11 +39,16 @@ LEVELS = {Severity.INFO: "info", Severity.WARNING: "warning", Severity.CRITICAL:
 
 @dataclass(slots=True)
 class Incident:
-    """What the messages of one alert have in common, from its opening to its closing."""
+    """What the messages of one alert have in common, from its opening to its closing.
+
+    Args:
+        quiet_since: since when it does not hold any more, in seconds since 1970; None while it does.
+    """
 
     id: str
     messages: int = 0
     opening: Message | None = None
+    quiet_since: float | None = None
 
 
 @dataclass(slots=True)
@@ -142,14 +147,15 @@ class Alerts:
     def shown(self) -> list[dict[str, object]]:
         """Return what is open now, as the operators' door shows it: no address, no key, times since 1970.
 
-        A text that only grows older is that of the opening: who reads it sees since when.
+        A text that only grows older is that of the opening: who reads it sees since when.  What does not hold any more
+        and is still watched has `quiet_since`, and `closes_at` says when it is told as over.
         """
         found: list[dict[str, object]] = []
         for key, alert in self._alerts.items():
             incident = self._incidents.get(key)
             if not alert.is_told or incident is None or incident.opening is None:
                 continue
-            opening, condition = incident.opening, alert.condition
+            opening, condition, quiet = incident.opening, alert.condition, incident.quiet_since
             found.append(
                 {
                     "kind": opening.kind,
@@ -159,6 +165,8 @@ class Alerts:
                     "title": opening.title,
                     "text": opening.text if condition.kind in AGES else condition.text,
                     "since": round(opening.opened_at, 3),
+                    "quiet_since": None if quiet is None else round(quiet, 3),
+                    "closes_at": None if quiet is None else round(quiet + alert.settle, 3),
                     "incident": incident.id,
                     "docs": f"docs/alerts.md#{opening.kind}",
                 }
@@ -191,9 +199,19 @@ class Alerts:
         self._wallets = [view.name for view in views]
         self._heard = forget(self._heard, places(views), now)
         holding = list(conditions(views, self._heard, self.settings))
-        self._alerts, notices = rules.step(self._alerts, holding, now, self.settings)
+        watched = {view.name for view in views if view.is_here}
+        self._alerts, notices = rules.step(self._alerts, holding, now, self.settings, watched)
         for notice in notices:
             self._publish(notice)
+        for key, incident in self._incidents.items():
+            self._note_quiet(incident, self._alerts.get(key))
+
+    def _note_quiet(self, incident: Incident, alert: rules.Alert | None) -> None:
+        """Write down once since when an alert does not hold: two looks at a clock are never quite alike."""
+        if alert is None or alert.stage is not Stage.QUIET:
+            incident.quiet_since = None
+        elif incident.quiet_since is None:
+            incident.quiet_since = self.clock() - (self.loop.time() - alert.changed_at)
 
     def _publish(self, notice: Notice) -> None:
         """Write a transition down and hand it to every courier."""

@@ -115,6 +115,7 @@ peer_calls_total | counter | outcome | Calls that other gateways sent here, by w
 """,
     "The gateway itself": """
 build_info | gauge | version | Always 1; which version runs.
+ready | gauge | | 1 while `/readyz` says yes: every wallet takes calls, and it is not on its way out.
 draining | gauge | | 1 while it is on its way out and takes no new connections.
 door_connections | gauge | | Open connections of clients.
 door_connections_refused_total | counter | | Connections of clients beyond the cap, closed unread.

@@ -44,12 +44,14 @@ class Answer:
         complete: False where the ledger could not be asked, or there is none: only this start of the gateway is told.
         why: of an answer that is not complete: NO_LEDGER or UNREAD; else "".
         cut: the first day that is told of where there were too many, like 2026-11-29; else "".
+        has_more: there are older ones that had no room in the answer.
     """
 
     rows: list[Row]
     complete: bool
     why: str = ""
     cut: str = ""
+    has_more: bool = False
 
 
 NOTHING = Answer([], complete=True)
@@ -171,7 +173,7 @@ class Past:
         return await self._ask(what, span, then, is_light=False)
 
     async def incidents(self, span: Span) -> Answer:
-        """Return what went wrong in a time, the newest first.  Raises BusyError."""
+        """Return what went wrong in a time, what is open and then the newest first.  Raises BusyError."""
         return await self._ask("incidents", span, _itself, is_light=True)
 
     async def restarts(self, span: Span) -> Answer:
@@ -199,8 +201,8 @@ class Past:
             return read(rows, connection)
 
         def made(found: list[Any] | None) -> R:
-            rows, cut = tell(found or [])
-            return then(Answer(rows, found is not None, why if found is None else "", cut))
+            rows, has_more, cut = tell(found or [])
+            return then(Answer(rows, found is not None, why if found is None else "", cut, has_more))
 
         reader = self.reader if not is_light else self.light_reader
         return await reader.look(self.ledger, work, made, is_light=is_light)
@@ -209,30 +211,31 @@ class Past:
         mine = [one for one in self._incidents.rows.values() if span.has(one.wallet, one.opened_at, one.closed_at)]
         now = self.clock()
 
-        def tell(found: "list[tuple[str, Incident]]") -> tuple[list[Row], str]:
-            rows = self._newest(found, mine, lambda one: one.opened_at, span.most)
-            return [telling.incident(gateway or self.called, one, now) for gateway, one in rows], ""
+        def tell(found: "list[tuple[str, Incident]]") -> Told:
+            # what is open has to be seen, however much has come and gone since
+            rows, has_more = self._newest(found, mine, lambda one: (one.closed_at is None, one.opened_at), span.most)
+            return [telling.incident(gateway or self.called, one, now) for gateway, one in rows], has_more, ""
 
-        return lambda rows, c: rows.read_incidents(c, span.since, span.until, span.wallet, span.most), tell
+        return lambda rows, c: rows.read_incidents(c, span.since, span.until, span.wallet, span.most + 1), tell
 
     def _about_restarts(self, span: Span) -> "Question":
         mine = [one for one in self._restarts.rows.values() if span.has(one.wallet, one.began_at, one.began_at)]
         now = self.clock()
 
-        def tell(found: "list[tuple[str, Restart]]") -> tuple[list[Row], str]:
-            rows = self._newest(found, mine, lambda one: one.began_at, span.most)
-            return [telling.restart(gateway or self.called, one, now) for gateway, one in rows], ""
+        def tell(found: "list[tuple[str, Restart]]") -> Told:
+            rows, has_more = self._newest(found, mine, lambda one: one.began_at, span.most)
+            return [telling.restart(gateway or self.called, one, now) for gateway, one in rows], has_more, ""
 
-        return lambda rows, c: rows.read_restarts(c, span.since, span.until, span.wallet, span.most), tell
+        return lambda rows, c: rows.read_restarts(c, span.since, span.until, span.wallet, span.most + 1), tell
 
     def _about_orders(self, span: Span) -> "Question":
         mine = [one for one in self._orders.rows.values() if span.has(one.wallet, one.at, one.at)]
 
-        def tell(found: "list[tuple[str, Order]]") -> tuple[list[Row], str]:
-            rows = self._newest(found, mine, lambda one: one.at, span.most)
-            return [telling.order(gateway or self.called, one) for gateway, one in rows], ""
+        def tell(found: "list[tuple[str, Order]]") -> Told:
+            rows, has_more = self._newest(found, mine, lambda one: one.at, span.most)
+            return [telling.order(gateway or self.called, one) for gateway, one in rows], has_more, ""
 
-        return lambda rows, c: rows.read_orders(c, span.since, span.until, span.wallet, span.most), tell
+        return lambda rows, c: rows.read_orders(c, span.since, span.until, span.wallet, span.most + 1), tell
 
     def _about_availability(self, span: Span) -> "Question":
         first, last, until = int(span.since // DAY), int(span.until // DAY), min(span.until, self.clock())
@@ -244,7 +247,7 @@ class Past:
             if first <= key[0] <= last and span.wallet in (None, key[1])
         ]
 
-        def tell(found: list[tuple[str, Key, Count]]) -> tuple[list[Row], str]:
+        def tell(found: list[tuple[str, Key, Count]]) -> Told:
             is_cut = len(found) >= MOST_COUNTS
             # the oldest day that was read may lack some of its rows
             begin = min(key[0] for _, key, _ in found) + 1 if is_cut else first
@@ -252,21 +255,28 @@ class Past:
             counts = [(key, one) for key, one in (*others, *mine) if key[0] >= begin]
             days, whole_from = newest_days(shares(counts, until), span.most)
             cut_at = begin if whole_from is None and is_cut else whole_from
-            return [telling.share(one) for one in days], "" if cut_at is None else telling.day_of(cut_at)
+            cut = "" if cut_at is None else telling.day_of(cut_at)
+            return [telling.share(one) for one in days], bool(cut), cut
 
         return lambda rows, c: rows.read_counts(c, first, last, span.wallet, MOST_COUNTS), tell
 
     def _newest(
-        self, found: Iterable[tuple[str, T]], mine: Iterable[T], at: Callable[[T], float], most: int
-    ) -> list[tuple[str, T]]:
-        """Return the newest of what the ledger and this gateway know; of the same row this gateway knows the newer."""
+        self, found: Iterable[tuple[str, T]], mine: Iterable[T], at: Callable[[T], Any], most: int
+    ) -> tuple[list[tuple[str, T]], bool]:
+        """Return the newest of what the ledger and this gateway know, and whether there are more.
+
+        Of the same row this gateway knows the newer.
+        """
         rows = {one.id: (gateway, one) for gateway, one in found} | {one.id: (self.gateway, one) for one in mine}
-        return sorted(rows.values(), key=lambda pair: at(pair[1]), reverse=True)[:most]
+        return sorted(rows.values(), key=lambda pair: at(pair[1]), reverse=True)[:most], len(rows) > most
 
 
-Question = tuple[Callable[[Any, "Connection"], list[Any]], Callable[[list[Any]], tuple[list[Row], str]]]
-"""How rows are read of the ledger, and how they are told together with what is remembered: rows, and the first day
-where older ones were cut off.  The second runs in a thread, and so it touches nothing that changes."""
+Told = tuple[list[Row], bool, str]
+"""Rows, whether there are older ones, and the first day where days were cut off."""
+
+Question = tuple[Callable[[Any, "Connection"], list[Any]], Callable[[list[Any]], Told]]
+"""How rows are read of the ledger (one more than is wanted, to know whether there is one), and how they are told
+together with what is remembered.  The second runs in a thread, and so it touches nothing that changes."""
 
 QUESTIONS: Mapping[str, Callable[[Past, Span], Question]] = {
     "incidents": Past._about_incidents,  # noqa: SLF001 - of this room

@@ -5,17 +5,21 @@ and goes does not flood anybody; and what was told as opened is told as closed.
 
     nothing --holds--> PENDING --for its delay--> OPEN --gone--> QUIET --for `settle`--> CLOSED --in time--> nothing
                        PENDING --gone--> nothing    <--holds--         CLOSED --holds--> PENDING, settles longer
+                                                 OPEN or QUIET --gone, and watched here no more--> CLOSED
 
-An alert that opens again soon after it closed settles twice as long, up to `repeat`.  News (a restart was done) have
-nothing to close: they are told at once, and what happens again soon is counted and told together.
+What is watched here no more will not come back here, so that there is nothing to wait for.  An alert that opens again
+soon after it closed settles twice as long, up to `repeat`.  News (a restart was done) have nothing to close: they are
+told at once, and what happens again soon is counted and told together.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from gateway.base.care import Alerts
 from gateway.rules.kinds import Condition, Key
+
+LEFT = "it is watched here no more: taken out of the configuration, or held by another gateway"
 
 REMEMBERED = 4
 """Times its settling that a closed alert is remembered: one that is back by then flaps."""
@@ -90,9 +94,14 @@ class Notice:
 
 
 def step(
-    alerts: Mapping[Key, Alert], holding: Iterable[Condition], now: float, pace: Alerts
-) -> tuple[dict[Key, Alert], list[Notice]]:
-    """Return the alerts after one look, and what is to be told, in the order of the conditions."""
+    alerts: Mapping[Key, Alert], holding: Iterable[Condition], now: float, pace: Alerts,
+    watched: Collection[str] | None = None,
+) -> tuple[dict[Key, Alert], list[Notice]]:  # fmt: skip
+    """Return the alerts after one look, and what is to be told, in the order of the conditions.
+
+    Args:
+        watched: wallets whose daemons this gateway has; None for all of them.
+    """
     held = {condition.key: condition for condition in holding}
     after: dict[Key, Alert] = {}
     notices: list[Notice] = []
@@ -101,7 +110,7 @@ def step(
         alert = alerts.get(key)
         if condition is None:
             assert alert is not None  # noqa: S101 - a key is of either
-            alert, notice = _gone(alert, now)
+            alert, notice = _gone(alert, now) if _is_watched(alert, watched) else _left(alert, now)
         else:
             alert, notice = _held(alert, condition, now, pace, is_said=_is_said(condition, held, alerts))
         if alert is not None:
@@ -190,6 +199,21 @@ def _gone(alert: Alert, now: float) -> tuple[Alert | None, Notice | None]:
             return replace(alert, stage=Stage.CLOSED, changed_at=now), _closing(alert, now)
         case _:
             return (alert if now - alert.changed_at < REMEMBERED * alert.settle else None), None
+
+
+def _is_watched(alert: Alert, watched: Collection[str] | None) -> bool:
+    """Whether what an alert is about is still looked at here; what belongs to no wallet is while there is any."""
+    condition = alert.condition
+    if watched is None or condition.row.is_of_gateway:
+        return True
+    return condition.wallet in watched if condition.wallet else bool(watched)
+
+
+def _left(alert: Alert, now: float) -> tuple[Alert | None, Notice | None]:
+    """Take in that a condition does not hold, and that nobody here would see it if it did."""
+    if not alert.is_told or alert.condition.row.is_news:
+        return _gone(alert, now)
+    return replace(alert, stage=Stage.CLOSED, changed_at=now), _closing(_noted(alert, LEFT), now)
 
 
 def _closing(alert: Alert, now: float) -> Notice:

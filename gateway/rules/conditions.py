@@ -70,6 +70,11 @@ class WalletView:
     is_doubted: bool = False
     has_no_holder: bool = False
 
+    @property
+    def is_here(self) -> bool:
+        """Whether this gateway has its daemons; those of a wallet that another one holds are not seen."""
+        return bool(self.backends)
+
 
 def places(views: Iterable[WalletView]) -> frozenset[tuple[str, str]]:
     """Return every wallet and backend there is; "" stands for the wallet itself."""

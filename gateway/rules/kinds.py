@@ -68,6 +68,7 @@ class Row:
         lasts: seconds after which a mark counts no more, if no event has ended it.
         under: the kind of the whole wallet that says it already.
         is_news: told once and over with; what happens again soon is counted and told together.
+        is_of_gateway: about this gateway, whoever holds the wallet.
     """
 
     severity: Severity
@@ -76,6 +77,7 @@ class Row:
     lasts: float = FOR_EVER
     under: Kind | None = None
     is_news: bool = False
+    is_of_gateway: bool = False
 
 
 _INFO, _WARNING, _CRITICAL = Severity
@@ -97,7 +99,7 @@ ROWS: dict[Kind, Row] = {
     Kind.LAUNCHER: Row(_WARNING, "a daemon cannot be restarted", delay=5.0, lasts=3 * MINUTE),
     # tried again within two minutes, for as long as there is something to load
     Kind.NOT_LOADED: Row(_CRITICAL, "a wallet cannot be loaded", lasts=10 * MINUTE),
-    Kind.ROOM_FAILED: Row(_WARNING, "a part of the gateway failed", lasts=HOUR),
+    Kind.ROOM_FAILED: Row(_WARNING, "a part of the gateway failed", lasts=HOUR, is_of_gateway=True),
     # daemons change their server now and then, and are back on the chain in a few seconds
     Kind.ADRIFT: Row(_WARNING, "a daemon is adrift", delay=15.0, under=Kind.ALL_ADRIFT),
     Kind.ALL_ADRIFT: Row(_CRITICAL, "every daemon is adrift", delay=15.0),
@@ -115,10 +117,10 @@ ROWS: dict[Kind, Row] = {
     Kind.NO_ADDRESSES: Row(_CRITICAL, "a wallet gives out no address", delay=15.0),
     Kind.DOUBTED: Row(_CRITICAL, "the ledger is older than its wallet"),
     # a takeover takes a lease or two
-    Kind.NO_HOLDER: Row(_CRITICAL, "no gateway holds a wallet", delay=10.0),
-    Kind.GATEWAYS: Row(_WARNING, "gateways that share a wallet disagree", lasts=HOUR),
+    Kind.NO_HOLDER: Row(_CRITICAL, "no gateway holds a wallet", delay=10.0, is_of_gateway=True),
+    Kind.GATEWAYS: Row(_WARNING, "gateways that share a wallet disagree", lasts=HOUR, is_of_gateway=True),
     # /readyz says so, and whoever balances sends calls to the holder; two seconds of silence were awaited already
-    Kind.CUT_OFF: Row(_WARNING, "a gateway does not reach the one that holds a wallet"),
+    Kind.CUT_OFF: Row(_WARNING, "a gateway does not reach the one that holds a wallet", is_of_gateway=True),
 }
 
 Key = tuple[Kind, str, str]

@@ -4,8 +4,10 @@ Rule: one shape for each kind of row, wherever it comes from; times are seconds 
 such.  What lasts has no end, and its seconds are those until now.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from gateway.rules.availability import DAY, Share
 from gateway.rules.deeds import Order, Restart
@@ -35,6 +37,20 @@ COLUMNS: Mapping[str, Sequence[str]] = {
 
 STARTS = frozenset("=+-@\t\r\n")
 """With these a cell begins that a spreadsheet may run."""
+
+
+BEGINS: Mapping[str, str] = {"incidents": "opened_at", "restarts": "began_at", "audit": "at"}
+"""By which of its moments each kind of row is ordered, and asked for."""
+
+
+def until(what: str, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Return the moment by which the rows that are older than these are asked for.
+
+    What is open is told beside the newest, however old it is.  A whole second, so that nothing is skipped; what began
+    within it comes again.
+    """
+    newest = [row for row in rows if row.get("closed_at", 0.0) is not None] or rows
+    return math.ceil(min(float(row[BEGINS[what]]) for row in newest))
 
 
 def incident(gateway: str, one: Incident, now: float) -> Row:

@@ -5,10 +5,10 @@ its port, and it would not come back.  And none that was named a short while ago
 has it may not listen yet.
 """
 
+import atexit
 import random
 import socket
 from collections import deque
-from contextlib import suppress
 from pathlib import Path
 
 LOWEST = 20_000
@@ -55,9 +55,15 @@ def _keep(port: int) -> bool:
         return False
     _kept.append(name)
     if len(_kept) > REMEMBERED:
-        with suppress(OSError):
-            _kept.popleft().close()
+        _kept.popleft().close()
     return True
+
+
+@atexit.register
+def _let_go() -> None:
+    """Close the names by hand, for Python warns of sockets that are left to its end."""
+    while _kept:
+        _kept.popleft().close()
 
 
 def _first_of_the_kernel() -> int:

@@ -147,6 +147,39 @@ async def test_the_language_is_chosen_on_the_page(world: PageWorld, reader: Open
     assert await one.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(15, 19, 23)"
 
 
+IN_SIGHT = (
+    "(one) => { const box = one.getBoundingClientRect();"
+    " return box.height > 20 && box.top >= 0 && box.bottom <= innerHeight; }"
+)
+
+
+async def test_the_answer_to_an_order_is_in_sight_on_a_phone_until_it_is_closed(
+    world: PageWorld, reader: OpenReader
+) -> None:
+    """However far down the page its button is; with its time; closed by its button or by Escape."""
+    await world.open(is_open=True)
+    make_sick(world)
+    one = await reader(width=390, height=844)
+    page = one.page
+    await one.look(world.url)
+    await one.sees("#live", "Live")
+    for by_key in (False, True):
+        await page.click("#o-b-main-ec-3-drain")
+        await page.click("dialog form button")
+        await one.sees("#answer", "Done: main hears drain")
+        assert await page.evaluate("scrollY") > 844, "its button is far below the head of the page"
+        assert await page.locator("#told").evaluate(IN_SIGHT)
+        assert await page.locator("#answer time").count() == 1
+        assert await one.barriers() == []
+        await one.picture("told", whole=False)
+        if by_key:
+            await page.keyboard.press("Escape")
+        else:
+            await page.click("#told-close")
+        await page.wait_for_function("document.getElementById('answer').textContent === ''")
+        assert not await page.locator("#told-close").count()
+
+
 async def test_without_a_script_it_is_all_there(world: PageWorld, reader: OpenReader) -> None:
     """The page says the same, loads itself anew, and an order has a page of its own that asks."""
     await world.open(is_open=True)
@@ -164,7 +197,10 @@ async def test_without_a_script_it_is_all_there(world: PageWorld, reader: OpenRe
     await one.picture("without-script-restart")
     await page.fill("#reason", "disk")
     await page.click("form.order button")
-    assert await page.text_content("#told") == "Done: main hears restart"
+    assert str(await page.text_content("#answer")).endswith(" Done: main hears restart")
+    assert await page.locator("#told").evaluate(IN_SIGHT)
+    await page.click("#told-close")
+    assert await page.text_content("#answer") == ""
     assert world.api.heard == [("open", "main", "ec-1", "restart", "disk")]
 
 

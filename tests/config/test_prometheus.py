@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gateway.rules.kinds import Kind
+from gateway.rules.kinds import ROWS, Kind, Severity
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "config" / "prometheus"
@@ -28,10 +28,16 @@ def promtool() -> str:
 
 
 @pytest.mark.long
+# a week, looked at every ten minutes: some five seconds of a processor, which others may want as well
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "words",
-    [("check", "rules", "ec-gateway.rules.yml"), ("test", "rules", "ec-gateway.test.yml")],
-    ids=["check", "test"],
+    [
+        ("check", "rules", "ec-gateway.rules.yml"),
+        ("test", "rules", "ec-gateway.test.yml"),
+        ("test", "rules", "ec-gateway.days.test.yml"),
+    ],
+    ids=["check", "test", "days"],
 )
 def test_promtool_finds_nothing_wrong(promtool: str, words: tuple[str, ...]) -> None:
     """Neither with the rules nor with what they do."""
@@ -81,3 +87,46 @@ def test_every_kind_that_a_rule_asks_for_is_one() -> None:
     }
     assert asked <= {kind.value for kind in Kind}
     assert len(asked) > 5
+
+
+OF_ITS_OWN = {
+    Kind.ALL_DOWN: "EcgwWalletDown",
+    Kind.BELOW_HALF: "EcgwBelowHalf",
+    Kind.STUCK: "EcgwBackendDown",
+    Kind.FAILURES: "EcgwCircuitOpen",
+    Kind.FAILED: "EcgwBackendFailed",
+    Kind.ADRIFT: "EcgwBackendAdrift",
+    Kind.UNKNOWN_OUTCOME: "EcgwUnknownOutcome",
+    Kind.HELD_LONG: "EcgwHeldLong",
+    Kind.READ_ONLY: "EcgwLedgerFailing",
+    Kind.NO_HOLDER: "EcgwNoHolder",
+}
+"""Kinds that are seen from figures, by a rule that asks for those."""
+
+TOLD = {Severity.CRITICAL: "EcgwToldCritical", Severity.WARNING: "EcgwTold"}
+
+
+def severity_of(name: str) -> str:
+    """How loud a rule is."""
+    (found,) = [rule["labels"] for rule in rules() if rule["alert"] == name]
+    assert isinstance(found, dict)
+    return str(found["severity"])
+
+
+@pytest.mark.parametrize("severity", TOLD)
+def test_what_the_gateway_tells_is_as_loud_to_prometheus(severity: Severity) -> None:
+    """A kind that is critical wakes somebody there as well, and one that is new is not forgotten."""
+    (expression,) = [str(rule["expr"]) for rule in rules() if rule["alert"] == TOLD[severity]]
+    found = re.fullmatch(r'ecgw_alerts_open\{kind=~"([a-z_|]+)"\} > 0\s*', expression)
+    assert found, expression
+    kinds = found[1].split("|")
+    assert sorted(kinds) == sorted(
+        kind.value for kind in Kind if ROWS[kind].severity is severity and kind not in OF_ITS_OWN
+    )
+    assert severity_of(TOLD[severity]) == severity
+
+
+@pytest.mark.parametrize("kind", OF_ITS_OWN)
+def test_a_rule_of_its_own_is_as_loud_as_the_kind(kind: Kind) -> None:
+    """The two ways to be told of the same thing agree."""
+    assert severity_of(OF_ITS_OWN[kind]) == ROWS[kind].severity

@@ -13,6 +13,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from gateway.edge.admin_access import Refused
 from gateway.edge.admin_history import NAMES, AdminHistory
+from gateway.edge.openapi import PATHS
 from gateway.observe.past import Past
 from gateway.observe.reader import BusyError
 from gateway.rules.availability import DAY, Count
@@ -152,6 +153,33 @@ def test_an_answer_that_was_cut_says_where() -> None:
     first = day_of(TODAY - 1)
     assert json.loads(body(found))["first_day"] == first
     assert table.headers["Content-Disposition"] == f'attachment; filename="availability-from-{first}.csv"'
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rows_that_had_no_room_are_told_of(name: str) -> None:
+    """In the answer, in a header, and in the name of a table, whose reader sees neither."""
+    one = history()
+    for n in range(3):
+        one.past.keep(Incident(f"i{n}", "stuck", "warning", "main", "", "", NOW - n, NOW))
+        one.past.keep(Restart(f"r{n}", "main", "ec-1", "dead", "gone", "gateway", NOW - n))
+        one.past.keep(Order(f"o{n}", NOW - n, "kim", "session", "", "main", "", "hold", "", "done", ""))
+    one.past.totals = {(TODAY - n, "main", ""): Count(60.0, 60.0, first_at=(TODAY - n) * DAY) for n in range(4)}
+
+    def ask(query: str) -> web.Response:
+        return run(one.answer(make_mocked_request("GET", f"/api/v1/{name}?{query}"), name))  # type: ignore[no-any-return]  # asyncio.run
+
+    for limit, has_more in ((2, True), (4, False)):
+        found, table = ask(f"limit={limit}"), ask(f"limit={limit}&format=csv")
+        said = json.loads(body(found))
+        assert (len(said[name]), said["more"]) == (limit, has_more)
+        good = PATHS[f"/api/v1/{name}"]["get"]["responses"]["200"]
+        assert set(good["content"]["application/json"]["schema"]["required"]) == set(said)
+        assert set(good["headers"]) <= set(found.headers)
+        assert found.headers["X-More"] == table.headers["X-More"] == str(has_more).lower()
+        file = table.headers["Content-Disposition"].partition('"')[2].rstrip('"')
+        assert (file == f"{name}.csv") is not has_more
+    where = said[name][-1].get("opened_at", said[name][-1].get("began_at"))
+    assert where is None or len(json.loads(body(ask(f"until={where}")))[name]) < 4
 
 
 def test_nothing_is_changed_here() -> None:

@@ -31,11 +31,12 @@ class Prometheus:
     Args:
         targets: host:port by the name under which each is shown.
         rules: files with rules.
+        folder: what `data` in it holds already is in the answers as well.
     """
 
     def __init__(self, folder: Path, port: int, targets: Mapping[str, str], rules: Sequence[Path]) -> None:
         """Start it; `wait_ready` waits for it."""
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         config = {
             "global": {"scrape_interval": EVERY, "scrape_timeout": EVERY, "evaluation_interval": EVERY},
             "rule_files": [str(path) for path in rules],

@@ -4,6 +4,7 @@ Three gateways: two that share a wallet of three daemons on one PostgreSQL, and 
 itself.  They are called, paid through, and hurt; then every expression of every panel and rule is asked.
 """
 
+import asyncio
 import json
 import math
 import os
@@ -20,9 +21,12 @@ from typing import Any
 
 import pytest
 
+from gateway.edge.rpc import DoorCounters
 from gateway.observe.catalogue import CATALOGUE
+from gateway.observe.metrics import Metrics
 from gateway.sandbox.fleet import Fleet
 from gateway.sandbox.ports import free_port
+from gateway.upstream.launchers import Memory
 from tests.config import expressions
 from tests.config.expressions import RULES, Expression
 from tests.integration.gateway_process import ALL_EFFECTS, ROOT, Gateway, client, settings_for, wait_until
@@ -31,6 +35,7 @@ from tests.integration.prometheus_server import RATE_INTERVAL, Prometheus, requi
 from tests.integration.prometheus_server import running as running_prometheus
 from tests.integration.receiver import SECRET, Receiver, receiving
 from tests.integration.test_cluster import Gateways, lease
+from tests.supervision.care_bench import CareBench, play
 
 pytestmark = pytest.mark.timeout(180)
 """The first test waits for all that is done before, on a machine that others may keep busy."""
@@ -38,7 +43,7 @@ pytestmark = pytest.mark.timeout(180)
 STRANGER = "bchreg:qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqha9s37tt"
 
 WITHOUT_DATA = {"wallet: Memory grows by: A"}
-"""A slope needs ten looks at a daemon, ten seconds apart: longer than this test."""
+"""A slope needs ten looks at a daemon, ten seconds apart: longer than all of this.  A test of its own records it."""
 
 NOT_SEEN = {"backend_memory_growth_bytes_per_second"}
 """The same, as a metric."""
@@ -289,3 +294,60 @@ def test_what_was_done_to_the_daemons_is_told(seen: Seen) -> None:
     assert max(seen.samples('sum(ecgw_alerts_open{wallet="shop"})')) >= 1
     assert max(seen.samples('ecgw_alert_messages_total{sink="pager", outcome="delivered"}')) >= 1
     assert max(seen.samples('ecgw_alert_sink_failing{sink="away"}')) == 1
+
+
+RECORDED = 60
+"""Scrapes of half an hour of a daemon that leaks."""
+
+LEAK = 1000.0
+"""Bytes a second."""
+
+
+def record() -> list[list[str]]:
+    """What `/metrics` says of growing memory while a daemon leaks, scrape by scrape: half an hour in a moment."""
+    scrapes: list[list[str]] = []
+
+    async def scene(bench: CareBench) -> None:
+        metrics = Metrics(version="0", door=DoorCounters(), dropped_lines=lambda: 0)
+        metrics.set_source(lambda: bench.plant.gauges(bench.loop.time()))
+        began = bench.loop.time()
+        for number in range(RECORDED):
+            bench.launchers[0].usage = Memory(1_000_000 + int((bench.loop.time() - began) * LEAK), 1 << 30)
+            await asyncio.sleep(30.0)
+            found = [line for line in metrics.text().decode().splitlines() if any(name in line for name in NOT_SEEN)]
+            assert found or number < RECORDED // 2, "the slope is told as soon as there were enough looks"
+            scrapes.append(found)
+
+    play(scene)
+    return scrapes
+
+
+def test_growing_memory_is_shown_as_it_was_recorded(tmp_path: Path) -> None:
+    """The one panel whose data takes longer than a test: a Prometheus has them from what a gateway said of a leak."""
+    require()
+    began = time.time() - 4 * 3600.0
+    heads: dict[str, None] = {}
+    samples = []
+    for number, lines in enumerate(record()):
+        for line in lines:
+            if line.startswith("#"):
+                heads[line] = None
+            else:
+                # as a scrape would have it
+                series, _, value = line.rpartition(" ")
+                series = series.replace("{", '{instance="recorded",job="ec-gateway",')
+                samples.append(f"{series} {value} {began + number * 30.0:.3f}")
+    file = tmp_path / "recorded.txt"
+    file.write_text("\n".join([*heads, *samples, "# EOF", ""]), encoding="utf-8")
+    words = ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(file), str(tmp_path / "prometheus" / "data")]
+    subprocess.run(words, check=True, capture_output=True)
+    with running_prometheus(tmp_path / "prometheus", free_port(), {}, []) as prometheus:
+        seen = Seen(prometheus, began, began + RECORDED * 30.0, [])
+        for one in expressions.panels():
+            if one.place in WITHOUT_DATA:
+                assert max(seen.samples(one.text)) == pytest.approx(LEAK, rel=0.05), one.place
+        for name in NOT_SEEN:
+            found = prometheus.over(f"ecgw_{name}", seen.began, seen.ended)
+            labels = {label for one in found for label in one["metric"]}
+            assert labels - {"__name__", "instance", "job"} == set(CATALOGUE[name].labels)
+            assert f"# TYPE ecgw_{name} {CATALOGUE[name].kind}" in heads

@@ -148,7 +148,7 @@ def test_another_gateway_that_is_gone_for_good_is_cleaned_up_after(ledger: Inlin
 
 
 def test_a_span_has_what_lasted_into_it(ledger: InlineLedger) -> None:
-    """Also what began before it, and what is not over; of one wallet where it is named, the newest first."""
+    """Also what began before it; of one wallet where it is named; what is not over, and then the newest first."""
     ones = [
         replace(STORY, id="1", opened_at=AT, closed_at=AT + 10.0),
         replace(STORY, id="2", opened_at=AT + 5.0, closed_at=AT + 50.0),
@@ -163,7 +163,10 @@ def test_a_span_has_what_lasted_into_it(ledger: InlineLedger) -> None:
 
     assert ids(AT + 11.0, AT + 30.0) == ["3", "2"]
     assert ids(AT + 11.0, AT + 30.0, "main") == ["2"]
-    assert ids(AT, AT + 99.0, most=2) == ["4", "3"]
+    assert ids(AT, AT + 99.0, most=2) == ["3", "4"]
+    assert ids(AT, AT + 99.0, most=1) == ["3"]
+    assert ids(AT, AT + 99.0, most=3) == ["3", "4", "2"]
+    assert ids(AT, AT + 15.0, most=3) == ["2", "1"]
 
 
 def test_no_text_is_longer_than_its_column_or_has_a_zero_byte(ledger: InlineLedger) -> None:

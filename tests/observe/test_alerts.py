@@ -106,6 +106,49 @@ def test_an_outage_is_opened_and_closed_at_every_sink_in_the_log_and_in_the_metr
     rigged(test, "pager", "chat")
 
 
+def test_what_holds_no_more_is_shown_as_such_until_it_is_told_as_over() -> None:
+    """Since when, and until when it is watched; both stay as they are, and are gone when it is back."""
+
+    def quiet(rig: Rig) -> list[tuple[object, object]]:
+        return [(one["quiet_since"], one["closes_at"]) for one in rig.alerts.shown()]
+
+    async def test(rig: Rig) -> None:
+        rig.seen = [DOWN]
+        await asyncio.sleep(20)
+        assert quiet(rig) == [(None, None)]
+        rig.seen, at = [WELL], WALL + rig.loop.time() - 1000.0
+        await asyncio.sleep(3)
+        before = quiet(rig)
+        ((since, until),) = before
+        assert isinstance(since, float)
+        assert isinstance(until, float)
+        assert at <= since <= at + LOOK
+        assert until - since == pytest.approx(rig.alerts.settings.settle)
+        await asyncio.sleep(20.3)
+        assert quiet(rig) == before
+        rig.seen = [DOWN]
+        await asyncio.sleep(2)
+        assert quiet(rig) == [(None, None)]
+
+    rigged(test)
+
+
+def test_a_wallet_that_another_gateway_has_taken_over_leaves_no_alert_here() -> None:
+    """Within a look: whoever looks at this gateway must not be told that nobody serves."""
+
+    async def test(rig: Rig) -> None:
+        rig.seen = [DOWN]
+        await asyncio.sleep(10)
+        assert rig.alerts.shown()
+        rig.seen = [WalletView("main")]
+        await asyncio.sleep(LOOK + 0.1)
+        assert rig.alerts.shown() == []
+        assert "watched here no more" in str(rig.told[-1].fields["text"])
+        assert rig.names().count("alert.closed") == rig.names().count("alert.opened")
+
+    rigged(test)
+
+
 def test_every_transition_has_an_id_of_its_own() -> None:
     """Over repeats, over incidents and over lives of the gateway."""
     ids: list[str] = []

@@ -19,7 +19,8 @@ from gateway.observe import past as past_room
 from gateway.observe.past import NO_LEDGER, UNREAD, Past, Span
 from gateway.rules import availability
 from gateway.rules.availability import DAY, Count
-from gateway.rules.deeds import Restart
+from gateway.rules.deeds import Order, Restart
+from gateway.rules.stories import Incident
 from gateway.rules.telling import day_of
 
 T = TypeVar("T")
@@ -124,3 +125,28 @@ def test_years_are_summed_up_and_written_out_in_a_thread_and_cut_at_a_day(
     # what is read of the ledger has a bound as well; the day at which it ends may lack some of its rows
     monkeypatch.setattr(past_room, "MOST_COUNTS", 8)
     assert asyncio.run(ask(30)) == (6, day_of(today - 1), day_of(today - 1))
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+async def test_an_answer_says_whether_there_is_more(ledger: SqliteLedger, *, is_written: bool) -> None:
+    """Of each kind, whether the rows are in the ledger or not yet; what is open is told before what is newer."""
+    past = Past("", lambda: AT)
+    past.ledger = ledger
+    rows = (
+        [Incident(f"i{n}", "stuck", "warning", "main", "", "", AT - n, None if n == 3 else AT) for n in range(4)],
+        [Restart(f"r{n}", "main", "ec-1", "dead", "gone", "gateway", AT - n) for n in range(1, 4)],
+        [Order(f"o{n}", AT - n, "kim", "session", "", "main", "", "hold", "", "done", "") for n in range(4)],
+    )
+    for row in (one for kind in rows for one in kind):
+        past.keep(row)
+    if is_written:
+        batch = past.batch()
+        ledger.transact(lambda c: history.write(c, Life("aa", "", AT), batch, AT))
+        past = Past("", lambda: AT)
+        past.ledger = ledger
+    for ask in (past.incidents, past.restarts, past.orders):
+        for most, has_more in ((3, True), (4, False), (5, False)):
+            found = await ask(Span(0.0, 9e9, most=most))
+            assert (len(found.rows), found.has_more, found.complete) == (min(most, 4), has_more, True)
+    assert [row["id"] for row in (await past.incidents(Span(0.0, 9e9, most=2))).rows] == ["i3", "i0"]
+    past.close()

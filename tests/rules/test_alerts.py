@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.base.care import Alerts
-from gateway.rules.alerts import REMEMBERED, Alert, Notice, Stage, Transition, close_all, step
+from gateway.rules.alerts import LEFT, REMEMBERED, Alert, Notice, Stage, Transition, close_all, step
 from gateway.rules.kinds import ROWS, Condition, Key, Kind
 
 PACE = Alerts()
@@ -31,6 +31,7 @@ class Watch:
         """Begin at 1000.0 with nothing."""
         self.pace = pace
         self.now = 1000.0
+        self.watched: set[str] | None = None
         self.alerts: Mapping[Key, Alert] = {}
         self.told: list[tuple[float, Notice]] = []
 
@@ -44,7 +45,7 @@ class Watch:
 
     def look(self, holding: Iterable[Condition]) -> None:
         """Look now."""
-        self.alerts, notices = step(self.alerts, holding, self.now, self.pace)
+        self.alerts, notices = step(self.alerts, holding, self.now, self.pace, self.watched)
         self.told += [(self.now, notice) for notice in notices]
 
     @property
@@ -213,6 +214,42 @@ def test_news_that_come_often_are_counted_and_told_together() -> None:
 
 
 # -- the end of the gateway -----------------------------------------------------------------------------------
+
+
+def test_what_is_watched_here_no_more_is_closed_at_once() -> None:
+    """There is nothing to wait for, whether it was open or quiet already; the message says why."""
+    watch = Watch()
+    watch.watched = {"main"}
+    assert watch.see(10, DOWN, FAILURES) == ["opened", "opened"]
+    assert watch.see(1, DOWN) == []
+    watch.watched = set()
+    assert watch.see(1) == ["closed", "closed"]
+    assert LEFT in watch.last.condition.text
+    assert watch.see(300) == []
+    watch.watched = {"main"}
+    assert watch.see(5, DOWN) == ["opened"]
+
+
+def test_what_no_wallet_has_is_watched_while_there_is_any_and_what_is_of_the_gateway_for_ever() -> None:
+    """A ledger that nobody needs here any more is over at once; gateways that disagree may do so again."""
+    ledger, odd = Condition(Kind.READ_ONLY, "", "", "no room"), condition(Kind.GATEWAYS, "")
+    watch = Watch()
+    watch.watched = {"other"}
+    assert watch.see(10, ledger, odd, news(1)) == ["opened", "told", "opened"]
+    assert watch.see(2) == []
+    watch.watched = set()
+    assert watch.see(2) == ["closed"]
+    assert watch.last.condition.kind is Kind.READ_ONLY
+    assert watch.see(SETTLE) == ["closed"]
+
+
+def test_what_nobody_was_told_of_is_forgotten_where_it_is_watched_no_more() -> None:
+    """Nothing was opened, and nothing is closed."""
+    watch = Watch()
+    watch.watched = set()
+    assert watch.see(1, DOWN) == []
+    assert watch.see(300) == []
+    assert watch.alerts == {}
 
 
 def test_a_gateway_that_stops_closes_what_it_has_opened() -> None:

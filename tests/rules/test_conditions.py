@@ -386,3 +386,9 @@ def test_what_is_no_secret_stays(value: object) -> None:
 def test_every_kind_is_settled() -> None:
     """A row for each."""
     assert set(ROWS) == set(Kind)
+
+
+def test_a_wallet_is_here_where_its_daemons_are_seen() -> None:
+    """Of one that another gateway holds none is."""
+    assert WalletView("main", (WELL,)).is_here
+    assert not WalletView("main", has_no_holder=True).is_here

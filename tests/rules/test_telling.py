@@ -5,7 +5,7 @@ import pytest
 from gateway.rules.availability import Share
 from gateway.rules.deeds import Order, Restart
 from gateway.rules.stories import Incident, Line
-from gateway.rules.telling import COLUMNS, Row, cells, defused, incident, order, restart, share
+from gateway.rules.telling import BEGINS, COLUMNS, Row, cells, defused, incident, order, restart, share, until
 
 AT = 1_800_000_000.0
 
@@ -73,3 +73,17 @@ def test_all_other_cells_are_as_they_are(value: object) -> None:
     """Numbers are numbers, and nothing is an empty cell."""
     assert defused(value) == value
     assert defused(None) == ""
+
+
+@pytest.mark.parametrize("name", BEGINS)
+def test_older_rows_are_asked_for_by_a_moment_behind_which_nothing_is_skipped(name: str) -> None:
+    """The oldest of those that are told, and the second that it is in."""
+    row = {**rows()[name], BEGINS[name]: AT + 0.25, "closed_at": AT + 1.0}
+    assert until(name, [{**row, BEGINS[name]: AT + 9.0}, row]) == AT + 1.0
+
+
+def test_what_is_open_for_long_hides_nothing_that_is_over() -> None:
+    """It is told first, however old it is, and older ones are those behind the newest that are over."""
+    is_open, is_over = {"opened_at": AT, "closed_at": None}, {"opened_at": AT + 50.0, "closed_at": AT + 51.0}
+    assert until("incidents", [is_open, is_over]) == AT + 50.0
+    assert until("incidents", [is_open]) == AT

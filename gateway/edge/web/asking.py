@@ -29,11 +29,13 @@ class Known:
         rows: None where it could never be read.
         age: seconds since it was read; None where that was just now.
         is_short: older rows are missing, for they cannot be read now.
+        has_more: there are older rows, which are not on the page.
     """
 
     rows: Rows | None
     age: float | None = None
     is_short: bool = False
+    has_more: bool = False
 
 
 class Asking:
@@ -84,11 +86,13 @@ class Asking:
         if not task.cancelled() and task.exception() is None:
             found = task.result()
             is_history = isinstance(found, Answer)
-            known = Known(found.rows, is_short=found.why == UNREAD) if is_history else Known(found)
+            known = (
+                Known(found.rows, is_short=found.why == UNREAD, has_more=found.has_more) if is_history else Known(found)
+            )
             self._known[name] = (known, self.now())
 
     def _as_known(self, name: str, task: "asyncio.Task[Any]") -> Known:
         known, at = self._known.get(name, (Known(None), 0.0))
         if known.rows is None or (task.done() and not task.cancelled() and task.exception() is None):
             return known
-        return Known(known.rows, self.now() - at, known.is_short)
+        return Known(known.rows, self.now() - at, known.is_short, known.has_more)

@@ -1,11 +1,12 @@
 """The most important sentence of all: what is the matter, why, since when, what was done about it and what is left.
 
 Rule: it follows from the snapshot alone, the worst comes first, and "all well" is said only where nothing else can be.
-What is left to do never promises what an operator has forbidden, and never contradicts the reason.  Pure.
+What is left to do never promises what an operator has forbidden, and never contradicts the reason.  An alert that is
+quiet is told as over, and what another gateway looks after is not judged here.  Pure.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
 
@@ -32,6 +33,9 @@ OF_ONE = ("failed", "restart_failed", "not_loaded", "launcher", "stuck", "adrift
 
 LAST = len(OF_EVERYTHING) + len(OF_ONE) + 1
 """Rank of what no alert tells."""
+
+SAY_SO = frozenset({"all_down", "no_holder", "cut_off"})
+"""Kinds of alerts that say already that a wallet takes no calls."""
 
 RESTARTS = frozenset({
     "all_down", "below_half", "stuck", "failures", "memory", "restart_failed", "failed", "launcher", "not_loaded",
@@ -63,6 +67,8 @@ class Headline:
         since: seconds since 1970; None where it is about no moment.
         did, todo: sentences: what the gateway did, what is left to do.
         more: how many other things are the matter.
+        quiet_since, closes_at: since when it does not hold any more, and when it counts as over; None where it holds.
+        is_elsewhere: nothing of what is shown is looked after here.
     """
 
     tone: Tone
@@ -72,15 +78,56 @@ class Headline:
     did: tuple[str, ...] = ()
     todo: tuple[str, ...] = ()
     more: int = 0
+    quiet_since: float | None = None
+    closes_at: float | None = None
+    is_elsewhere: bool = False
+
+    @property
+    def short(self) -> str:
+        """Its name among the titles of the page."""
+        return "elsewhere" if self.is_elsewhere else self.tone.word
 
 
 def headline(snapshot: Snapshot, words: Words) -> Headline:
     """Return the sentence for a snapshot."""
+    snapshot = with_names(snapshot)
     found = sorted(_matters(snapshot, words), key=lambda one: (-one[1].tone, one[0], one[1].since or 0.0))
-    if not found:
-        return _well(snapshot, words)
-    first = found[0][1]
-    return Headline(first.tone, first.title, first.why, first.since, first.did, first.todo, len(found) - 1)
+    return replace(found[0][1], more=len(found) - 1) if found else _well(snapshot, words)
+
+
+def with_names(snapshot: Snapshot) -> Snapshot:
+    """Return a snapshot whose backends and alerts say what they are `called` where there are several wallets.
+
+    `ec-1` may be in each of them, and is somebody else there.
+    """
+    wallets: Mapping[str, Snapshot] = snapshot.get("wallets") or {}
+    if len(wallets) < 2:
+        return snapshot
+    return {
+        **snapshot,
+        "wallets": {
+            name: {**wallet, "backends": [{**one, "called": called(name, one.get("name"))} for one in backends]}
+            if (backends := backends_of(wallet))
+            else wallet
+            for name, wallet in wallets.items()
+        },
+        "alerts": [
+            {**one, "called": called(one["wallet"], one["backend"])}
+            if one.get("wallet") and one.get("backend")
+            else one
+            for one in snapshot.get("alerts") or ()
+        ],
+    }
+
+
+def called(wallet: object, backend: object) -> str:
+    """Return what a backend is called where there are several wallets."""
+    return f"{wallet} / {backend or '?'}"
+
+
+def name_of(backend: Snapshot) -> str:
+    """Return what a backend is called on the page."""
+    return str(backend.get("called") or backend.get("name") or "?")
 
 
 def tone_of(backend: Snapshot) -> Tone:
@@ -107,7 +154,7 @@ def backends_of(wallet: Snapshot) -> Sequence[Snapshot]:
 
 def todo_of(backend: Snapshot, words: Words) -> str:
     """Return what is left to do about a backend that is not as always; "" where there is nothing to say."""
-    name, phase = backend.get("name", "?"), backend.get("phase")
+    name, phase = name_of(backend), backend.get("phase")
     if backend.get("drained"):
         return words.text("todo.undrain")
     if DENIED in str(backend.get("reason")):
@@ -137,6 +184,8 @@ def rank_of(alert: Snapshot) -> int:
 def todo_of_alert(alert: Snapshot, wallet: Snapshot, words: Words) -> str:
     """Return what is left to do about an alert of a wallet, "" for a kind that is not known here."""
     kind, text = str(alert.get("kind")), str(alert.get("text") or "")
+    if is_quiet(alert):
+        return words.text("todo.quiet")
     if kind == "read_only" and "backup" in text:
         return words.text("todo.backup")
     if kind == "read_only" and "restart the gateway" in text:
@@ -149,11 +198,17 @@ def todo_of_alert(alert: Snapshot, wallet: Snapshot, words: Words) -> str:
     return known[1] if known else ""
 
 
+def is_quiet(alert: Snapshot) -> bool:
+    """Return whether what an alert tells of does not hold any more, and is only watched for a while."""
+    return alert.get("quiet_since") is not None
+
+
 def title_of(alert: Snapshot, words: Words) -> str:
     """Return what an alert is about and whom, in the language of the page; an unknown kind keeps its own title."""
     known = words.alerts.get(str(alert.get("kind")))
     title = known[0] if known else str(alert.get("title") or alert.get("kind") or "?")
-    backend, place = alert.get("backend"), alert.get("backend") or alert.get("wallet")
+    backend = alert.get("called") or alert.get("backend")
+    place = backend or alert.get("wallet")
     if known and "{daemon}" in title:
         return title.format(daemon=words.text("daemon.named", name=backend) if backend else words.text("daemon"))
     return words.text("head.alert.at", place=place, title=title) if place else title
@@ -173,15 +228,23 @@ def _matters(snapshot: Snapshot, words: Words) -> Iterator[tuple[int, Headline]]
     """Yield everything that is not as always, with its rank among what is as loud."""
     wallets: Mapping[str, Snapshot] = snapshot.get("wallets") or {}
     told: set[tuple[str, str]] = set()
+    known: set[str] = set()
     for alert in snapshot.get("alerts") or ():
         if alert.get("severity") == "info":
             continue
         of = str(alert.get("wallet") or "")
+        if is_quiet(alert):
+            yield LAST + 1, _of_quiet(alert, words)
+            continue
+        if alert.get("kind") in SAY_SO:
+            known.add(of)
         told |= {(of, str(alert.get("backend") or "")), (of, "")}
         yield rank_of(alert), _of_alert(alert, wallets.get(of, {}), words)
     if snapshot.get("draining"):
         yield 0, Headline(Tone.WATCH, words.text("head.stopping"), words.text("head.stopping.why"))
     for name, wallet in wallets.items():
+        if wallet.get("not_ready") and name not in known:
+            yield 0, _of_no_calls(name, wallet, words)
         unresolved = wallet.get("unresolved")
         if isinstance(unresolved, int) and unresolved > 0:
             title = words.count("head.unresolved", unresolved, wallet=name)
@@ -206,6 +269,28 @@ def _of_alert(alert: Snapshot, wallet: Snapshot, words: Words) -> Headline:
     )
 
 
+def _of_quiet(alert: Snapshot, words: Words) -> Headline:
+    """Say that something is over, which is not yet told as such: it may come back at any moment."""
+    title = words.text("alert.quiet", title=title_of(alert, words))
+    return Headline(
+        Tone.WATCH, title, since=_at(alert.get("since")), todo=(words.text("todo.quiet"),),
+        quiet_since=_at(alert.get("quiet_since")), closes_at=_at(alert.get("closes_at")),
+    )  # fmt: skip
+
+
+def _of_no_calls(name: str, wallet: Snapshot, words: Words) -> Headline:
+    """Say that a wallet takes no calls: no matter while a daemon starts and calls wait for it, and one beyond that."""
+    everyone = backends_of(wallet)
+    is_bad = bool(wallet.get("overdue")) or any(tone_of(one) >= Tone.WARNING for one in everyone)
+    title = words.text("head.not_sent" if _is_elsewhere(wallet) else "head.no_calls", wallet=name)
+    why = words.mark("; ".join(str(one) for one in wallet["not_ready"]))
+    did = _did([one for one in everyone if tone_of(one) is not Tone.WELL], wallet, words)
+    todo = words.text("todo.no_calls" if is_bad else "todo.soon")
+    return Headline(
+        Tone.WARNING if is_bad else Tone.WATCH, title, why, _at(wallet.get("not_ready_since")), did, (todo,)
+    )
+
+
 def _concerned(alert: Snapshot, wallet: Snapshot) -> list[Snapshot]:
     """Return the backends that an alert is about: the one that it names, else whatever is not as always."""
     everyone = backends_of(wallet)
@@ -214,7 +299,7 @@ def _concerned(alert: Snapshot, wallet: Snapshot) -> list[Snapshot]:
 
 
 def _of_backend(backend: Snapshot, wallet: Snapshot, tone: Tone, words: Words) -> Headline:
-    name, phase = backend.get("name", "?"), str(backend.get("phase"))
+    name, phase = name_of(backend), str(backend.get("phase"))
     kind = str(backend.get("kind"))
     if tone is Tone.WATCH and backend.get("drained"):
         title, why = words.text("head.drained", backend=name), words.text("head.drained.why")
@@ -232,7 +317,7 @@ def _of_backend(backend: Snapshot, wallet: Snapshot, tone: Tone, words: Words) -
 def _did(concerned: Iterable[Snapshot], wallet: Snapshot, words: Words) -> tuple[str, ...]:
     """Return what the gateway does about backends of a wallet, in sentences."""
     everyone = backends_of(wallet)
-    serving = [str(one.get("name")) for one in everyone if _serves(one)]
+    serving = [name_of(one) for one in everyone if _serves(one)]
     sentences: list[str] = []
     # where nobody is out there is nothing to go round
     if serving and len(serving) < len(everyone):
@@ -245,7 +330,7 @@ def _did(concerned: Iterable[Snapshot], wallet: Snapshot, words: Words) -> tuple
 
 
 def _did_for(backend: Snapshot, words: Words) -> Iterator[str]:
-    name, phase, step = backend.get("name", "?"), backend.get("phase"), str(backend.get("step") or "")
+    name, phase, step = name_of(backend), backend.get("phase"), str(backend.get("step") or "")
     if phase in ("DRAINING", "RESTARTING"):
         key = "did.restarting.step" if step else "did.restarting"
         yield words.text(key, backend=name, step=words.steps.get(step, step))
@@ -261,9 +346,32 @@ def _did_for(backend: Snapshot, words: Words) -> Iterator[str]:
 def _well(snapshot: Snapshot, words: Words) -> Headline:
     wallets: Mapping[str, Snapshot] = snapshot.get("wallets") or {}
     count = sum(len(backends_of(wallet)) for wallet in wallets.values())
+    others = [(name, wallet) for name, wallet in wallets.items() if not backends_of(wallet)]
+    served = "; ".join(_served(others, words))
     if not count:
-        return Headline(Tone.WELL, words.text("head.elsewhere"))
-    return Headline(Tone.WELL, words.text("head.well"), words.count("head.well.why", count))
+        title = served or words.text("head.elsewhere")
+        return Headline(Tone.WATCH, title, words.text("head.elsewhere.why"), is_elsewhere=True)
+    why = words.count("head.well.why", count)
+    if not others:
+        return Headline(Tone.WELL, words.text("head.well"), why)
+    return Headline(Tone.WELL, words.text("head.well.here"), f"{why} {served or words.text('head.elsewhere')}.")
+
+
+def _served(others: Iterable[tuple[str, Snapshot]], words: Words) -> Iterator[str]:
+    """Yield which other gateways serve which wallets, as far as that is known here."""
+    by_holder: dict[str, list[str]] = {}
+    for name, wallet in others:
+        lease = wallet.get("lease")
+        if isinstance(lease, Mapping) and lease.get("holder"):
+            by_holder.setdefault(str(lease["holder"]), []).append(name)
+    for holder, names in by_holder.items():
+        yield words.text("head.elsewhere.by", holder=holder, wallets=", ".join(names[:MOST]))
+
+
+def _is_elsewhere(wallet: Snapshot) -> bool:
+    """Return whether gateways share a wallet, and this one does not hold it."""
+    lease = wallet.get("lease")
+    return isinstance(lease, Mapping) and not lease.get("held")
 
 
 def _serves(backend: Snapshot) -> bool:

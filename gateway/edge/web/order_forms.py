@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from gateway.base.people import Person
 from gateway.edge.admin_api import AdminApi
-from gateway.edge.web.headline import Snapshot, backends_of
+from gateway.edge.web.headline import Snapshot, backends_of, called, name_of, with_names
 from gateway.edge.web.views import VERBS
 from gateway.edge.web.words import Words
 
@@ -30,6 +30,7 @@ class OrderForm:
         label: on its button.
         notes: further sentences; `is_bad` for what should be thought of.
         is_on: of a switch, whether it is on now; None for anything else.
+        place: whom it is for, where there are several wallets; "" where the answer says enough.
     """
 
     href: str
@@ -41,13 +42,15 @@ class OrderForm:
     asks_reason: bool = True
     asks_executed: bool = False
     is_on: bool | None = None
+    place: str = ""
 
 
 def find(
     parts: Sequence[str], snapshot: Snapshot, outcomes: Sequence[Snapshot], words: Words
 ) -> OrderForm | None:  # fmt: skip
     """Return the form for the parts of a path, None where there is nothing of these names."""
-    wallets: Mapping[str, Snapshot] = snapshot.get("wallets") or {}
+    wallets: Mapping[str, Snapshot] = with_names(snapshot).get("wallets") or {}
+    is_one = len(wallets) < 2
     match list(parts):
         case ["orders", wallet, "handover"] if wallet in wallets:
             return _handover(wallet, words)
@@ -61,7 +64,7 @@ def find(
         case ["switches", wallet, name, switch]:
             for one in snapshot.get("switches") or ():
                 if one.get("wallet") == wallet and one.get("backend") == name:
-                    return _switch(wallet, one, switch, words)
+                    return _switch(wallet, one, switch, words, name if is_one else called(wallet, name))
     return None
 
 
@@ -77,7 +80,7 @@ def _handover(wallet: str, words: Words) -> OrderForm:
 def _of_backend(
     wallet: str, backend: Snapshot, everyone: Sequence[Snapshot], verb: str, words: Words
 ) -> OrderForm:  # fmt: skip
-    name = str(backend.get("name"))
+    name, place = str(backend.get("name")), name_of(backend)
     label, question, hint = words.orders[verb]
 
     async def give(api: AdminApi, person: Person, _fields: Mapping[str, str], reason: str, peer: str) -> str:
@@ -88,11 +91,13 @@ def _of_backend(
     notes: list[Mapping[str, Any]] = [{"text": words.text("order.now", state=state), "is_bad": False}]
     if verb in ("restart", "drain"):
         if backend.get("primary"):
-            notes.append({"text": words.text("order.primary", backend=name), "is_bad": True})
+            notes.append({"text": words.text("order.primary", backend=place), "is_bad": True})
         if not any(_serves(one) for one in everyone if one is not backend):
             notes.append({"text": words.text("order.last"), "is_bad": True})
     href = f"/orders/{_path(wallet, name, verb)}"
-    return OrderForm(href, question.format(backend=name), hint, label, give, tuple(notes))
+    return OrderForm(
+        href, question.format(backend=place), hint, label, give, tuple(notes), place="" if place == name else place
+    )
 
 
 def _resolve(outcome: Snapshot, words: Words) -> OrderForm:
@@ -108,7 +113,7 @@ def _resolve(outcome: Snapshot, words: Words) -> OrderForm:
     return OrderForm(href, question, hint, label, give, notes, asks_executed=True)
 
 
-def _switch(wallet: str, row: Snapshot, switch: str, words: Words) -> OrderForm | None:
+def _switch(wallet: str, row: Snapshot, switch: str, words: Words, place: str) -> OrderForm | None:
     found = next((one for one in row.get("switches") or () if one.get("name") == switch), None)
     if found is None:
         return None
@@ -119,8 +124,8 @@ def _switch(wallet: str, row: Snapshot, switch: str, words: Words) -> OrderForm 
         return await api.flip(person, backend, switch, fields.get("on") == "1", peer)
 
     return OrderForm(
-        f"/switches/{_path(wallet, backend, switch)}", f"{backend}: {label}", hint, label, give,
-        asks_reason=False, is_on=bool(found.get("is_on")),
+        f"/switches/{_path(wallet, backend, switch)}", f"{place}: {label}", hint, label, give,
+        asks_reason=False, is_on=bool(found.get("is_on")), place="" if place == backend else place,
     )  # fmt: skip
 
 

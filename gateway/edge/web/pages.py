@@ -26,8 +26,8 @@ from gateway.edge.web.assets import PREFIX as STATIC
 from gateway.edge.web.assets import Assets, takes_gzip
 from gateway.edge.web.drawing import Drawing, pack
 from gateway.edge.web.frame import Frame, about, choice
-from gateway.edge.web.headline import headline
-from gateway.edge.web.lists import SHOWN, alerts_view, audit_view, incidents_view, outcomes_view, unread
+from gateway.edge.web.headline import headline, with_names
+from gateway.edge.web.lists import SHOWN, alerts_view, audit_view, incidents_view, older, outcomes_view, unread
 from gateway.edge.web.order_forms import MAX_REASON, OrderForm, find
 from gateway.edge.web.shared import Drawn, Shared, spread
 from gateway.edge.web.views import wallet_view
@@ -64,7 +64,8 @@ class Pages:
         self._asking = Asking(api, LISTED, api.access.now)
         self._lock = asyncio.Lock()
         self._is_warm = False
-        self._told: OrderedDict[str, tuple[str, bool]] = OrderedDict()
+        self._told: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        """Answers to orders, and when they were given."""
 
     async def warm(self, path: str) -> None:
         """Get ready for a request, in a thread where that takes long: once, and only when somebody wants a page."""
@@ -112,7 +113,7 @@ class Pages:
         # the answer to an order is told beside what has come of it
         drawn = await self._main(frame, frame.now if told else 0.0)
         page = self.drawing.page(
-            "status.html", frame.words, frame.now, told=told and {"text": told[0], "is_bad": told[1]},
+            "status.html", frame.words, frame.now, told=told and {"text": told[0], "at": told[1]},
             script_words=frame.script_words, **{**frame.named, **drawn.named},
         )  # fmt: skip
         return _html(request, page)
@@ -133,7 +134,7 @@ class Pages:
     async def _draw(self, frame: Frame, at: float) -> Drawn:
         lists = await self._asking.lists()
         # after what takes time, so that nothing on the page is older than its moment says
-        snapshot: Mapping[str, Any] = self.api.snapshot()
+        snapshot: Mapping[str, Any] = with_names(self.api.snapshot())
         words, now, may_order = frame.words, float(snapshot["time"]), frame.may_order
         head = headline(snapshot, words)
         main: Markup = self.drawing.part(
@@ -145,14 +146,15 @@ class Pages:
                 for name, wallet in snapshot["wallets"].items()
             ],
             outcomes=outcomes_view(lists["outcomes"].rows or [], may_order=may_order, words=words),
-            incidents=incidents_view(lists["incidents"].rows or [], words, now),
+            incidents=incidents_view(lists["incidents"].rows or [], words, now, snapshot["wallets"]),
             audit=audit_view(lists["audit"].rows or [], words),
             unread={name: unread(name, known, words, now) for name, known in lists.items()},
+            older={name: older(name, known) for name, known in lists.items()},
             warnings=[str(one) for one in snapshot.get("warnings") or ()],
             shown=SHOWN,
         )  # fmt: skip
         named = {
-            **about(snapshot), "main": main, "tone": head.tone.word, "icon": head.tone.word, "time": at,
+            **about(snapshot), "main": main, "title": head.short, "icon": head.tone.word, "time": at,
             "spread": spread(len(self.api.stream.listeners)),
         }  # fmt: skip
         plain = self.drawing.page("words.html", words, now, **named)
@@ -189,7 +191,7 @@ class Pages:
         except Refused as refused:
             return self._failed(request, frame, order, refused.detail, refused.status, reason)
         self.shared.forget()
-        return web.Response(status=303, headers={"Location": f"/?told={self._keep(frame, answer)}"})
+        return web.Response(status=303, headers={"Location": f"/?told={self._keep(frame, order, answer)}"})
 
     def _failed(
         self, request: web.BaseRequest, frame: Frame, order: OrderForm, why: str, status: int, reason: str
@@ -197,10 +199,13 @@ class Pages:
         said = frame.words.text("order.failed", why=frame.words.say(why))
         return self._form(request, frame, order, said, status, reason)
 
-    def _keep(self, frame: Frame, answer: str) -> str:
+    def _keep(self, frame: Frame, order: OrderForm, answer: str) -> str:
         """Keep an answer until its page is drawn; return what it is asked for by."""
         name = secrets.token_urlsafe(9)
-        self._told[name] = (frame.words.text("order.done", answer=frame.words.say(answer)), False)
+        said = frame.words.say(answer)
+        if order.place:
+            said = frame.words.text("order.at", place=order.place, answer=said)
+        self._told[name] = (frame.words.text("order.done", answer=said), frame.now)
         while len(self._told) > TOLD:
             self._told.popitem(last=False)
         return name

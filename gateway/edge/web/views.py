@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from gateway.edge.web import figures
-from gateway.edge.web.headline import Snapshot, backends_of, condition_of, tone_of
+from gateway.edge.web.headline import Snapshot, backends_of, condition_of, name_of, tone_of
 from gateway.edge.web.words import Words
 
 VERBS = ("restart", "drain", "undrain", "hold", "release", "promote")
@@ -59,6 +59,7 @@ def card(backend: Snapshot, wallet_name: str, words: Words, *, may_order: bool) 
     return {
         "id": f"b-{wallet_name}-{name}",
         "name": name,
+        "called": name_of(backend),
         "tone": tone_of(backend).word,
         "is_primary": bool(backend.get("primary")),
         "state": f"{state} ({words.steps.get(step, step)})" if step else state,
@@ -72,7 +73,7 @@ def card(backend: Snapshot, wallet_name: str, words: Words, *, may_order: bool) 
         "url": str(backend.get("url") or ""),
         "next_try": backend.get("next_try"),
         "orders": [*_orders(backend, wallet_name, name, words)] if may_order else [],
-        "orders_of": words.text("orders.of", backend=name),
+        "orders_of": words.text("orders.of", backend=name_of(backend)),
     }
 
 

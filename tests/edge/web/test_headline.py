@@ -77,11 +77,113 @@ def test_where_nobody_serves_it_says_what_becomes_of_calls() -> None:
     assert said.did[0].startswith("Nobody takes calls now")
 
 
-def test_news_and_other_gateways_are_no_trouble() -> None:
-    """An alert that only informs is no headline; a wallet that is held elsewhere is looked after there."""
+OVER = {"quiet_since": AT - 5.0, "closes_at": AT + 25.0}
+
+
+def test_what_is_over_is_said_to_be_over_and_is_not_critical_any_more() -> None:
+    """An alert is watched for a while before it is closed; daemons that serve are not said to be down meanwhile."""
+    shown = snapshot(alerts=[alert("all_down", severity="critical", **OVER)])
+    said = headline(shown, EN)
+    assert (said.tone, said.title, said.more) == (Tone.WATCH, "Over: main: no daemon serves", 0)
+    assert (said.quiet_since, said.closes_at) == (AT - 5.0, AT + 25.0)
+    assert (said.did, said.todo) == ((), ("Nothing to do, as long as it stays so.",))
+    (one,) = alerts_view(shown, EN)
+    assert (one["tone"], one["title"], one["quiet_since"]) == ("watch", said.title, AT - 5.0)
+    assert one["todo"] == said.todo[0]
+    assert headline(shown, words("ko")).title == "해소됨: main: 운영 중인 데몬이 없습니다"
+
+
+def test_what_is_over_hides_nothing_that_holds() -> None:
+    """Neither another alert, which stands before it in the list, nor a daemon of the same wallet that is out."""
+    over = alert("all_down", severity="critical", **OVER)
+    out = snapshot(wallet(backend("ec-1"), backend("ec-2", phase="EJECTED", kind="dead")), alerts=[over])
+    assert headline(out, EN).title == "ec-2 is out of service"
+    both = snapshot(alerts=[over, alert("memory", backend="ec-2")])
+    assert (headline(both, EN).title, headline(both, EN).more) == ("ec-2 takes much memory", 1)
+    assert [one["tone"] for one in alerts_view(both, EN)] == ["warning", "watch"]
+    news = snapshot(alerts=[over, alert("restarted", severity="info", backend="ec-2")])
+    assert [one["quiet_since"] for one in alerts_view(news, EN)] == [None, AT - 5.0]
+
+
+ELSEWHERE = {"wallet": "main", "lease": {"held": False, "holder": "gw-2"}, "not_ready": []}
+
+
+def test_a_wallet_that_another_gateway_holds_is_not_said_to_be_well() -> None:
+    """Nobody knows here how its daemons are; the page that does is named."""
+    said = headline(snapshot(ELSEWHERE), EN)
+    assert (said.tone, said.title, said.short) == (Tone.WATCH, "gw-2 serves main", "elsewhere")
+    assert "that one's own page" in said.why
+    unknown = {"wallet": "main", "lease": {"held": False}, "not_ready": []}
+    assert headline(snapshot(unknown), EN).title == "Another gateway serves these wallets"
+    some = headline(snapshot(wallet(wallet="shop"), ELSEWHERE), EN)
+    assert (some.tone, some.short, some.title) == (Tone.WELL, "well", "All well here")
+    assert some.why == "All 3 daemons are in service. gw-2 serves main."
+
+
+STARTING = [backend(f"ec-{n}", phase="STARTING", kind="starting", reason="never answered") for n in (1, 2)]
+
+
+@pytest.mark.parametrize(("overdue", "tone"), [(False, Tone.WATCH), (True, Tone.WARNING)])
+def test_a_wallet_that_takes_no_calls_is_told_and_louder_once_clients_feel_it(overdue: bool, tone: Tone) -> None:  # noqa: FBT001
+    """As after a takeover of daemons that are frozen: a start of some seconds is no trouble, one that lasts is."""
+    idle = {"not_ready": ["ec-1: never answered", "ec-2: never answered"], "not_ready_since": AT - 8.0}
+    said = headline(snapshot(wallet(*STARTING, **idle, overdue=overdue, lease={"held": True})), EN)
+    assert (said.tone, said.title, said.since) == (tone, "main takes no calls", AT - 8.0)
+    assert said.why == "ec-1: never answered; ec-2: never answered"
+    assert said.did[0].startswith("Nobody takes calls now")
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        "ec-1: starting, never answered; ec-2: wedged, silent", "no gateway is known to hold this wallet",
+        "this gateway has just taken it over", "gw-2, which holds it, is not reached from here",
+        "this gateway has just taken it over, and could not read its ledger so far: database is locked",
+        "no backend takes calls at this moment; a probe is under way", "it is being started",
+    ],
+)  # fmt: skip
+def test_why_a_wallet_takes_no_calls_is_said_in_korean(why: str) -> None:
+    """All of it; who is woken by it need not read English."""
+    assert words("ko").knows(why)
+    assert headline(snapshot(wallet(not_ready=[why])), words("ko")).title == "main: 호출을 받지 않습니다"
+
+
+def test_daemons_that_are_out_are_no_start() -> None:
+    """However short it was, nobody takes calls."""
+    out = wallet(backend("ec-1", phase="EJECTED", kind="wedged"), not_ready=["ec-1: silent"], overdue=False)
+    said = headline(snapshot(out), EN)
+    assert (said.tone, said.title, said.more) == (Tone.WARNING, "main takes no calls", 1)
+    down = snapshot(out, alerts=[alert("all_down", severity="critical")])
+    assert headline(down, EN).more == 0, "its alert says it already"
+
+
+def test_calls_that_cannot_be_sent_to_the_holder_are_told() -> None:
+    """They come to this gateway, and are answered by nobody."""
+    cut = {**ELSEWHERE, "not_ready": ["gw-2, which holds it, is not reached from here"], "overdue": True}
+    said = headline(snapshot(cut), EN)
+    assert (said.tone, said.short) == (Tone.WARNING, "warning")
+    assert said.title == "main: calls that come to this gateway are not answered"
+
+
+def test_with_several_wallets_a_daemon_is_called_by_both_names() -> None:
+    """There may be an ec-1 in each of them, and what was done or is left to do is about one of them."""
+    out = backend("ec-1", phase="EJECTED", kind="dead", launcher=None)
+    shown = snapshot(wallet(), wallet(out, backend("ec-2"), wallet="shop"))
+    said = headline(shown, EN)
+    assert said.title == "shop / ec-1 is out of service"
+    assert said.did == ("Calls go to shop / ec-2.",)
+    assert "Start shop / ec-1 as you always did" in said.todo[0]
+    told = {**shown, "alerts": [alert("stuck", severity="critical", wallet="shop", backend="ec-1")]}
+    assert headline(told, EN).title == "shop / ec-1 does not answer"
+    assert headline(told, words("ko")).title == "shop / ec-1: 응답하지 않습니다"
+    assert alerts_view(told, EN)[0]["title"] == "shop / ec-1 does not answer"
+    of_wallet = {**shown, "alerts": [alert("below_half", wallet="shop")]}
+    assert headline(of_wallet, EN).title == "shop: fewer than half of the daemons serve"
+
+
+def test_news_are_no_trouble() -> None:
+    """An alert that only informs is no headline."""
     assert headline(snapshot(alerts=[alert("restarted", severity="info")]), EN).tone is Tone.WELL
-    elsewhere = {"wallet": "main", "lease": {"held": False}, "not_ready": []}
-    assert headline(snapshot(elsewhere), EN).title == "Another gateway serves these wallets"
     assert headline(snapshot(draining=True), EN).title == "This gateway is stopping"
     assert headline(snapshot(wallet(unresolved=2)), EN).title == "main: the outcomes of 2 calls are not known"
 

@@ -17,8 +17,21 @@ from gateway.edge.admin_access import Refused
 from gateway.edge.web import asking, pages, shared
 from gateway.edge.web.drawing import Drawing
 from gateway.edge.web.pages import TOLD
+from gateway.edge.web.words import words
 from gateway.observe.past import NO_LEDGER, UNREAD
-from tests.edge.web.world import AUDIT, HOSTILE, INCIDENTS, OUTCOMES, PageWorld, backend, sick, snapshot, wallet
+from tests.edge.web.world import (
+    AT,
+    AUDIT,
+    HOSTILE,
+    INCIDENTS,
+    OUTCOMES,
+    PageWorld,
+    alert,
+    backend,
+    sick,
+    snapshot,
+    wallet,
+)
 
 RESTART = "/orders/main/ec-1/restart"
 
@@ -94,6 +107,8 @@ async def test_an_order_asks_first_and_is_told(world: PageWorld) -> None:
     assert world.api.heard == [("anna", "main", "ec-1", "restart", "new disk")]
     _, text, _ = await world.get(answer.headers["Location"])
     assert "Done: main hears restart" in text
+    assert re.search(r'<div id="answer" role="status"><p><time datetime="[^"]+" data-at="\d+">\d\d:\d\d', text)
+    assert '<a id="told-close" class="button" href="/">Close</a>' in text
     _, text, _ = await world.get("/?told=guessed")
     assert "Done:" not in text
 
@@ -210,6 +225,38 @@ async def test_the_form_warns_of_the_primary_and_of_the_last_one(world: PageWorl
     assert "No other daemon serves" not in text
 
 
+async def test_with_several_wallets_a_form_and_its_answer_say_whose_daemon_it_is(world: PageWorld) -> None:
+    """Nobody restarts the ec-1 of another wallet; a switch of the sandbox says it as well."""
+    world.enter("anna")
+    switches = [{"wallet": "shop", "backend": "ec-1", "switches": [{"name": "freeze", "is_on": False}]}]
+    world.show(snapshot(wallet(), wallet(backend("ec-1", primary=True), wallet="shop"), switches=switches))
+    path = "/orders/shop/ec-1/restart"
+    _, text, _ = await world.get(path)
+    assert "Restart shop / ec-1?" in text
+    assert "shop / ec-1 is the primary" in text
+    _, _, answer = await world.post(path, {"csrf": await world.csrf(path)}, Origin=world.url)
+    assert world.api.heard == [("anna", "shop", "ec-1", "restart", "")]
+    _, text, _ = await world.get(answer.headers["Location"])
+    assert "Done: shop / ec-1: shop hears restart" in text
+    assert 'aria-label="Orders for shop / ec-1"' in text
+    assert "shop / ec-1: Freeze" in (await world.get("/switches/shop/ec-1/freeze"))[1]
+
+
+async def test_an_alert_that_is_over_says_since_when_and_until_when_it_is_watched(world: PageWorld) -> None:
+    """In the first sentence and in the list; the title of the page is not that of an outage."""
+    world.enter("otto")
+    world.show(snapshot(alerts=[alert("all_down", severity="critical", quiet_since=AT - 60.0, closes_at=AT + 60.0)]))
+    _, text, _ = await world.get()
+    assert "<title>Look · gw-1</title>" in text
+    assert '<h1 id="sentence">Over: main: no daemon serves</h1>' in text
+    times = r"over since <time [^>]+>21:05 UTC</time>.* · watched until <time [^>]+>21:07 UTC</time>, and closed then"
+    assert len(re.findall(times, text)) == 2, text
+    world.show(snapshot({"wallet": "main", "lease": {"held": False, "holder": "gw-2"}, "not_ready": []}))
+    _, text, _ = await world.get()
+    assert "<title>Held elsewhere · gw-1</title>" in text
+    assert "gw-2 serves main" in text
+
+
 async def test_hostile_words_are_escaped_wherever_they_stand(world: PageWorld) -> None:
     """Of daemons, clients, operators and the configuration; what a page is asked for is not in it at all."""
     world.enter("anna")
@@ -272,6 +319,21 @@ async def test_a_history_that_is_not_whole_is_not_shown_as_whole(world: PageWorl
     assert "while I look" in text
 
 
+@pytest.mark.parametrize("language", ["en", "ko"])
+async def test_a_list_that_is_cut_says_so_and_where_the_rest_is(world: PageWorld, language: str) -> None:
+    """The page has the newest, and does not look as if there were no others."""
+    world.enter("otto")
+    said = words(language).text("list.more")
+    world.cookies["ecgw_lang"] = language
+    for has_more in (False, True):
+        world.api.has_more = has_more
+        world.show(sick(), incidents=INCIDENTS, audit=AUDIT)
+        _, text, _ = await world.get()
+        assert text.count(said) == (2 if has_more else 0)
+    assert re.search(r'<a href="/api/v1/incidents\?since=0&amp;until=[0-9]+">GET /api/v1/incidents', text)
+    assert 'href="/api/v1/audit?' in text
+
+
 async def test_lists_that_do_not_come_take_nothing_else_away(world: PageWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are shown as they were known last, with the moment, and are not asked for again meanwhile."""
     world.enter("otto")
@@ -315,7 +377,7 @@ async def test_an_open_page_fetches_the_words_alone_and_nothing_of_a_reader_is_i
     for piece in ("csrf", "Signed in as", *world.cookies.values()):
         assert piece not in text
     _, page, _ = await world.get()
-    main = text.partition('role="status"></div>')[2].partition("</main>")[0]
+    main = text.partition('<div id="told" class="told"></div>')[2].partition("</main>")[0]
     assert len(main) > 1_000
     assert main in page, "what is patched into a page is what the page was"
     world.enter("otto")
@@ -363,7 +425,7 @@ async def test_answers_that_nobody_fetches_are_forgotten(world: PageWorld) -> No
     csrf = await world.csrf(RESTART)
     for _ in range(3):
         await world.post(RESTART, {"csrf": csrf}, Origin=world.url)
-    world.door.pages._told.update({str(number): ("", False) for number in range(TOLD)})
+    world.door.pages._told.update({str(number): ("", 0.0) for number in range(TOLD)})
     await world.post(RESTART, {"csrf": csrf}, Origin=world.url)
     assert len(world.door.pages._told) == TOLD
 

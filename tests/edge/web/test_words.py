@@ -101,12 +101,12 @@ ANSWERS = (
     "ec-1 is being restarted already (load)",
     "ec-1 is being restarted already (it is about to begin)",
     "ec-1 is held: nothing restarts it until it is released",
-    "ec-1 is held: nothing restarts it after the one under way until it is released; "
-    "without a ledger that is forgotten when the gateway restarts",
-    "ec-1 is released: it is restarted when it must be; "
-    "it could not be written down (silent) and is forgotten when the gateway restarts",
-    "ec-1 is drained: it gets no more calls; 2 are under way there; "
-    "no daemon serves now, and clients are answered errors or wait",
+    "ec-1 is held: nothing restarts it after the one under way until it is released",
+    "ec-1 gets calls again; without a ledger that is forgotten when the gateway restarts",
+    "ec-1 is released: it is restarted when it must be",
+    "ec-1 gets calls again; it could not be written down (silent) and is forgotten when the gateway restarts",
+    "ec-1 is drained: it gets no more calls; 2 are under way there",
+    "2 are under way there; no daemon serves now, and clients are answered errors or wait",
     "ec-1 gets calls again",
     "ec-1 is held; release it first",
     "ec-1 has no launcher; give it one (wallets.main.backends.ec-1.launcher)",

@@ -158,6 +158,8 @@ class FakeApi(AdminApi):
     refuses: Exception | None = None
     incomplete: str = ""
     """Why the history is not whole."""
+    has_more: bool = False
+    """Whether there is more of it than is shown."""
 
     def snapshot(self) -> dict[str, object]:
         """Return the snapshot."""
@@ -171,11 +173,13 @@ class FakeApi(AdminApi):
 
     async def incidents(self, limit: int = 100) -> Answer:
         """Return what a test gave."""
-        return Answer((await self._list("incidents"))[:limit], not self.incomplete, self.incomplete)
+        rows = (await self._list("incidents"))[:limit]
+        return Answer(rows, not self.incomplete, self.incomplete, has_more=self.has_more)
 
     async def audit(self, limit: int = 100) -> Answer:
         """Return what a test gave."""
-        return Answer((await self._list("audit"))[:limit], not self.incomplete, self.incomplete)
+        rows = (await self._list("audit"))[:limit]
+        return Answer(rows, not self.incomplete, self.incomplete, has_more=self.has_more)
 
     async def outcomes(self, _wallet: str | None = None) -> list[dict[str, object]]:
         """Return what a test gave."""

@@ -4,12 +4,30 @@ export function dialogs(take, dress) {
   const dialog = document.getElementById("dialog");
   const told = document.getElementById("told");
 
-  function tell(text, kind) {
-    const line = document.createElement("p");
-    line.className = kind;
-    line.textContent = text;
-    told.replaceChildren(line);
+  // Shows what came of an order; what is read aloud is the sentence alone, and not its button.
+  function tell(page) {
+    dress(page);
+    const fresh = page.getElementById("told");
+    document.getElementById("told-close")?.remove();
+    document.getElementById("answer").replaceChildren(...document.importNode(fresh.querySelector("#answer"), true).childNodes);
+    told.append(document.importNode(fresh.querySelector("#told-close"), true));
   }
+
+  function forget() {
+    const had_focus = told.contains(document.activeElement);
+    document.getElementById("answer").replaceChildren();
+    document.getElementById("told-close")?.remove();
+    if (had_focus) document.getElementById("main").focus({ preventScroll: true });
+  }
+
+  told.addEventListener("click", (event) => {
+    if (!event.target.closest("#told-close") || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    forget();
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && !dialog.open) forget();
+  });
 
   // Shows what a page asks, or what it says instead.
   function show(text) {
@@ -31,8 +49,7 @@ export function dialogs(take, dress) {
       const text = await answer.text();
       if (answer.ok && take(text, answer)) {
         const page = new DOMParser().parseFromString(text, "text/html");
-        const line = page.querySelector("#told p");
-        if (line) tell(line.textContent, line.className);
+        if (page.querySelector("#answer p")) tell(page);
         dialog.close();
       } else if (show(text)) {
         if (!dialog.open) dialog.showModal();

@@ -201,7 +201,17 @@ SAID = (
         "{old} 대신 {name} 데몬을 프라이머리로 승격함({why})",
     ),
     (r"no other daemon could be made primary(: (?P<why>.+))?", "프라이머리로 승격할 다른 데몬이 없음({why})"),
-    (r"(wedged|dead|adrift), (?P<why>.+)", "{why}"),
+    (r"(wedged|dead|adrift|starting), (?P<why>.+)", "{why}"),
+    # why a wallet takes no calls, as seats.py, plant.py and snapshot.py say it
+    (r"no gateway is known to hold this wallet", "이 지갑을 담당하는 게이트웨이가 확인되지 않음"),
+    (
+        r"this gateway has just taken it over(, and could not read its ledger so far: (?P<why>.+))?",
+        "이 게이트웨이가 방금 인계받음({why})",
+    ),
+    (r"(?P<name>.+), which holds it, is not reached from here", "담당 게이트웨이 {name}에 연결할 수 없음"),
+    (r"no backend takes calls at this moment", "지금 호출을 받는 데몬이 없음"),
+    (r"a probe is under way", "점검 중"),
+    (r"it is being started", "기동하는 중"),
     (r"alert: (?P<why>.+)", "경보: {why}"),
     (r"(?P<verb>(switch )?\w+) ordered by (?P<who>open)(: (?P<reason>.+))?", "{who}의 명령: {verb}({reason})"),
     (r"(?P<verb>(switch )?\w+) ordered by (?P<who>[^:]+)(: (?P<reason>.+))?", "{who} 님의 명령: {verb}({reason})"),
