@@ -173,7 +173,7 @@ MUTANTS: list[tuple[Patch, str, str, int]] = [
     (a_key_signs_each_time, "2: key", "", 1),
     (nobody_holds_coins, "2", "", 1),
     (nobody_settles, "2: broadcast", "lose_a_broadcast", 1),
-    (known_bytes_count_as_refused, "4: broadcast", "", 380),
+    (known_bytes_count_as_refused, "4: broadcast", "", 600),
     (what_was_taken_counts_as_unknown, "9: the outcome of broadcast", "", 1),
 ]
 """Each mutant, what the violation that it must cause begins with, the plot that brings it out soonest, and the first
