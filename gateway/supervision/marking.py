@@ -29,6 +29,9 @@ CHUNK = 50
 MOST_RECENT = 200
 """Marks that are remembered, so that three daemons need not read from the ledger what was just written into it."""
 
+MOST_GIVEN = 4096
+"""Marks given to one daemon that are remembered: more than it can be given while a call of a client is written down."""
+
 REST = 0.02
 """Seconds after each go that are left to others; upkeep passes every other call."""
 
@@ -61,6 +64,8 @@ class Marking:
         self._recent_since = math.inf
         self._is_read = False
         self._has: dict[Backend, dict[tuple[str, ...], float]] = {}
+        self._gave: dict[Backend, dict[tuple[str, str], str]] = {}
+        """What each daemon was given last, by kind and key."""
 
     @property
     def newest(self) -> float:
@@ -79,8 +84,11 @@ class Marking:
         """Hear of a new mark, and of the backend on which it is true already."""
         group = next(one for one in GROUPS if change.mark.kind in one)
         has = self._has.get(backend, {}) if backend is not None else {}
+        given = self._gave.get(backend, {}) if backend is not None else {}
+        # an older value that came from here may have come behind the call that made this one
+        is_overwritten = given.get((change.mark.kind, change.mark.key), change.mark.value) != change.mark.value
         # only one that had everything before it has everything now
-        if has.get(group, -1.0) >= self._newest[group]:
+        if has.get(group, -1.0) >= self._newest[group] and not is_overwritten:
             has[group] = max(has[group], change.mark.at)
         self._newest[group] = max(self._newest[group], change.mark.at)
         self._remember(change)
@@ -99,6 +107,7 @@ class Marking:
     def lost(self, backend: Backend) -> None:
         """Hear that a daemon may have lost what it had not saved."""
         self._has.pop(backend, None)
+        self._gave.pop(backend, None)
 
     def has_freezes(self, backend: Backend) -> bool:
         """Whether a daemon has every freeze."""
@@ -131,6 +140,7 @@ class Marking:
                     break
                 await asyncio.sleep(REST)
         self._has = {one: known for one, known in self._has.items() if one in self.pool.backends}
+        self._gave = {one: given for one, given in self._gave.items() if one in self.pool.backends}
 
     async def _changed(self, group: tuple[str, ...], since: float) -> list[Mark]:
         """Return the marks that changed after a time, oldest change first.  Raises LedgerError."""
@@ -146,6 +156,11 @@ class Marking:
         if method is None:
             return
         params = [mark.key, mark.value] if mark.kind == LABEL else [mark.key]
+        given, place = self._gave.setdefault(backend, {}), (mark.kind, mark.key)
+        given.pop(place, None)
+        given[place] = mark.value
+        if len(given) > MOST_GIVEN:
+            del given[next(iter(given))]
         try:
             result = await self.upkeep.ask(backend, method, msgspec.json.encode(params))
         except DeniedError:

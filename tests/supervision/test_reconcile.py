@@ -66,6 +66,31 @@ def test_only_the_last_value_is_given() -> None:
     assert world.daemons[1].ran("unfreeze") == [["address-3"]]
 
 
+def test_an_older_value_that_came_behind_a_clients_call_does_not_stay() -> None:
+    """A new holder gives all marks again, and its client names one anew in the same moment."""
+
+    async def scene(world: MoneyWorld) -> None:
+        world.mark(LABEL, "k", "old")
+        await asyncio.sleep(1.0)
+        world.daemons[0].kill()
+        await asyncio.sleep(2.0)
+        world.daemons[0].start()
+        await asyncio.sleep(5.0)
+        labels = world.daemons[0].money.notes.labels
+        # the client's call ran there, and the older value came after it, before the call was written down
+        assert world.daemons[0].ran("setlabel")[-1] == ["k", "old"]
+        assert world.reconciler.marking.has_all(world.backend(0))
+        world.mark(LABEL, "k", "new", backend="ec-1")
+        await asyncio.sleep(1.0)
+        assert labels == {"k": "new"}
+        asked = len(world.daemons[0].ran("setlabel"))
+        world.mark(LABEL, "other", "new", backend="ec-1")
+        await asyncio.sleep(1.0)
+        assert len(world.daemons[0].ran("setlabel")) == asked, "a label that was not given from here costs nothing"
+
+    play(scene)
+
+
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_daemon_that_was_killed_gets_everything_back(number: int) -> None:
     """The primary too; until it has the freezes it does not sign."""
