@@ -102,6 +102,10 @@ def main():
 '''
 
 
+FELT = 0.5
+"""Seconds that no read takes while all is well."""
+
+
 @dataclass
 class Told:
     """What the payment service was told; a row has `at`, `took`, `kept`, `again`, and `result`, `error` or `broken`."""
@@ -132,6 +136,11 @@ class Told:
     def repeated(self) -> int:
         """How many reads were sent once more."""
         return sum(one["again"] for one in self.reads)
+
+    @property
+    def was_felt(self) -> bool:
+        """Whether some read had to be sent once more, or waited: that the fault was there at all."""
+        return self.repeated > 0 or any(one["took"] > FELT for one in self.reads)
 
 
 class Shop:
