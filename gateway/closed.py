@@ -96,7 +96,6 @@ def close(pool: Pool, runner: Runner, why: str, sent: Sent) -> Closed:
     publisher = Publisher(
         pool, questions, NoLedger(closed), carrier(runner), time.time, runner.loop,
         on_marked=lambda _backend, _change: None, on_sent=lambda: None, coins=HeldCoins(sent=sent),
-        sent=sent,
     )  # fmt: skip
     closed.desk = Desk(
         pool.name,

@@ -322,7 +322,7 @@ def furnish(
     payments = Payments(
         pool, questions, ledger, money.book.secret, carry, clock, loop,
         may_sign=reconciler.may_sign, on_marked=reconciler.marked, on_sent=reconciler.stirred, level=reconciler.level,
-        unbound=lambda: keeper.why_no_key, coins=coins, sent=sent,
+        unbound=lambda: keeper.why_no_key, coins=coins,
         is_shared=isinstance(ledger, HeldLedger),
     )  # fmt: skip
     writes = Writes(pool, ledger, carry, clock, on_marked=reconciler.marked)

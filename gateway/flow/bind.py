@@ -146,7 +146,7 @@ class Binder:
             why = "it is signed in part, and what that takes out cannot be counted; ask for it with unsigned: true"
             return await self._withhold(call, carried, why)
         if not made.signed:
-            held = None if _is_unsigned(call) else await self._held(coins_of(made.partial))
+            held = None if _is_unsigned(call) else await self._held(_coins_of(made.partial))
             return held or await self.end(call, answer, carried)
         if len(made.signed) > 1 and call.needs_bytes:
             why = "it holds several transactions, and they cannot be bound or counted as one"
@@ -202,7 +202,7 @@ class Binder:
         """Write down what was signed, freeze its coins on the signer, and only then tell it."""
         answer = carried.result
         assert isinstance(answer, Answer)  # noqa: S101 - looked at by the caller
-        tx, mine = signed[0], [one for one in coins_of(signed) if one not in value.foreign]
+        tx, mine = signed[0], [one for one in _coins_of(signed) if one not in value.foreign]
         beside = self.coins.beside(mine, is_keyed=call.claim is not None)
         if beside:
             return Held(beside, has_marks=False)
@@ -342,7 +342,7 @@ class Binder:
         return Failure(kind, text, safe_to_repeat=again, wallet=self.pool.name, next_step=step)
 
 
-def coins_of(transactions: Iterable[Transaction]) -> list[str]:
+def _coins_of(transactions: Iterable[Transaction]) -> list[str]:
     """Return the coins that transactions spend."""
     return [one for tx in transactions for one in tx.inputs]
 

@@ -20,7 +20,7 @@ MOST_FROZEN = 10_000
 class HeldCoins:
     """The held coins of one wallet, by outpoint."""
 
-    __slots__ = ("_held", "_sent", "_uncertain", "frozen", "turn")
+    __slots__ = ("_held", "_uncertain", "frozen", "sent", "turn")
 
     def __init__(self, held: Iterable[str] = (), sent: Sent | None = None) -> None:
         """Begin with those that the ledger had when it was opened."""
@@ -30,7 +30,8 @@ class HeldCoins:
         """By coin the last of these."""
         self._uncertain: dict[str, int] = {}
         """The same of those whose commit may have been lost."""
-        self._sent = sent or Sent()
+        self.sent = sent or Sent()
+        """What this process has sent, also before these rooms were built."""
         self.frozen: set[str] = set()
         """What a daemon was told to freeze on the word of this memory."""
 
@@ -59,7 +60,7 @@ class HeldCoins:
     def of(self, outpoints: Iterable[str]) -> list[str]:
         """Return those of some coins that are held, as far as is known without the ledger."""
         listed = list(outpoints)
-        beside = set(self._sent.spends(listed))
+        beside = set(self.sent.spends(listed))
         return [one for one in listed if one in self._held or one in self._uncertain or one in beside]
 
     def beside(self, outpoints: Iterable[str], *, is_keyed: bool) -> list[str]:
@@ -69,7 +70,7 @@ class HeldCoins:
             is_keyed: what spends them is written down with its key, which ends every doubt about the ledger.
         """
         listed = list(outpoints)
-        sent = set(self._sent.spends(listed))
+        sent = set(self.sent.spends(listed))
         return [one for one in listed if one in sent or (one in self._uncertain and not is_keyed)]
 
     def froze(self, outpoints: Iterable[str]) -> None:

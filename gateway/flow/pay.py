@@ -39,7 +39,6 @@ from gateway.flow.bind import AGAIN, Binder, Claim, Held, Signing
 from gateway.flow.carry import Carried, Carry
 from gateway.flow.held_coins import HeldCoins
 from gateway.flow.publish import Publisher
-from gateway.flow.sent import Sent
 from gateway.ledger import broadcasts, epochs, intents, payments
 from gateway.ledger.marks import Change
 from gateway.ledger.store import Ledger, LedgerError
@@ -77,8 +76,7 @@ class Payments:
         on_sent: hears that bytes go out.
         level: lets every daemon see the change of what was just signed, within so many seconds.
         unbound: why no key may be bound now, in words with the way out; "" when one may.
-        coins: which are held, for as long as the ledger is away.
-        sent: what this process has sent, also before these rooms were built.
+        coins: which are held, for as long as the ledger is away, and what this process has sent.
         is_shared: other gateways may get the wallet, so that nothing is signed without the ledger.
     """
 
@@ -90,7 +88,7 @@ class Payments:
         on_sent: Callable[[], None] = lambda: None,
         level: Callable[[float], Awaitable[bool]] = _is_level,
         unbound: Callable[[], str] = lambda: "",
-        *, coins: HeldCoins, sent: Sent, is_shared: bool = False,
+        *, coins: HeldCoins, is_shared: bool = False,
     ) -> None:  # fmt: skip
         """Begin with nothing under way."""
         self.unbound = unbound
@@ -102,7 +100,7 @@ class Payments:
         self.clock = clock
         self.loop = loop
         self.binder = Binder(pool, questions, ledger, clock, on_marked, coins, is_shared=is_shared)
-        self.publisher = Publisher(pool, questions, ledger, carry, clock, loop, on_marked, on_sent, coins, sent)
+        self.publisher = Publisher(pool, questions, ledger, carry, clock, loop, on_marked, on_sent, coins)
         self.may_sign = may_sign
         self.level = level
         self._turn = asyncio.Lock()

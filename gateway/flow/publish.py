@@ -21,7 +21,7 @@ from gateway.base.jsonrpc import Answer
 from gateway.fleet.pool import Pool
 from gateway.flow.carry import Carried, Carry
 from gateway.flow.held_coins import HeldCoins
-from gateway.flow.sent import Sent, Unwritten
+from gateway.flow.sent import Unwritten
 from gateway.ledger import broadcasts, epochs, intents, payments
 from gateway.ledger.broadcasts import Publication
 from gateway.ledger.marks import Change
@@ -95,17 +95,16 @@ class Publisher:
     Args:
         clock: seconds since 1970.
         on_marked, on_sent, coins: as for Payments.
-        sent: what this process has sent, also before these rooms were built.
     """
 
     def __init__(
         self, pool: Pool, questions: Questions, ledger: Ledger, carry: Carry,
         clock: Callable[[], float], loop: asyncio.AbstractEventLoop,
-        on_marked: Callable[[str, Change], None], on_sent: Callable[[], None], coins: HeldCoins, sent: Sent,
+        on_marked: Callable[[str, Change], None], on_sent: Callable[[], None], coins: HeldCoins,
     ) -> None:  # fmt: skip
         """Begin with nothing under way."""
         self.coins = coins
-        self.sent = sent
+        self.sent = coins.sent
         self.on_marked = on_marked
         self.on_sent = on_sent
         self.pool = pool

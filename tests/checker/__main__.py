@@ -56,8 +56,10 @@ def main(arguments: list[str] | None = None) -> int:
     for made in _all(options, chosen.jobs):
         if isinstance(made, Summary):
             summaries.append(made)
-        broken += not isinstance(made, Summary)
-        print(made.line() if isinstance(made, Summary) else made, file=sys.stderr, flush=True)  # noqa: T201 - a program for people
+            line = made.line()
+        else:
+            broken, line = broken + 1, made
+        print(line, file=sys.stderr, flush=True)  # noqa: T201 - a program for people
     text = overview(summaries)
     if chosen.report is None:
         print(text)  # noqa: T201 - a program for people

@@ -31,7 +31,6 @@ from gateway.flow.carry import Carried
 from gateway.flow.held_coins import HeldCoins
 from gateway.flow.outcome import Outcomes
 from gateway.flow.pay import Payments
-from gateway.flow.sent import Sent
 from gateway.ledger import epochs, intents
 from gateway.ledger.payments import all_held
 from gateway.ledger.schema import holds, keys, marks, metadata, publications
@@ -203,12 +202,11 @@ class World:
         self.ledger.transact(lambda c: intents.orphans(c, NAME, self.now))
         self.pool = self._pool(standing.epoch)
         self.questions = Questions(PROFILE, self.call_on, self.loop)
-        sent = Sent()  # of this process
-        coins = HeldCoins(self.ledger.transact(lambda c: all_held(c, NAME)), sent)
+        coins = HeldCoins(self.ledger.transact(lambda c: all_held(c, NAME)))
         self.payments = Payments(
             self.pool, self.questions, self.ledger, b"secret", self.carry, lambda: self.now, self.loop,
             on_marked=lambda backend, change: self.marked.append((backend, change.mark.key, change.mark.value)),
-            coins=coins, sent=sent,
+            coins=coins,
         )  # fmt: skip
         publisher = self.payments.publisher
         self.settler = Settler(
