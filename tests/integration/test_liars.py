@@ -37,6 +37,8 @@ def module_liars(fleet: Fleet, folder: Path) -> Iterator[Liars]:
         }
         settings["clients"] = [client("shop", wallets=["main", "solo"])]
         settings["upstream"] = {"max_head": 65536, "max_body": 65536}
+        # one bucket pays the repeats of all tests here, and the hedges of a busy machine: it is not what is tested
+        settings["retry"] = {"burst": 100}
         with Gateway(folder / "liars", settings) as gateway:
             yield Liars(gateway, fleet, primary, solo)
 
