@@ -35,18 +35,37 @@ def read(path: Path) -> Any:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
-@pytest.fixture(params=SETS)
-def project(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """What Compose makes of a set and the monitoring beside it."""
-    words = ["-f", request.param, "-f", FILE, "--project-directory", str(ROOT), "config", "--format", "json"]
+def made_of(name: str, profiles: str) -> dict[str, Any]:
+    """What Compose makes of a set with these profiles."""
     done = subprocess.run(
-        [program(), *words], cwd=ROOT, env={**os.environ, "ELECTRON_CASH_IMAGE": "mine"}, check=False,
-        capture_output=True, text=True,
-    )  # fmt: skip
+        [program(), "-f", name, "--project-directory", str(ROOT), "config", "--format", "json"],
+        cwd=ROOT,
+        env={**os.environ, "ELECTRON_CASH_IMAGE": "mine", "COMPOSE_PROFILES": profiles},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert isinstance(found, dict)
     return found
+
+
+@pytest.fixture(params=SETS)
+def project(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """What Compose makes of a set and the monitoring beside it."""
+    return made_of(request.param, "monitoring")
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_without_its_profile_nothing_of_it_runs(name: str) -> None:
+    """Whoever watches by other means has none of it."""
+    assert not made_of(name, "")["services"].keys() & OURS
+
+
+def test_three_wallets_and_the_monitoring_are_asked_for_together() -> None:
+    """Both are profiles; which settings the gateway reads then is seen in tests/guard/test_compose_files.py."""
+    assert made_of(SETS[0], "three,monitoring")["services"].keys() >= {*OURS, "ec-1", "ec-2", "ec-3"}
 
 
 def test_compose_takes_it_beside_each_set(project: dict[str, Any]) -> None:

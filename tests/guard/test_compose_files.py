@@ -4,6 +4,7 @@ What a real engine makes of them is tests/integration/test_compose.py.
 """
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,37 @@ def test_the_settings_fit_the_files(tmp_path: Path, names: list[str], wallets: l
     assert settings.admin.host == "ecgw-admin"
     assert settings.ledger is not None
     assert settings.ledger.path == "/var/lib/ec-gateway/ledger.db"
+
+
+@pytest.mark.parametrize(
+    ("profiles", "wallets"),
+    [
+        ("", "one"),
+        ("three", "three"),
+        ("monitoring", "one"),
+        ("three,monitoring", "three"),
+        ("monitoring,three", "three"),
+        ("thre", "one"),
+    ],
+)
+def test_the_gateway_reads_the_wallets_that_the_profiles_name(tmp_path: Path, profiles: str, wallets: str) -> None:
+    """Profiles that name none, such as `monitoring`, leave it at one; the words of the command are kept as they are."""
+    gateway = read(REAL)["services"]["gateway"]
+    assert gateway["environment"]["PROFILES"] == "${COMPOSE_PROFILES:-}"
+    shell, option, script, name = gateway["entrypoint"]
+    stub = tmp_path / "ec-gateway"
+    stub.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    stub.chmod(0o755)
+    script = script.replace("$$", "$").replace("/etc/ec-gateway", str(SETTINGS))
+    done = subprocess.run(
+        [shell, option, script, name, *gateway["command"], "with a space"],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "PROFILES": profiles},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    words = ["run", "-c", "/etc/ec-gateway/gateway.yaml", "with a space", "-c", f"{SETTINGS}/wallets-{wallets}.yaml"]
+    assert done.stdout.splitlines() == words
 
 
 def test_what_is_not_needed_does_not_go_into_the_image() -> None:
