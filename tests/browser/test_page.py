@@ -285,6 +285,20 @@ async def test_words_that_could_not_be_fetched_are_asked_for_again(world: PageWo
     one.complaints = [said for said in one.complaints if "Failed to load resource" not in said]
 
 
+async def test_who_takes_a_wallet_over_shows_its_daemons_at_once(world: PageWorld, reader: OpenReader) -> None:
+    """The page that was open before has no figures of the wallet: they come with the words, and nothing fails."""
+    await world.open(is_open=True)
+    lease = {"held": False, "holder": "gw-1", "address": "http://gw-1:7777", "term": 1, "answered_ago": 0.2}
+    world.show({**shown.snapshot(), "wallets": {"main": {"wallet": "main", "lease": lease, "not_ready": []}}})
+    one = await reader()
+    await one.look(world.url)
+    await one.sees("#live", "Live")
+    await one.sees("h1", "gw-1 serves main")
+    world.show(shown.snapshot())
+    await one.sees("h1", WELL)
+    assert await one.page.locator("[data-backend]").count() == 3
+
+
 HIDE = (
     "(is_hidden) => { Object.defineProperty(document, 'hidden', { value: is_hidden, configurable: true });"
     " document.dispatchEvent(new Event('visibilitychange')); }"
