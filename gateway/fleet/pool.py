@@ -92,6 +92,8 @@ class Pool:
         self.is_primary_checked = not mirror
         """Whether the primary was seen to list every address that is known to be given out.  A primary that has just
         come into service may have forgotten some; no money call goes there before it was looked at."""
+        self.doubts = 0
+        """How often the primary was doubted: what was seen of it before the last time is not so any more."""
         self.is_panicking = False
         self.best_score = 1.0
         self.on_compare: Callable[[], None] = lambda: None
@@ -197,6 +199,7 @@ class Pool:
 
     def doubt_primary(self) -> None:
         """Let money wait until the mirror has looked at the primary again: it may have forgotten addresses."""
+        self.doubts += 1
         self.is_primary_checked = not self.mirror
         if self.epoch:
             self.refresh()

@@ -143,7 +143,10 @@ class Filling:
         return fresh
 
     async def grow(self, primary: Backend, listed: list[str]) -> list[str]:
-        """Make the primary derive what the pool wants; return its list then.  Raises NotNow."""
+        """Make the primary derive what the pool wants; return its list then.
+
+        Raises NotNow, also where it was restarted meanwhile and derives or lists less than it did.
+        """
         began, before = self.loop.time(), len(listed)
         missing = min(self.keeper.wanted(before) - before, AT_ONCE)
         if missing <= 0:
@@ -151,8 +154,15 @@ class Filling:
         await self.tell(self.keeper.plan(before + missing))
         for _ in range(missing):
             self._see_primary(primary)
-            self.ours.add(await self.lists.derive(primary))
+            derived = await self.lists.derive(primary)
+            if derived in self.recall.known_set:
+                self.pool.doubt_primary()
+                raise NotNow(f"{primary.name} derives addresses that are known")
+            self.ours.add(derived)
         listed = await self.lists.of(primary)
+        if len(listed) < before + missing:
+            self.pool.doubt_primary()
+            raise NotNow(f"{primary.name} lists less than it did")
         self.tidings.tell_derived(primary, len(listed) - before, began)
         return listed
 

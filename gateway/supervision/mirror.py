@@ -202,14 +202,17 @@ class Mirror:
         if self.keeper is None and not self.pool.is_primary_checked and self.is_money_elsewhere(primary):
             # the primary before it is still answering somebody: what it tells must be known first
             raise NotNow("a money call is under way at another backend")
-        told = set(self.recall.told)
+        told, doubts = set(self.recall.told), self.pool.doubts
         try:
             as_written = await self.lists.as_written(primary)
             listed = list(map(bare, as_written))
             self._judge_primary(primary, listed)
+            self._see_no_doubt(primary, doubts)
             if self.keeper is not None and len(listed) < self.keeper.known:
                 self.pool.doubt_primary()
+                doubts = self.pool.doubts
             listed = await self._bring_past(primary, listed, told)
+            self._see_no_doubt(primary, doubts)
             self.recall.told -= told
             self.tidings.is_blind = False
             self.recall.know(listed)
@@ -225,6 +228,11 @@ class Mirror:
             self.pool.mark_primary_checked(primary)
             raise
         return listed
+
+    def _see_no_doubt(self, primary: Backend, doubts: int) -> None:
+        """Raise NotNow where the primary may have been restarted since it was asked: its list is of before."""
+        if self.pool.doubts != doubts:
+            raise NotNow(f"{primary.name} may have been restarted while it was asked")
 
     def _judge_primary(self, primary: Backend, listed: list[str]) -> None:
         """Raise NotNow for a primary that contradicts what is known: another seed, or another daemon on its port.

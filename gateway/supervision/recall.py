@@ -39,7 +39,9 @@ class Recall:
         pool.on_told, pool.is_repeated = self.hear, self.is_repeated
 
     def know(self, listed: list[str]) -> None:
-        """Take a list for what is known."""
+        """Take a list for what is known; a shorter one is of a daemon that forgot, and takes nothing away."""
+        if len(listed) < len(self.known):
+            return
         if len(listed) != len(self.known):
             self.known_set = set(listed)
         # refills write into it

@@ -1075,6 +1075,63 @@ def test_a_primary_that_fell_silent_in_the_middle_of_a_refill_costs_no_address()
     scenario(play)
 
 
+@pytest.mark.parametrize("after", ["createnewaddress", "listaddresses"])
+def test_a_primary_that_comes_back_from_an_old_file_in_the_middle_of_a_refill_is_not_taken_for_whole(
+    after: str,
+) -> None:
+    """What it lists then is no longer what is known, and nothing of it is new; the next comparison brings it past."""
+
+    async def play() -> None:
+        bench = Bench(state=ADOPTED)
+        bench.up()
+        daemon, primary = bench.daemons[0], bench.pool.primary
+
+        def restart(method: str) -> None:
+            if method == "createnewaddress" and len(daemon.listed) == (22 if after == "createnewaddress" else 26):
+                daemon.before_answer = lambda _method: None
+                del daemon.listed[10:]
+                bench.pool.doubt_primary()
+
+        daemon.before_answer = restart
+        with pytest.raises(NotNow):
+            await bench.compare()
+        assert not bench.pool.is_aligned(primary), "it answers reads with half of the addresses"
+        assert len(bench.mirror.recall.known) >= 20
+        seen: list[bool] = []
+        daemon.before_answer = lambda method: (
+            seen.append(bench.pool.is_aligned(primary))
+            if method == "createnewaddress" and len(daemon.listed) <= 20
+            else None
+        )
+        await bench.compare()
+        await bench.compare()
+        assert seen == [False] * len(seen)
+        assert len(seen) >= 9
+        assert bench.pool.is_aligned(primary)
+        assert daemon.listed == [f"bchreg:qa{n}" for n in range(26)]
+        assert bench.states() == "f" * 20 + "p" * SIZE
+
+    scenario(play)
+
+
+def test_a_list_that_was_on_its_way_when_the_primary_was_doubted_proves_nothing() -> None:
+    """It may be of the process before."""
+
+    async def play() -> None:
+        bench = Bench(state=ADOPTED)
+        bench.up()
+        await bench.compare()
+        bench.daemons[0].before_answer = lambda _method: bench.pool.doubt_primary()
+        with pytest.raises(NotNow):
+            await bench.compare()
+        assert not bench.pool.is_aligned(bench.pool.primary)
+        bench.daemons[0].before_answer = lambda _method: None
+        await bench.compare()
+        assert bench.pool.is_aligned(bench.pool.primary)
+
+    scenario(play)
+
+
 def test_a_primary_that_is_replaced_in_the_middle_of_a_refill_derives_no_more() -> None:
     """The primary of now alone is first to derive; the call under way is the last."""
 
