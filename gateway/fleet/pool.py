@@ -55,7 +55,7 @@ class Pool:
         on_change: called after each change that may let waiting calls go or fail.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0915 - one line a fact
         self,
         name: str,
         backends: list[Backend],
