@@ -72,6 +72,9 @@ class History(Protocol):
     async def audit(self, limit: int) -> Answer:
         """Return the newest orders, the newest first.  Raises Refused."""
 
+    def moments(self, wallet: str, shown: Mapping[str, object]) -> Mapping[str, object]:
+        """Return what is shown of a wallet beside what a snapshot has of it; made for each snapshot."""
+
 
 HISTORIES = ("incidents", "availability", "restarts", "audit")
 
@@ -140,6 +143,9 @@ class AdminApi:
     def snapshot(self) -> dict[str, object]:
         """Return how everything stands; the same as GET /api/v1/status."""
         found = {**self.status(), "warnings": self.access.warnings}
+        history, wallets = self.history, found.get("wallets")
+        if history is not None and isinstance(wallets, Mapping):
+            found["wallets"] = {name: {**shown, **history.moments(name, shown)} for name, shown in wallets.items()}
         if self.switches is not None:
             found |= {"switches": self.switches.names(), "shop_port": getattr(self.switches, "shop_port", 0)}
         return found

@@ -73,6 +73,10 @@ class AdminHistory:
         headers |= {"Content-Type": CONTENT_TYPE, "Content-Disposition": f'attachment; filename="{what}{part}.csv"'}
         return web.Response(body=body, headers=headers)
 
+    def moments(self, wallet: str, shown: Mapping[str, object]) -> dict[str, object]:
+        """Return what is shown of a wallet beside what a snapshot has of it: since when it is so."""
+        return self.past.moments.of(wallet, shown)
+
     async def incidents(self, limit: int) -> Answer:
         """Return the newest incidents and those that are open, which come first.  Raises Refused (503)."""
         return await self._for_page(self.past.incidents, limit)

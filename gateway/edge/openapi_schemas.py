@@ -103,10 +103,14 @@ SCHEMAS: dict[str, Schema] = {
             "holder": {"type": ["string", "null"]},
             "address": {"type": ["string", "null"], "description": "Where its clients' door is."},
             "term": count("Number of the holding."),
+            "since": figure(
+                f"When this gateway took it; null where it does not hold it, or is not known to since then. {AT}",
+                may_lack=True,
+            ),
             "answered_ago": figure("Seconds since the database answered.", may_lack=True),
             "forwarding": count("Calls on their way to the holder."),
         },
-        lacks=("forwarding",),
+        lacks=("since", "forwarding"),
     ),
     "Rates": thing(
         {
@@ -127,6 +131,13 @@ SCHEMAS: dict[str, Schema] = {
             "holder": ref("Lease"),
             "profile": text(),
             "primary": text("Name of the backend that signs and derives."),
+            "promoted": or_null(
+                thing(
+                    {"backend": text("The primary."), "before": text("Who was it."), "at": figure(AT)},
+                    about="The last promotion since this gateway holds the wallet, until the one before is in full "
+                    "service again.",
+                )
+            ),
             "panic": truth("Fewer than half serve, and reads go to the least bad."),
             "waiting": count("Calls in the queue."),
             "in_flight": count("Calls at daemons."),
@@ -145,6 +156,7 @@ SCHEMAS: dict[str, Schema] = {
             "holder",
             "profile",
             "primary",
+            "promoted",
             "panic",
             "waiting",
             "in_flight",

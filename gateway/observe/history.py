@@ -132,6 +132,7 @@ class History:
         self._serve(service.look(self.services, list(self.views())), None)
 
     def _take_in(self, event: Event) -> None:
+        self.past.moments.hear(event, self.clock())
         after = service.hear(self.services, event)
         if after is not self.services:
             self._count()

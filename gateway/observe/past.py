@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from gateway.observe.moments import Moments
 from gateway.observe.reader import Reader
 from gateway.observe.shelf import Shelf
 from gateway.rules import telling
@@ -91,6 +92,7 @@ class Past:
         """How it is called to people where it shares no ledger, so that its rows have no name."""
         self.clock = clock
         self.totals: Totals = {}
+        self.moments = Moments()
         self.ledger: Transacting | None = None
         self.has_ledger = False
         """Whether one is configured; it may not be open."""

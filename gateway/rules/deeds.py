@@ -62,7 +62,8 @@ class Order:
         who: the name of the person or token.
         by: session, token, open, or `command line`.
         peer: from which address.
-        reason: why, after what it was about where no daemon says that: an outcome by its id, a switch by its new place.
+        verb: of a switch of the sandbox `switch NAME`, and `switch NAME off` where it was taken back.
+        reason: why, after what it was about where no daemon says that: an outcome by its id.
     """
 
     id: str
@@ -190,7 +191,7 @@ def _asked(deeds: Deeds, event: Event) -> Order | None:
     """Return the order that is answered."""
     if number := _text(event, "order"):
         return deeds.orders.get(number)
-    asked = (event.wallet, event.backend, _text(event, "verb"))
+    asked = (event.wallet, event.backend, _verb(event))
     return next((one for one in deeds.orders.values() if (one.wallet, one.backend, one.verb) == asked), None)
 
 
@@ -210,15 +211,18 @@ def _refused(deeds: Deeds, event: Event, at: float) -> tuple[Deeds, list[Deed]]:
 def _order(deeds: Deeds, event: Event, at: float) -> Order:
     return Order(
         f"{deeds.life}-d{deeds.number + 1}", at, who=_text(event, "who"), by=_text(event, "by"),
-        peer=_text(event, "peer"), wallet=event.wallet, backend=event.backend, verb=_text(event, "verb"),
+        peer=_text(event, "peer"), wallet=event.wallet, backend=event.backend, verb=_verb(event),
         reason=": ".join(filter(None, (about(event), _text(event, "reason"))))[:LONGEST],
     )  # fmt: skip
 
 
+def _verb(event: Event) -> str:
+    """Return what was ordered; a switch is thrown where nothing else is said."""
+    return f"{_text(event, 'verb')}{' off' if event.fields.get('on', True) is not True else ''}"
+
+
 def about(event: Event) -> str:
-    """Return what an order is about, "" where its daemon says that: an outcome or a switch, and what is said of it."""
-    if "on" in event.fields:
-        return "on" if event.fields["on"] is True else "off"
+    """Return what an order is about, "" where its daemon says that: an outcome, and what is said of it."""
     given = str(event.fields.get("outcome", ""))
     if not given:
         return ""

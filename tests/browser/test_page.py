@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import time
 from typing import Any
 
@@ -76,7 +77,7 @@ async def test_a_freeze_appears_by_itself_and_heals(sandbox: str, reader: OpenRe
     await one.sees("#live", "Live")
     await one.sees(".sandbox-bar", "SANDBOX")
     await page.click('a[data-switch][href="/switches/main/ec-2/freeze"]')
-    await one.sees("#told", "ec-2 is frozen")
+    await one.sees("#told", "ec-2 was frozen")
     await one.sees("#b-main-ec-2 .condition", "does not answer")
     assert WELL not in str(await page.text_content("h1"))
     assert not (await page.title()).startswith(WELL)
@@ -127,6 +128,9 @@ async def test_it_is_readable_on_a_phone_at_night(world: PageWorld, reader: Open
     assert wide <= window == 320
     title = await one.page.text_content("h1")
     assert title == {"en": "ec-1 does not answer", "ko": "ec-1: 응답하지 않습니다"}[lang]
+    steps = await one.page.locator("#incidents .done time").all_text_contents()
+    assert all(re.search(r"\d\d:\d\d:\d\d", step) for step in steps), "they follow within seconds"
+    assert len(set(steps[:2])) == 2
     await one.picture(f"phone-{lang}-{look}")
     await one.page.set_viewport_size({"width": 1280, "height": 900})
     await one.picture(f"wide-{lang}-{look}")
@@ -380,8 +384,8 @@ async def test_the_script_writes_the_same_figures_as_the_gateway(world: PageWorl
     for python, script, values in FIGURES:
         found = await one.page.evaluate(CALL, [module, script, [[value] for value in values]])
         assert found == [getattr(figures, python)(value) for value in values], python
-    units = ("s", "m", "h", "d")
-    spans = [0, 59.9, 119, 120, 7_199, 7_200, 172_800, 1e6]
+    units = ("s", "m", "h", "d", "under a second")
+    spans = [-3, 0, 0.1, 0.98, 1, 59.9, 119, 120, 7_199, 7_200, 172_800, 1e6]
     found = await one.page.evaluate(CALL, [module, "duration", [[span, units] for span in spans]])
     assert found == [figures.duration(span, units) for span in spans]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
@@ -132,11 +133,16 @@ async def test_what_happened_is_asked_of_the_history(world: World) -> None:
 
         audit = incidents
 
+        def moments(self, wallet: str, _shown: Mapping[str, object]) -> dict[str, object]:
+            return {"promoted": None, "called": wallet}
+
     assert (await world.api.incidents()).rows == (await world.api.audit()).rows == []
     world.api.history = Past()
     for name in ("incidents", "availability", "restarts", "audit"):
         assert (await world.ask("GET", f"/api/v1/{name}"))[1] == {"asked": name}
         assert (await world.ask("POST", f"/api/v1/{name}"))[0] == 405
+    assert "promoted" not in STATUS["wallets"]["main"]  # type: ignore[index]  # a dictionary
+    assert world.api.snapshot()["wallets"] == {"main": {"backends": [], "promoted": None, "called": "main"}}
     assert (await world.api.incidents(7)).rows == (await world.api.audit(7)).rows == [{"limit": 7}]
 
 

@@ -63,6 +63,14 @@ def test_every_order_is_named() -> None:
     assert orders["schema"]["enum"] == list(VERBS)
 
 
+def test_moments_that_only_a_history_knows_are_written_down() -> None:
+    """Whoever reads the document finds them, and does not count on them."""
+    schemas = DOCUMENT["components"]["schemas"]
+    for name, field in (("Lease", "since"), ("Wallet", "promoted")):
+        assert field in schemas[name]["properties"]
+        assert field not in schemas[name]["required"]
+
+
 def test_looking_and_ordering_say_how_they_are_refused() -> None:
     """Each as a problem; an order also when it cannot be carried out."""
     for path, operations in PATHS.items():

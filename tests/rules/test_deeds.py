@@ -160,14 +160,25 @@ def test_a_number_that_is_there_already_drives_nobody_out() -> None:
         ({"outcome": f"key-{'ab' * 32}-shop", "executed": False}, "key-abababababab-shop executed=no"),
         ({"outcome": f"broadcast-{'cd' * 32}"}, "broadcast-cdcdcdcdcdcd"),
         ({"outcome": "key-of-mrs-kim-4711", "executed": True}, "an outcome that is none executed=yes"),
-        ({"outcome": "order-4711"}, "an outcome that is none"), ({"on": True}, "on"), ({"on": False}, "off"), ({}, ""),
+        ({"outcome": "order-4711"}, "an outcome that is none"), ({}, ""),
     ],
 )  # fmt: skip
 def test_the_row_of_an_order_says_what_it_is_about(fields: dict[str, Any], about: str) -> None:
-    """An outcome by its id, which holds no key of a client in the clear and no whole hash; a switch by its place."""
+    """An outcome by its id, which holds no key of a client in the clear and no whole hash."""
     watch = Watch()
     watch.hear("order.given", verb="resolve", **fields)
     assert watch.orders()[0].reason == about
+
+
+def test_a_switch_says_in_its_verb_that_it_was_taken_back_and_nobody_gave_a_reason() -> None:
+    """Whether it is on is no reason; the answer finds its row also where it has no number."""
+    watch = Watch()
+    for on in (True, False):
+        watch.hear("order.given", verb="switch freeze", who="kim", reason="", on=on)
+        watch.hear("order.done", verb="switch freeze", answer=f"on: {on}", on=on)
+    assert [(one.verb, one.reason, one.answer) for one in watch.orders()] == [
+        ("switch freeze", "", "on: True"), ("switch freeze off", "", "on: False"),
+    ]  # fmt: skip
 
 
 def test_an_order_that_nobody_told_of_before_is_known_by_its_answer() -> None:

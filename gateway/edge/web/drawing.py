@@ -47,6 +47,7 @@ class Drawing:
             languages=LANGUAGES,
             iso=figures.iso,
             clock=lambda at: figures.clock(at, now),
+            exact=lambda at: figures.clock(at, now, exact=True),
             age=lambda at: figures.duration(now - at, words.units),
             span=lambda seconds: figures.duration(seconds, words.units),
             asset=self.assets.href,

@@ -60,11 +60,15 @@ def share(value: object) -> str:
 
 
 def duration(seconds: float, units: Sequence[str]) -> str:
-    """Return a time in the unit that a person would take; `units`: second, minute, hour, day."""
+    """Return a time in the unit that a person would take.
+
+    Args:
+        units: second, minute, hour, day, and what is said of less than a second: nothing lasts for none.
+    """
     for step, place in STEPS:
         if seconds >= 2 * step:
             return f"{math.floor(seconds / step)}{units[place]}"
-    return f"{max(0, math.floor(seconds))}{units[0]}"
+    return f"{math.floor(seconds)}{units[0]}" if seconds >= 1 else units[4]
 
 
 def iso(at: float) -> str:
@@ -72,11 +76,15 @@ def iso(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def clock(at: float, now: float) -> str:
-    """Return a time for a person who has no script to put it into his zone: the day is left out while it is today."""
+def clock(at: float, now: float, *, exact: bool = False) -> str:
+    """Return a time for a person who has no script to put it into his zone: the day is left out while it is today.
+
+    Args:
+        exact: with seconds, for what follows within seconds.
+    """
     when = datetime.fromtimestamp(at, UTC)
-    is_today = when.date() == datetime.fromtimestamp(now, UTC).date()
-    return when.strftime("%H:%M UTC" if is_today else "%Y-%m-%d %H:%M UTC")
+    day = "" if when.date() == datetime.fromtimestamp(now, UTC).date() else "%Y-%m-%d "
+    return when.strftime(f"{day}%H:%M{':%S' if exact else ''} UTC")
 
 
 def sparkline(samples: object) -> str:

@@ -42,6 +42,9 @@ RESTARTS = frozenset({
 })  # fmt: skip
 """Kinds that end by a restart or a reload, which none comes to that is held or drained."""
 
+RESTARTED = frozenset({"wedged", "dead"})
+"""Conditions that end by a restart where nothing else ends them."""
+
 
 class Tone(IntEnum):
     """How loud something is; the higher, the louder."""
@@ -168,7 +171,11 @@ def todo_of(backend: Snapshot, words: Words) -> str:
         return words.text("todo.no_launcher", backend=name)
     if backend.get("held"):
         return words.text("todo.release")
-    return words.text("todo.nothing") if tone_of(backend) is Tone.WARNING else ""
+    if tone_of(backend) is not Tone.WARNING:
+        return ""
+    # what is not allowed, or not to come for long, is not expected
+    is_restarted = backend.get("launcher") and backend.get("expected") and backend.get("kind") in RESTARTED
+    return words.text("todo.restarts" if is_restarted else "todo.nothing")
 
 
 def rank_of(alert: Snapshot) -> int:
@@ -279,13 +286,16 @@ def _of_quiet(alert: Snapshot, words: Words) -> Headline:
 
 
 def _of_no_calls(name: str, wallet: Snapshot, words: Words) -> Headline:
-    """Say that a wallet takes no calls: no matter while a daemon starts and calls wait for it, and one beyond that."""
+    """Say that a wallet takes no calls: no matter while a daemon starts and calls wait for it, and one beyond that.
+
+    That clients are answered errors is said once they are, and not as soon as they may be.
+    """
     everyone = backends_of(wallet)
     is_bad = bool(wallet.get("overdue")) or any(tone_of(one) >= Tone.WARNING for one in everyone)
     title = words.text("head.not_sent" if _is_elsewhere(wallet) else "head.no_calls", wallet=name)
     why = words.mark("; ".join(str(one) for one in wallet["not_ready"]))
     did = _did([one for one in everyone if tone_of(one) is not Tone.WELL], wallet, words)
-    todo = words.text("todo.no_calls" if is_bad else "todo.soon")
+    todo = words.text("todo.soon" if not is_bad else "todo.waits" if _do_calls_wait(wallet) else "todo.no_calls")
     return Headline(
         Tone.WARNING if is_bad else Tone.WATCH, title, why, _at(wallet.get("not_ready_since")), did, (todo,)
     )
@@ -316,17 +326,32 @@ def _of_backend(backend: Snapshot, wallet: Snapshot, tone: Tone, words: Words) -
 
 def _did(concerned: Iterable[Snapshot], wallet: Snapshot, words: Words) -> tuple[str, ...]:
     """Return what the gateway does about backends of a wallet, in sentences."""
-    everyone = backends_of(wallet)
+    concerned, everyone = list(concerned), backends_of(wallet)
     serving = [name_of(one) for one in everyone if _serves(one)]
     sentences: list[str] = []
     # where nobody is out there is nothing to go round
     if serving and len(serving) < len(everyone):
         sentences.append(words.text("did.others", names=", ".join(serving[:MOST])))
     elif everyone and not serving:
-        sentences.append(words.text("did.nobody"))
+        sentences.append(words.text("did.nobody.yet" if _do_calls_wait(wallet) else "did.nobody"))
+    sentences += _promoted(concerned, wallet, words)
     for backend in concerned:
         sentences += _did_for(backend, words)
     return tuple(sentences[: MOST + 1])
+
+
+def _promoted(concerned: Iterable[Snapshot], wallet: Snapshot, words: Words) -> Iterator[str]:
+    """Yield who is primary in the place of one that is out; who has been for long is no news."""
+    promoted = wallet.get("promoted")
+    if not isinstance(promoted, Mapping):
+        return
+    is_out = any(
+        one.get("name") == promoted.get("before") and (one.get("phase") != "READY" or one.get("drained"))
+        for one in concerned
+    )
+    for one in backends_of(wallet):
+        if is_out and one.get("primary") and one.get("name") == promoted.get("backend") and _serves(one):
+            yield words.text("did.primary", backend=name_of(one))
 
 
 def _did_for(backend: Snapshot, words: Words) -> Iterator[str]:
@@ -372,6 +397,12 @@ def _is_elsewhere(wallet: Snapshot) -> bool:
     """Return whether gateways share a wallet, and this one does not hold it."""
     lease = wallet.get("lease")
     return isinstance(lease, Mapping) and not lease.get("held")
+
+
+def _do_calls_wait(wallet: Snapshot) -> bool:
+    """Return whether calls of a wallet that takes none still wait: for nobody who is dead and not expected, though."""
+    hope = any(one.get("expected") or one.get("kind") != "dead" for one in backends_of(wallet))
+    return wallet.get("overdue") is False and hope
 
 
 def _serves(backend: Snapshot) -> bool:

@@ -13,6 +13,7 @@ from gateway.edge.web.asking import Known
 from gateway.edge.web.headline import Snapshot, Tone, called, is_quiet, rank_of, title_of, todo_of_alert, with_names
 from gateway.edge.web.views import Button
 from gateway.edge.web.words import Words
+from gateway.rules.stories import TAKEN_OVER
 from gateway.rules.telling import until
 
 SHOWN = 5
@@ -51,7 +52,8 @@ def incidents_view(
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Return the timeline: what happened, what was done, how long it took; what is open, then the newest first.
 
-    What happened several times is not said to have lasted: between them it was well.
+    What happened several times is not said to have lasted: between them it was well.  Neither is a takeover, which is
+    but a moment.
 
     Args:
         wallets: names of those there are now.
@@ -66,8 +68,10 @@ def incidents_view(
         if not isinstance(seconds, int | float):
             seconds = (closed or now) - opened if isinstance(opened, int | float) else 0.0
         times = one.get("times")
-        count, duration = times if isinstance(times, int) else 1, figures.duration(float(seconds), words.units)
+        count = times if isinstance(times, int) else 1
         is_many = count > 1
+        duration = figures.duration(max(float(seconds), float(is_many)), words.units)
+        lasted = "" if one.get("kind") == TAKEN_OVER else words.text("incident.lasted", duration=duration)
         found.append(
             {
                 "id": str(one.get("id") or ""),
@@ -77,7 +81,7 @@ def incidents_view(
                 "opened_at": opened,
                 "lasted": words.text("incident.times", n=figures.number(count), duration=duration)
                 if is_many
-                else words.text("incident.lasted", duration=duration),
+                else lasted,
                 "so_far": words.text("incident.so_far", n=figures.number(count)) if is_many else "",
                 "done": [
                     {"at": step.get("at"), "text": words.mark(text)}

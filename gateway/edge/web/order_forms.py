@@ -31,6 +31,8 @@ class OrderForm:
         notes: further sentences; `is_bad` for what should be thought of.
         is_on: of a switch, whether it is on now; None for anything else.
         place: whom it is for, where there are several wallets; "" where the answer says enough.
+        past: what is said to have been done when `on` is sent as "1" or "0", where the answer says how things are for
+            a moment only: it stands on the page for longer.
     """
 
     href: str
@@ -43,6 +45,7 @@ class OrderForm:
     asks_executed: bool = False
     is_on: bool | None = None
     place: str = ""
+    past: Mapping[str, str] = field(default_factory=dict)
 
 
 def find(
@@ -126,6 +129,11 @@ def _switch(wallet: str, row: Snapshot, switch: str, words: Words, place: str) -
     return OrderForm(
         f"/switches/{_path(wallet, backend, switch)}", f"{place}: {label}", hint, label, give,
         asks_reason=False, is_on=bool(found.get("is_on")), place="" if place == backend else place,
+        past={
+            on: words.text(key, backend=backend)
+            for on, turned in (("1", "on"), ("0", "off"))
+            if (key := f"switched.{switch}.{turned}") in words.texts
+        },
     )  # fmt: skip
 
 

@@ -191,7 +191,7 @@ class Pages:
         except Refused as refused:
             return self._failed(request, frame, order, refused.detail, refused.status, reason)
         self.shared.forget()
-        return web.Response(status=303, headers={"Location": f"/?told={self._keep(frame, order, answer)}"})
+        return web.Response(status=303, headers={"Location": f"/?told={self._keep(frame, order, answer, fields)}"})
 
     def _failed(
         self, request: web.BaseRequest, frame: Frame, order: OrderForm, why: str, status: int, reason: str
@@ -199,10 +199,10 @@ class Pages:
         said = frame.words.text("order.failed", why=frame.words.say(why))
         return self._form(request, frame, order, said, status, reason)
 
-    def _keep(self, frame: Frame, order: OrderForm, answer: str) -> str:
+    def _keep(self, frame: Frame, order: OrderForm, answer: str, fields: Mapping[str, str]) -> str:
         """Keep an answer until its page is drawn; return what it is asked for by."""
         name = secrets.token_urlsafe(9)
-        said = frame.words.say(answer)
+        said = order.past.get(fields.get("on", "")) or frame.words.say(answer)
         if order.place:
             said = frame.words.text("order.at", place=order.place, answer=said)
         self._told[name] = (frame.words.text("order.done", answer=said), frame.now)

@@ -29,6 +29,7 @@ class Fact:
         share: a part of one, drawn as a bar; None for none.
         note: a few words beside it.
         is_bad: it is no good sign.
+        is_wide: it has too many words for a column.
     """
 
     label: str
@@ -38,6 +39,7 @@ class Fact:
     note: str = ""
     note_live: str = ""
     is_bad: bool = False
+    is_wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,9 @@ class Button:
     is_on: bool = False
 
 
-def card(backend: Snapshot, wallet_name: str, words: Words, *, may_order: bool) -> dict[str, Any]:
+def card(
+    backend: Snapshot, wallet_name: str, words: Words, *, may_order: bool, sandbox: bool = False
+) -> dict[str, Any]:  # fmt: skip
     """Return what the card of a backend shows."""
     phase = str(backend.get("phase"))
     name = str(backend.get("name", "?"))
@@ -69,7 +73,7 @@ def card(backend: Snapshot, wallet_name: str, words: Words, *, may_order: bool) 
         "notes": [*_notes(backend, words)],
         "spark": figures.sparkline(backend.get("sparkline")),
         "latency": figures.milliseconds(backend.get("latency_ms")),
-        "facts": [*_facts(backend, words)],
+        "facts": [*_facts(backend, words, sandbox=sandbox)],
         "url": str(backend.get("url") or ""),
         "next_try": backend.get("next_try"),
         "orders": [*_orders(backend, wallet_name, name, words)] if may_order else [],
@@ -93,7 +97,7 @@ def _notes(backend: Snapshot, words: Words) -> Iterator[str]:
         yield words.text("failure", step=words.steps.get(step, step), why=words.mark(str(failure.get("reason"))))
 
 
-def _facts(backend: Snapshot, words: Words) -> Iterator[Fact]:
+def _facts(backend: Snapshot, words: Words, *, sandbox: bool) -> Iterator[Fact]:
     text = words.text
     yield Fact(text("score"), figures.decimal(backend.get("score")), "score")
     slots = text("slots.of", taken=backend.get("in_flight", 0), slots=backend.get("slots", 1))
@@ -109,7 +113,9 @@ def _facts(backend: Snapshot, words: Words) -> Iterator[Fact]:
     if isinstance(memory, Mapping) and memory.get("used"):
         used, limit = figures.size(memory["used"]), figures.size(memory.get("limit") or None)
         part = memory.get("share") if limit else None
-        note = text("memory.of", share=figures.share(part), limit=limit) if part is not None else ""
+        # a child of the gateway has no limit of its own there: what is told is the machine's
+        key = "memory.machine" if sandbox and backend.get("launcher") == "process" else "memory.of"
+        note = text(key, share=figures.share(part), limit=limit) if part is not None else ""
         yield Fact(text("memory"), used, "memory", share=part, note=note, note_live="memory_share")
     restarts = backend.get("restarts")
     if restarts is not None:
@@ -117,7 +123,8 @@ def _facts(backend: Snapshot, words: Words) -> Iterator[Fact]:
     circuit = str(backend.get("circuit", "closed"))
     said = words.texts.get(f"circuit.{circuit}", circuit)
     yield Fact(text("circuit"), said, is_bad=circuit != "closed")
-    yield Fact(text("launcher"), str(backend.get("launcher") or text("launcher.none")))
+    launcher = backend.get("launcher")
+    yield Fact(text("launcher"), str(launcher or text("launcher.none")), is_wide=not launcher)
 
 
 def _orders(backend: Snapshot, wallet: str, name: str, words: Words) -> Iterator[Button]:
@@ -142,7 +149,8 @@ def wallet_view(name: str, wallet: Snapshot, words: Words, snapshot: Snapshot, *
     ledger = wallet.get("ledger")
     state = str(ledger.get("state")) if isinstance(ledger, Mapping) else ""
     lease = wallet.get("holder") or wallet.get("lease")
-    cards = [card(one, name, words, may_order=may_order) for one in backends_of(wallet)]
+    is_sandbox = bool(snapshot.get("sandbox"))
+    cards = [card(one, name, words, may_order=may_order, sandbox=is_sandbox) for one in backends_of(wallet)]
     return {
         "id": f"w-{name}",
         "name": name,
@@ -151,6 +159,7 @@ def wallet_view(name: str, wallet: Snapshot, words: Words, snapshot: Snapshot, *
         "facts": [*_wallet_facts(wallet, words)] if "backends" in wallet else [],
         "notes": [*_wallet_notes(wallet, state, words)],
         "holder": _holder(lease, words) if isinstance(lease, Mapping) else "",
+        "holder_since": lease.get("since") if isinstance(lease, Mapping) else None,
         "handover": (
             Button(words.orders["handover"][0], f"/orders/{quote(name, safe='')}/handover", "handover")
             if may_order and isinstance(lease, Mapping) and lease.get("held")
@@ -201,7 +210,9 @@ def _wallet_notes(wallet: Snapshot, state: str, words: Words) -> Iterator[str]:
         yield f"{words.text('ledger.error')}: {words.mark(str(ledger['error']))}"
     for reason in wallet.get("not_ready") or ():
         yield f"{words.text('not_ready')}: {words.mark(str(reason))}"
-    if "backends" not in wallet:
+    lease = wallet.get("holder") or wallet.get("lease")
+    # who has just taken it over has no rooms yet, and is itself who looks after them
+    if "backends" not in wallet and not (isinstance(lease, Mapping) and lease.get("held")):
         yield words.text("only_elsewhere")
 
 

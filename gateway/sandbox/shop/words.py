@@ -79,7 +79,7 @@ ENGLISH = {
 }
 
 KOREAN = {
-    "banner": "SANDBOX (샌드박스): 지어낸 코인입니다. 여기 있는 것은 아무 가치도 없습니다.",
+    "banner": "SANDBOX (샌드박스): 가상의 코인입니다. 실제 가치는 전혀 없습니다.",
     "title": "샌드박스 상점",
     "what": "이 상점은 결제 서비스와 똑같이 게이트웨이를 호출합니다. 상태 페이지에서 지갑 하나를 멈추고,"
     " 주문이 계속되는 것을 지켜보십시오.",
@@ -119,7 +119,7 @@ KOREAN = {
     "on_its_way": "보냄",
     "state_asking": "주소를 요청하는 중",
     "state_open": "결제를 기다리는 중",
-    "state_seen": "결제가 보이나 아직 확정되지 않음",
+    "state_seen": "결제 감지됨, 미확정",
     "state_paid": "결제됨",
     "state_expired": "만료됨",
     "state_refused": "주소를 받지 못함",

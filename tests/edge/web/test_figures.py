@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.edge.web import figures
+from gateway.edge.web.words import words
 
-UNITS = (" s", " min", " h", " d")
+UNITS = (" s", " min", " h", " d", "under 1 s")
 
 
 @pytest.mark.parametrize(
@@ -35,12 +36,18 @@ UNITS = (" s", " min", " h", " d")
         (figures.share("half"), ""),
         (figures.duration(119.9, UNITS), "119 s"),
         (figures.duration(120, UNITS), "2 min"),
-        (figures.duration(-3, UNITS), "0 s"),
-        (figures.duration(7_200, ("초", "분", "시간", "일")), "2시간"),
+        (figures.duration(1.0, UNITS), "1 s"),
+        (figures.duration(0.98, UNITS), "under 1 s"),
+        (figures.duration(-3, UNITS), "under 1 s"),
+        (figures.duration(7_200, words("ko").units), "2시간"),
+        (figures.duration(0.1, words("ko").units), "1초 미만"),
+        (figures.duration(0.1, words("en").units), "under 1 s"),
         (figures.duration(172_800, UNITS), "2 d"),
         (figures.iso(0), "1970-01-01T00:00:00Z"),
         (figures.clock(1_795_900_000, 1_795_900_060), "21:06 UTC"),
         (figures.clock(1_795_800_000, 1_795_900_060), "2026-11-27 17:20 UTC"),
+        (figures.clock(1_795_900_000, 1_795_900_060, exact=True), "21:06:40 UTC"),
+        (figures.clock(1_795_800_000, 1_795_900_060, exact=True), "2026-11-27 17:20:00 UTC"),
     ],
 )
 def test_figures_are_read_at_a_glance(made: str, said: str) -> None:

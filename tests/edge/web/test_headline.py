@@ -157,6 +157,89 @@ def test_daemons_that_are_out_are_no_start() -> None:
     assert headline(down, EN).more == 0, "its alert says it already"
 
 
+FROZEN = [backend(f"ec-{n}", phase="EJECTED", kind="wedged", reason="silent", launcher="process") for n in (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("lang", "waits", "errors"),
+    [
+        (
+            "en",
+            ("Nobody takes calls now; they wait.", "Calls wait. Nothing to do for a minute; "),
+            ("Nobody takes calls now; they wait, or are answered errors.", "Clients are answered errors by now."),
+        ),
+        (
+            "ko",
+            (
+                "현재 호출을 받을 데몬이 없습니다. 호출은 대기합니다.",
+                "호출은 대기하고 있습니다. 1분 동안은 조치할 것이",
+            ),
+            (
+                "현재 호출을 받을 데몬이 없습니다. 호출은 대기하거나 오류로",
+                "클라이언트 호출이 오류로 응답되고 있습니다.",
+            ),
+        ),
+    ],
+)
+def test_errors_are_said_once_clients_are_answered_them(
+    lang: str, waits: tuple[str, str], errors: tuple[str, str]
+) -> None:
+    """Calls wait for who is frozen or is to be restarted, and are refused at once where nobody is to come."""
+    gone = backend("ec-1", phase="EJECTED", kind="dead", launcher=None, expected=False)
+    for backends, overdue, (did, todo) in (
+        (FROZEN, False, waits), (FROZEN, True, errors),
+        ([gone], False, errors), ([{**gone, "expected": True}], False, waits),
+    ):  # fmt: skip
+        shown = wallet(*backends, not_ready=["ec-1: silent"], overdue=overdue)
+        said = headline(snapshot(shown), words(lang))
+        assert said.tone is Tone.WARNING
+        assert said.did[0].startswith(did)
+        assert said.todo[0].startswith(todo)
+
+
+PROMOTED = {"primary": "ec-2", "promoted": {"backend": "ec-2", "before": "ec-1", "at": AT - 1.0}}
+
+
+def test_who_became_primary_is_said_first() -> None:
+    """It is the most important of what was done about a primary that is out, also in the alert about it."""
+    shown = wallet(FROZEN[0], backend("ec-2", primary=True), backend("ec-3"), **PROMOTED)
+    assert headline(snapshot(shown), EN).did[:2] == ("Calls go to ec-2, ec-3.", "ec-2 is primary now.")
+    assert headline(snapshot(shown), words("ko")).did[1] == "이제 프라이머리는 ec-2 데몬입니다."
+    told = snapshot(shown, alerts=[alert("stuck", severity="critical", backend="ec-1")])
+    assert "ec-2 is primary now." in headline(told, EN).did
+    two = headline(snapshot(shown, wallet(wallet="shop")), EN)
+    assert two.did[:2] == ("Calls go to main / ec-2, main / ec-3.", "main / ec-2 is primary now.")
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        # a standby is out; the one before is in service; the new one is out as well; nothing is known of it
+        wallet(backend("ec-1"), backend("ec-2", primary=True), {**FROZEN[0], "name": "ec-3"}, **PROMOTED),
+        wallet(backend("ec-1", held=True), backend("ec-2", primary=True), **PROMOTED),
+        wallet(FROZEN[0], {**FROZEN[1], "primary": True}, backend("ec-3"), **PROMOTED),
+        wallet(FROZEN[0], backend("ec-2", primary=True)), wallet(FROZEN[0], backend("ec-2"), promoted=None),
+    ],
+)  # fmt: skip
+def test_who_is_primary_is_no_news_otherwise(shown: dict[str, Any]) -> None:
+    """What was done about another one is not told of this one."""
+    assert not any("primary" in one for one in headline(snapshot(shown), EN).did)
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_promised"),
+    [
+        ({}, True), ({"kind": "dead"}, True), ({"launcher": None}, False), ({"expected": False}, False),
+        ({"kind": "adrift"}, False), ({"held": True}, False), ({"drained": True}, False),
+    ],
+)  # fmt: skip
+def test_a_restart_is_told_where_one_is_to_come(changes: dict[str, Any], *, is_promised: bool) -> None:
+    """And nowhere else: an operator may have forbidden it, for this daemon or for all."""
+    shown = snapshot(wallet({**FROZEN[0], **changes}, backend("ec-2")))
+    for lang, said in (("en", "and restarts it if it does not come round."), ("ko", "회복되지 않으면 재시작합니다.")):
+        assert headline(shown, words(lang)).todo[0].endswith(said) is is_promised
+
+
 def test_calls_that_cannot_be_sent_to_the_holder_are_told() -> None:
     """They come to this gateway, and are answered by nobody."""
     cut = {**ELSEWHERE, "not_ready": ["gw-2, which holds it, is not reached from here"], "overdue": True}

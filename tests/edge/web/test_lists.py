@@ -27,9 +27,22 @@ def test_incidents_tell_what_was_done_and_how_long_it_took() -> None:
     korean = lists.incidents_view(INCIDENTS, KO, AT)
     assert korean[1]["title"] == "ec-2: 메모리 사용량이 많습니다: ec-2: 허용된 메모리의 84%를 사용하고 있습니다"
     assert korean[0]["done"][0]["text"] == "서비스에서 제외하고 호출을 다른 데몬으로 보냄(응답 없음)"
-    assert lists.incidents_view([{}], EN, AT)[0]["lasted"] == "lasted 0 s"
+    assert lists.incidents_view([{}], EN, AT)[0]["lasted"] == "lasted under 1 s"
     newer = {"opened_at": AT + 9.0, "closed_at": AT + 10.0}
     assert [one["is_open"] for one in lists.incidents_view([newer, *INCIDENTS], EN, AT)] == [True, False, False]
+
+
+def test_what_took_less_than_a_second_did_not_take_none() -> None:
+    """And a takeover, which is but a moment, lasted for no time at all."""
+    short = {**INCIDENTS[1], "seconds": 0.98}
+    assert lists.incidents_view([short], EN, AT)[0]["lasted"] == "lasted under 1 s"
+    assert lists.incidents_view([short], KO, AT)[0]["lasted"] == "1초 미만 동안 지속"
+    twice = {**short, "times": 2}
+    assert lists.incidents_view([twice], EN, AT)[0]["lasted"] == "2 times within 1 s"
+    assert lists.incidents_view([twice], KO, AT)[0]["lasted"] == "1초 동안 2회 발생"
+    taken = {**short, "kind": "taken_over", "title": "gw-2 took the wallet main over from gw-1", "seconds": 0.0}
+    for spoken in (EN, KO):
+        assert lists.incidents_view([taken], spoken, AT)[0]["lasted"] == ""
 
 
 def test_a_list_says_where_its_older_entries_are() -> None:
@@ -80,6 +93,8 @@ def test_the_audit_trail_says_who_did_what() -> None:
     first, second = lists.audit_view(AUDIT, EN)
     assert (first["who"], first["verb"], first["place"]) == ("anna", "Hold", "main / ec-3")
     assert (second["who"], second["verb"]) == ("somebody at the open door", "Freeze")
+    off = [{"verb": "switch freeze off"}]
+    assert [lists.audit_view(off, spoken)[0]["verb"] for spoken in (EN, KO)] == ["Freeze off", "정지 끔"]
     (refused,) = lists.audit_view([{"verb": "", "outcome": "refused", "answer": "wrong token", "who": ""}], EN)
     assert (refused["verb"], refused["answer"]) == ("an order was refused", "wrong token")
     (bare,) = lists.audit_view([{"verb": "dance"}], EN)

@@ -242,6 +242,59 @@ async def test_with_several_wallets_a_form_and_its_answer_say_whose_daemon_it_is
     assert "shop / ec-1: Freeze" in (await world.get("/switches/shop/ec-1/freeze"))[1]
 
 
+@pytest.mark.parametrize(
+    ("lang", "on", "off"),
+    [
+        ("en", "Done: ec-1 was frozen (SIGSTOP)", "Done: ec-1 was let go on (SIGCONT)"),
+        ("ko", "완료: ec-1: 정지시켰습니다(SIGSTOP)", "완료: ec-1: 정지를 풀었습니다(SIGCONT)"),
+    ],
+)
+async def test_what_a_switch_did_is_told_as_past(world: PageWorld, lang: str, on: str, off: str) -> None:
+    """The answer stands there when all is well again; of one whose state does not pass it is the gateway's own."""
+    world.enter("anna")
+    world.cookies["ecgw_lang"] = lang
+    for name, is_on, said in (("freeze", False, on), ("freeze", True, off), ("kill", False, "ec-1 hears kill")):
+        world.show(snapshot(switches=[
+            {"wallet": "main", "backend": "ec-1", "switches": [{"name": name, "is_on": is_on}]}
+        ]))  # fmt: skip
+        path = f"/switches/main/ec-1/{name}"
+        fields = {"csrf": await world.csrf(path), "on": "0" if is_on else "1"}
+        _, _, answer = await world.post(path, fields, Origin=world.url)
+        _, text, _ = await world.get(answer.headers["Location"])
+        assert said in text
+
+
+@pytest.mark.parametrize("lang", ["en", "ko"])
+async def test_steps_that_follow_within_seconds_have_seconds(world: PageWorld, lang: str) -> None:
+    """Those of an incident; all else is said to the minute, and a takeover lasted for no time."""
+    world.enter("otto")
+    world.cookies["ecgw_lang"] = lang
+    taken = {"kind": "taken_over", "wallet": "main", "title": "gw-2 took the wallet main over from gw-1"}
+    at = {"opened_at": AT - 60.0, "closed_at": AT - 60.0, "seconds": 0.0}
+    world.show(sick(), incidents=[*INCIDENTS, {"id": "t-1", **taken, **at}])
+    _, text, _ = await world.get()
+    steps = re.findall(r'<ol class="done">(.*?)</ol>', text)[0]
+    assert re.findall(r'data-at="(\d+)">([^<]+)<', steps) == [
+        (f"{AT - 252:.0f}", "21:02:28 UTC"), (f"{AT - 251:.0f}", "21:02:29 UTC"),
+    ]  # fmt: skip
+    (moment,) = re.findall(r'id="i-t-1">\s*<h3>.*?</h3>\s*<p class="dim">(.*?)</p>', text)
+    assert re.fullmatch(r"<time [^>]+>21:05 UTC</time>", moment)
+
+
+@pytest.mark.parametrize(("lang", "said"), [("en", "since {} · 12 s"), ("ko", "{}부터 · 12초")])
+async def test_the_holder_of_a_wallet_is_told_with_since_when(world: PageWorld, lang: str, said: str) -> None:
+    """Where it is known."""
+    world.enter("otto")
+    world.cookies["ecgw_lang"] = lang
+    lease = {"held": True, "holder": "gw-1", "term": 2, "since": AT - 12.0}
+    for shown, is_known in ((lease, True), ({**lease, "since": None}, False)):
+        world.show(snapshot(wallet(lease=shown, holder=shown)))
+        _, text, _ = await world.get()
+        (holder,) = re.findall(r'<p class="holder">(.*?)</p>', text)
+        told = re.sub(r"<[^>]+>", "", holder)
+        assert told.endswith(said.format("21:06 UTC")) is is_known
+
+
 async def test_an_alert_that_is_over_says_since_when_and_until_when_it_is_watched(world: PageWorld) -> None:
     """In the first sentence and in the list; the title of the page is not that of an outage."""
     world.enter("otto")

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import pytest
+
 from gateway.edge.web import views
-from gateway.edge.web.words import words
+from gateway.edge.web.words import Words, words
 from tests.edge.web.world import AT, backend, sick, snapshot, wallet
 
 EN, KO = words("en"), words("ko")
@@ -33,6 +35,35 @@ def test_a_card_shows_everything_about_a_daemon() -> None:
     assert shown["spark"].startswith("M")
 
 
+@pytest.mark.parametrize(
+    ("spoken", "of_machine", "of_limit"),
+    [
+        (EN, "0% of this machine's 23.5 GiB", "0% of 23.5 GiB"),
+        (KO, "이 서버 전체 23.5 GiB 중 0%", "23.5 GiB 중 0%"),
+    ],
+)
+def test_in_the_sandbox_the_memory_of_the_machine_is_called_so(spoken: Words, of_machine: str, of_limit: str) -> None:
+    """A child of the gateway has no limit of its own; a container has, also in a sandbox."""
+    memory = {"used": 20 << 20, "limit": int(23.5 * (1 << 30)), "share": 0.001}
+
+    def note(launcher: str, **how: bool) -> str:
+        shown = views.card(backend("ec-1", memory=memory, launcher=launcher), "main", spoken, may_order=False, **how)
+        return str(next(one.note for one in shown["facts"] if one.live == "memory"))
+
+    assert note("process", sandbox=True) == of_machine
+    assert note("process") == note("docker", sandbox=True) == of_limit
+    whole = snapshot(wallet(backend("ec-1", memory=memory, launcher="process")), sandbox=True)
+    shown = views.wallet_view("main", whole["wallets"]["main"], spoken, whole, may_order=False)
+    assert of_machine in [one.note for one in shown["cards"][0]["facts"]]
+
+
+def test_that_there_is_no_launcher_is_too_long_for_a_column() -> None:
+    """It has a line of its own; the name of one stands among the figures."""
+    for launcher, is_wide in ((None, True), ("docker", False)):
+        shown = views.card(backend("ec-1", launcher=launcher), "main", EN, may_order=False)
+        assert [one.is_wide for one in shown["facts"]] == [False] * (len(shown["facts"]) - 1) + [is_wide]
+
+
 def test_buttons_are_those_that_make_sense_and_a_viewer_has_none() -> None:
     """Nothing is drained that is, nobody is promoted who is primary, and who has no launcher is not restarted."""
 
@@ -50,14 +81,14 @@ def test_buttons_are_those_that_make_sense_and_a_viewer_has_none() -> None:
 
 def test_a_wallet_shows_its_calls_its_addresses_and_who_holds_it() -> None:
     """Handover is offered where this gateway holds it, and only to who may order."""
-    lease = {"held": True, "holder": "gw-1", "term": 4}
+    lease = {"held": True, "holder": "gw-1", "term": 4, "since": AT - 12.0}
     whole = snapshot(wallet(lease=lease, holder=lease, waiting=3, panic=True, not_ready=["no backend takes calls"]))
     shown = views.wallet_view("main", whole["wallets"]["main"], EN, whole, may_order=True)
     assert facts(shown["facts"]) == {
         "Calls": "12 /s", "Errors": "0 /s", "Latency, median": "4.1 ms", "Latency, 95%": "38 ms", "Under way": "1",
         "Waiting": "3", "Addresses ahead": "27 of 30 1,177 handed out",
     }  # fmt: skip
-    assert shown["holder"] == "this gateway, term 4"
+    assert (shown["holder"], shown["holder_since"]) == ("this gateway, term 4", AT - 12.0)
     assert shown["handover"].href == "/orders/main/handover"
     assert "Fewer than half of the daemons are well." in shown["notes"]
     assert views.wallet_view("main", whole["wallets"]["main"], EN, whole, may_order=False)["handover"] is None
@@ -71,6 +102,21 @@ def test_a_wallet_that_is_held_elsewhere_says_by_whom() -> None:
     assert not shown["is_here"]
     assert "gw-2 at 10.0.0.2:7781" in shown["holder"]
     assert shown["handover"] is None
+    assert shown["notes"] == ["Its daemons are looked after by the gateway that holds it."]
+    assert shown["holder_since"] is None, "it is not known here"
+
+
+@pytest.mark.parametrize("spoken", [EN, KO])
+def test_who_has_just_taken_a_wallet_over_does_not_send_anybody_elsewhere(spoken: Words) -> None:
+    """It has no rooms yet, and no other gateway looks after its daemons."""
+    lease = {"held": True, "holder": "gw-2", "term": 2}
+    one = {"wallet": "main", "lease": lease, "holder": lease, "not_ready": ["this gateway has just taken it over"]}
+    shown = views.wallet_view("main", one, spoken, snapshot(one), may_order=True)
+    assert spoken.text("only_elsewhere") not in shown["notes"]
+    assert len(shown["notes"]) == 1, "that it takes no calls yet"
+    without = {"wallet": "main", "not_ready": []}
+    elsewhere = views.wallet_view("main", without, spoken, snapshot(without), may_order=True)
+    assert elsewhere["notes"] == [spoken.text("only_elsewhere")]
 
 
 def test_a_ledger_that_is_not_as_usual_and_a_pool_that_runs_low_are_told() -> None:

@@ -39,7 +39,7 @@ def test_every_language_says_everything(lang: str) -> None:
     assert other.phases.keys() == {phase.value for phase in Phase}
     assert other.kinds.keys() == {kind.value for kind in Illness}
     assert other.alerts.keys() == {kind.value for kind in ROWS}
-    assert len(other.units) == 4
+    assert len(other.units) == 5
 
 
 def test_english_is_that_of_the_command_line_and_of_the_alerts() -> None:
@@ -189,6 +189,18 @@ def test_what_was_done_is_said_in_korean(name: str) -> None:
 def test_the_language_is_the_readers(chosen: str, accepted: str, lang: str) -> None:
     """What was chosen, else what the browser likes best of what there is."""
     assert choose(chosen, accepted) == lang
+
+
+@pytest.mark.parametrize(
+    ("verb", "english", "korean"),
+    [
+        ("switch freeze", "Freeze", "정지"), ("switch freeze off", "Freeze off", "정지 끔"),
+        ("drain", "Drain", "호출 차단"), ("switch new off", "switch new off", "switch new off"),
+    ],
+)  # fmt: skip
+def test_a_switch_that_was_taken_back_is_called_so(verb: str, english: str, korean: str) -> None:
+    """As its button, and that it is off; one that is not known keeps its own words."""
+    assert (words("en").verb(verb), words("ko").verb(verb)) == (english, korean)
 
 
 def test_a_count_of_one_is_said_as_one() -> None:

@@ -1,9 +1,11 @@
 """The shop's page."""
 
 import re
+from importlib.resources import files
 
 import pytest
 
+from gateway.edge.web.words import words as status_words
 from gateway.sandbox.shop import page
 from gateway.sandbox.shop.books import GOODS, Books, Call, State
 from gateway.sandbox.shop.words import ENGLISH, KOREAN, LANGUAGES, Language, language_of
@@ -41,6 +43,14 @@ def test_the_page_needs_no_other_host_no_inline_script_and_no_inline_style(langu
     assert re.findall(r'(?:src|href|action)="([^"]*)"', text)
     assert all(found.startswith(("/", "data:,")) for found in re.findall(r'(?:src|href|action)="([^"]*)"', text))
     assert not re.search(r"\son\w+=|style=|<style", text)
+
+
+def test_korean_is_that_of_the_status_page_and_breaks_no_word() -> None:
+    """Whoever comes from there finds the same words, and lines that end where words do."""
+    assert KOREAN["banner"].endswith(status_words("ko").text("sandbox.why"))
+    assert KOREAN["state_seen"] == "결제 감지됨, 미확정"
+    style = files("gateway.sandbox.shop").joinpath("shop.css").read_text(encoding="utf-8")
+    assert ":lang(ko) { word-break: keep-all; }" in style
 
 
 def test_each_state_is_said_in_words_and_only_an_open_order_can_be_paid() -> None:

@@ -31,7 +31,7 @@ export function duration(seconds, units) {
   for (const [step, place] of STEPS) {
     if (seconds >= 2 * step) return `${Math.floor(seconds / step)}${units[place]}`;
   }
-  return `${Math.max(0, Math.floor(seconds))}${units[0]}`;
+  return seconds >= 1 ? `${Math.floor(seconds)}${units[0]}` : units[4];
 }
 
 export function sparkline(samples) {

@@ -18,6 +18,7 @@ const at = (id) => document.getElementById(id);
 const hour = new Intl.DateTimeFormat(lang, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const exact = new Intl.DateTimeFormat(lang, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const day = new Intl.DateTimeFormat(lang, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const dayExact = new Intl.DateTimeFormat(lang, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const full = new Intl.DateTimeFormat(lang, { dateStyle: "full", timeStyle: "long" });
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
@@ -29,7 +30,9 @@ function dress(root) {
   const today = new Date().toDateString();
   for (const one of root.querySelectorAll("time[data-at]")) {
     const when = new Date(one.dataset.at * 1000);
-    one.textContent = (when.toDateString() === today ? hour : day).format(when);
+    // what is done follows within seconds
+    const [of_today, other] = one.closest(".done") ? [exact, dayExact] : [hour, day];
+    one.textContent = (when.toDateString() === today ? of_today : other).format(when);
     one.title = full.format(when);
   }
   for (const one of root.querySelectorAll("[data-since]")) {

@@ -39,7 +39,7 @@ class Words:
 
     Args:
         lang: its tag, for the browser.
-        units: second, minute, hour, day, as they stand right behind a number.
+        units: second, minute, hour, day, as they stand right behind a number; and what less than a second is called.
         texts: by key, with {names} for what is put in.
         phases, kinds, steps, ledgers: what the gateway calls them: how a person says it.
         alerts: of each kind: what it is, and what is left to do.
@@ -49,7 +49,7 @@ class Words:
     """
 
     lang: str
-    units: tuple[str, str, str, str]
+    units: tuple[str, str, str, str, str]
     texts: Mapping[str, str]
     phases: Mapping[str, str]
     kinds: Mapping[str, str]
@@ -115,11 +115,15 @@ class Words:
         return None
 
     def verb(self, verb: str) -> str:
-        """Return what an order is called; switches of the sandbox are ordered as `switch NAME`."""
+        """Return what an order is called; switches of the sandbox are ordered as `switch NAME` or `switch NAME off`."""
         if verb in self.orders:
             return self.orders[verb][0]
         switch = verb.removeprefix("switch ")
-        return self.switches[switch][0] if switch in self.switches else verb
+        name = switch.removesuffix(" off")
+        if name not in self.switches:
+            return verb
+        label = self.switches[name][0]
+        return label if name == switch else self.text("switch.off", switch=label)
 
     def _part(self, name: str, part: str) -> str:
         """Return what was found inside: a clause again where its name says so."""

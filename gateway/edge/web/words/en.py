@@ -41,7 +41,9 @@ TEXTS = {
     "head.not_sent": "{wallet}: calls that come to this gateway are not answered",
     "head.drained.why": "An operator took it out of service.",
     "did.others": "Calls go to {names}.",
+    "did.primary": "{backend} is primary now.",
     "did.nobody": "Nobody takes calls now; they wait, or are answered errors.",
+    "did.nobody.yet": "Nobody takes calls now; they wait.",
     "did.restarting": "{backend} is being restarted.",
     "did.restarting.step": "{backend} is being restarted ({step}).",
     "did.care": "{backend}: {care}.",
@@ -49,8 +51,13 @@ TEXTS = {
     "did.restarts.one": "{backend} was restarted once in the last hour.",
     "did.restarts.many": "{backend} was restarted {n} times in the last hour.",
     "todo.nothing": "Nothing to do: the gateway takes it back by itself as soon as it answers well.",
+    "todo.restarts": (
+        "Nothing to do: the gateway takes it back by itself as soon as it answers well, and restarts it if it does not "
+        "come round."
+    ),
     "todo.quiet": "Nothing to do, as long as it stays so.",
     "todo.soon": "Nothing to do yet: calls wait for it.",
+    "todo.waits": "Calls wait. Nothing to do for a minute; then look at each daemon below.",
     "todo.no_calls": "Clients are answered errors by now. Wait a minute, then look at each daemon below.",
     "todo.wait": "Nothing to do: it is on its way back.",
     "todo.undrain": "Undrain it when it may take calls again.",
@@ -141,6 +148,7 @@ TEXTS = {
     "aligned.no": "not aligned",
     "memory": "Memory",
     "memory.of": "{share} of {limit}",
+    "memory.machine": "{share} of this machine's {limit}",
     "restarts": "Restarts",
     "restarts.hour": "last hour",
     "circuit": "Circuit",
@@ -157,6 +165,14 @@ TEXTS = {
     "suspect": "doubted for the moment; a probe is under way",
     "orders.of": "Orders for {backend}",
     "switches.of": "Break {backend}, and watch it heal",
+    "switch.off": "{switch} off",
+    # what was done to a daemon of the sandbox, which is no longer so when its answer is read
+    "switched.freeze.on": "{backend} was frozen (SIGSTOP)",
+    "switched.freeze.off": "{backend} was let go on (SIGCONT)",
+    "switched.wedge.on": "{backend} was wedged by a foreign connection",
+    "switched.leak.on": "{backend} was made to leak with each call",
+    "switched.slow.on": "{backend} was made slow",
+    "switched.lose_chain.on": "{backend} was cut off from the chain",
     # lists
     "alerts": "Open alerts",
     "alert.quiet": "Over: {title}",
@@ -224,7 +240,7 @@ STEPS: dict[str, str] = {}
 
 WORDS = Words(
     lang="en",
-    units=(" s", " min", " h", " d"),
+    units=(" s", " min", " h", " d", "under 1 s"),
     texts=TEXTS,
     phases=standing.PHASES,
     kinds=standing.KINDS,

@@ -41,6 +41,8 @@ TEXTS = {
     "head.not_sent": "{wallet}: 이 게이트웨이로 들어온 호출이 처리되지 않습니다",
     "head.drained.why": "운영자가 서비스에서 제외했습니다.",
     "did.others": "호출은 {names} 쪽으로 보내고 있습니다.",
+    "did.primary": "이제 프라이머리는 {backend} 데몬입니다.",
+    "did.nobody.yet": "현재 호출을 받을 데몬이 없습니다. 호출은 대기합니다.",
     "did.nobody": "현재 호출을 받을 데몬이 없습니다. 호출은 대기하거나 오류로 응답됩니다.",
     "did.restarting": "{backend}: 재시작하고 있습니다.",
     "did.restarting.step": "{backend}: 재시작하고 있습니다({step} 단계).",
@@ -49,8 +51,14 @@ TEXTS = {
     "did.restarts.one": "{backend}: 최근 1시간 동안 1회 재시작했습니다.",
     "did.restarts.many": "{backend}: 최근 1시간 동안 {n}회 재시작했습니다.",
     "todo.nothing": "조치할 것이 없습니다. 정상 응답이 확인되면 게이트웨이가 자동으로 복귀시킵니다.",
+    "todo.restarts": (
+        "조치할 것이 없습니다. 정상 응답이 확인되면 게이트웨이가 자동으로 복귀시키고, 회복되지 않으면 재시작합니다."
+    ),
     "todo.quiet": "이 상태가 유지되면 조치할 것이 없습니다.",
     "todo.soon": "아직 조치할 것이 없습니다. 호출은 대기하고 있습니다.",
+    "todo.waits": (
+        "호출은 대기하고 있습니다. 1분 동안은 조치할 것이 없습니다. 그 뒤에도 계속되면 아래 데몬별 상태를 확인하십시오."
+    ),
     "todo.no_calls": "클라이언트 호출이 오류로 응답되고 있습니다. 1분쯤 기다린 뒤 아래 데몬별 상태를 확인하십시오.",
     "todo.wait": "조치할 것이 없습니다. 복귀하는 중입니다.",
     "todo.undrain": "다시 호출을 받아도 되면 차단을 해제하십시오.",
@@ -138,6 +146,7 @@ TEXTS = {
     "aligned.no": "원장과 불일치",
     "memory": "메모리",
     "memory.of": "{limit} 중 {share}",
+    "memory.machine": "이 서버 전체 {limit} 중 {share}",
     "restarts": "재시작",
     "restarts.hour": "최근 1시간",
     "circuit": "회로 차단기",
@@ -154,6 +163,13 @@ TEXTS = {
     "suspect": "상태가 의심되어 점검 중입니다",
     "orders.of": "{backend} 명령",
     "switches.of": "{backend} 장애 일으키기",
+    "switch.off": "{switch} 끔",
+    "switched.freeze.on": "{backend}: 정지시켰습니다(SIGSTOP)",
+    "switched.freeze.off": "{backend}: 정지를 풀었습니다(SIGCONT)",
+    "switched.wedge.on": "{backend}: 다른 연결로 먹통을 일으켰습니다",
+    "switched.leak.on": "{backend}: 호출마다 메모리가 늘어나게 했습니다",
+    "switched.slow.on": "{backend}: 느려지게 했습니다",
+    "switched.lose_chain.on": "{backend}: 체인 연결을 끊었습니다",
     "alerts": "발생 중인 경보",
     "alert.quiet": "해소됨: {title}",
     "quiet.before": "",
@@ -259,7 +275,7 @@ STEPS = {
 
 WORDS = Words(
     lang="ko",
-    units=("초", "분", "시간", "일"),
+    units=("초", "분", "시간", "일", "1초 미만"),
     texts=TEXTS,
     phases=PHASES,
     kinds=KINDS,
