@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway import __version__
+from gateway.base import jsonrpc
 from gateway.base.care import Launcher
 from gateway.base.cluster import Ledger
 from gateway.base.config import Admin, Listen, Settings, Tls, Wallet
@@ -37,7 +38,7 @@ from gateway.edge.rpc import DoorCounters, RpcDoor
 from gateway.edge.sign_in import SignIn
 from gateway.flow.dispatch import Dispatcher
 from gateway.flow.sent import Sent
-from gateway.loop import new_loop
+from gateway.loop import new_loop, spare_the_collector
 from gateway.observe import logs
 from gateway.observe.attempts import attempt_line, call_line
 from gateway.observe.metrics import Metrics
@@ -281,6 +282,7 @@ class App:
                 "gateway.started",
                 fields={
                     "version": __version__,
+                    "compiled": not jsonrpc.__file__.endswith(".py"),
                     "rpc": f"{self.settings.listen.host}:{self.rpc.port}",
                     "admin": f"{self.settings.admin.host}:{self.admin.port}",
                     "wallets": sorted(self._names()),
@@ -793,6 +795,7 @@ def run_settings(
     async def main() -> None:
         await App(settings, paths, descriptors).serve(started)
 
+    spare_the_collector()
     try:
         with asyncio.Runner(loop_factory=new_loop) as runner:
             runner.run(main())

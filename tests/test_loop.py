@@ -1,6 +1,7 @@
 """The loop that a gateway runs on."""
 
 import asyncio
+import gc
 import importlib
 import sys
 import time
@@ -23,6 +24,19 @@ def test_its_clock_moves_within_one_turn_and_is_the_kernels() -> None:
 
     with asyncio.Runner(loop_factory=room.new_loop) as runner:
         runner.run(main())
+
+
+def test_the_collector_looks_seldom_and_not_at_what_was_there_before() -> None:
+    """Calls make no work for it; it is on all the same."""
+    before = gc.get_threshold()
+    try:
+        room.spare_the_collector()
+        assert gc.get_threshold() == (room.YOUNG, *before[1:])
+        assert gc.get_freeze_count() > 0
+        assert gc.isenabled()
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.0004, 0.003, 0.0199])

@@ -28,6 +28,9 @@ class Effect(StrEnum):
     CONTROL = "control"
     """Steers the daemon itself; refused to clients."""
 
+    __hash__ = str.__hash__
+    """That of an Enum is worked out by Python, each time."""
+
     is_read: bool
     """True when running it any number of times changes nothing."""
     is_money: bool
@@ -59,3 +62,6 @@ class Bound(StrEnum):
     """Signs: local, and as large as the coins it spends; 8 s.  One that is given up changed nothing."""
     SERVER = "server"
     """Waits for the chain server (30 s inside the daemon); 35 s."""
+
+    __hash__ = str.__hash__
+    """As above."""

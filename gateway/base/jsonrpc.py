@@ -8,39 +8,41 @@ What is made for each call is a msgspec.Struct: frozen as a dataclass, and made 
 
 import re
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
 from gateway.base.errors import INVALID_REQUEST, PARSE_ERROR, Failure, Kind
+from gateway.base.own_name import OwnName
 
-MAX_METHOD = 100
+MAX_METHOD: Final = 100
 """Characters of a method name; the longest real one has 46."""
 
-MAX_ID = 1000
+MAX_ID: Final = 1000
 """Bytes of an id; it is kept and echoed for each call."""
 
-MAX_NAMES = 100_000
+MAX_NAMES: Final = 100_000
 """Names of members that are looked through for one that is written twice; no call has a hundredth of them."""
 
-MEMBERS = ("method", "params", "id", "jsonrpc")
+MEMBERS: Final = ("method", "params", "id", "jsonrpc")
 """What an envelope is made of."""
 
-_QUOTED = tuple(f'"{name}"'.encode() for name in MEMBERS)
+_QUOTED: Final = tuple(f'"{name}"'.encode() for name in MEMBERS)
 
-_ABSENT = msgspec.Raw(b"")
+_ABSENT: Final = msgspec.Raw(b"")
 """Default of a member that is not there, told by identity; `Raw | None` would refuse objects."""
 
-_ESCAPE = re.compile(
+_ESCAPE: Final = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
 """An escape inside of a JSON string; the group is half of a surrogate pair without the other half."""
 
-_NO_BRACKETS = bytes(sign for sign in range(256) if sign not in b'"[]{}')
-_NO_COLONS = bytes(sign for sign in range(256) if sign not in b'":')
-_ALL_SQUARE = bytes.maketrans(b"{}", b"[]")
-_OPENS = b"[{"
-_VERSION = b'"2.0"'
-_ID = re.compile(rb'"|-?[0-9]|null$')
+_NO_BRACKETS: Final = bytes(sign for sign in range(256) if sign not in b'"[]{}')
+_NO_COLONS: Final = bytes(sign for sign in range(256) if sign not in b'":')
+_ALL_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
+_OPENS: Final = b"[{"
+_VERSION: Final = b'"2.0"'
+_ID: Final = re.compile(rb'"|-?[0-9]|null$')
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):
@@ -115,21 +117,13 @@ class _Returned(msgspec.Struct):
     error: msgspec.Raw = _ABSENT
 
 
-class _Name(str):
-    """A name that is equal to itself alone, so that an object with a name written twice keeps both."""
-
-    __slots__ = ()
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
-
-
-_decode_call = msgspec.json.Decoder(_Envelope).decode
-_decode_batch = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_decode_string = msgspec.json.Decoder(str).decode
-_decode_returned = msgspec.json.Decoder(_Returned).decode
-_decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
-_decode_names = msgspec.json.Decoder(dict[_Name, msgspec.Raw], dec_hook=str.__new__).decode
-_encode = msgspec.json.Encoder().encode
+_decode_call: Final = msgspec.json.Decoder(_Envelope).decode
+_decode_batch: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_string: Final = msgspec.json.Decoder(str).decode
+_decode_returned: Final = msgspec.json.Decoder(_Returned).decode
+_decode_raw: Final = msgspec.json.Decoder(msgspec.Raw).decode
+_decode_names: Final = msgspec.json.Decoder(dict[OwnName, msgspec.Raw], dec_hook=str.__new__).decode
+_encode: Final = msgspec.json.Encoder().encode
 
 
 # -- what clients send --------------------------------------------------------------------------------------
@@ -339,7 +333,8 @@ def read_answer(body: bytes, our_id: str) -> Answer:
         BadAnswer: not_json; not_jsonrpc (no object with a result or an error); foreign_id.
     """
     try:
-        body.decode()  # what stays raw is not looked into by the decoder, and clients are promised UTF-8
+        if not body.isascii():
+            body.decode()  # what stays raw is not looked into by the decoder, and clients are promised UTF-8
         returned = _decode_returned(body)
     except msgspec.ValidationError:
         raise BadAnswer("not_jsonrpc") from None

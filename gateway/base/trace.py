@@ -18,6 +18,7 @@ of them looks at.  Whoever serves a request sets it, in the task in which the ca
 import re
 from collections.abc import Callable
 from contextvars import ContextVar
+from typing import Final
 
 HEADER = "traceparent"
 
@@ -79,7 +80,7 @@ class Trace:
         return f"00-{self.id}-{hop}-{self.flags}"
 
 
-CURRENT: ContextVar[Trace | None] = ContextVar("trace", default=None)
+CURRENT: Final[ContextVar[Trace | None]] = ContextVar("trace", default=None)
 """Of the call that is being served in this task; None in what the gateway does by itself."""
 
 

@@ -7,10 +7,11 @@ head alone.  Nearly every answer is a JSON body with HTTP 200, so that its head 
 import time
 from email.utils import formatdate
 from http import HTTPStatus
+from typing import Final
 
-_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
-_COMMON = b"Content-Type: application/json\r\nServer: ec-gateway\r\n"
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
+_COMMON: Final = b"Content-Type: application/json\r\nServer: ec-gateway\r\n"
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 """What some clients wait for before they send a body."""
 
 
@@ -60,24 +61,42 @@ class Answer:
         )  # fmt: skip
 
 
-_second, _value, _begins = 0, b"", dict[bytes, bytes]()
+class _Second:
+    """What is the same for all answers of one second."""
+
+    __slots__ = ("begins", "date", "number")
+
+    def __init__(self) -> None:
+        """Begin before all time."""
+        self.number = 0
+        self.date = b""
+        """The value of the Date header."""
+        self.begins: dict[bytes, bytes] = {}
+        """Heads of usual answers up to their length, by their further lines."""
+
+    def turn(self) -> None:
+        """Begin the next one when it is time."""
+        now = int(time.time())
+        if now != self.number:
+            self.number, self.date, self.begins = now, formatdate(now, usegmt=True).encode(), {}
+
+
+_second: Final = _Second()
 
 
 def _date() -> bytes:
     """Return the value of the Date header, made once a second."""
-    global _second, _value, _begins
-    now = int(time.time())
-    if now != _second:
-        _second, _value, _begins = now, formatdate(now, usegmt=True).encode(), {}
-    return _value
+    _second.turn()
+    return _second.date
 
 
 def _begin(extra: bytes) -> bytes:
     """Return the head of a usual answer up to its length."""
-    date = _date()
-    begin = _begins.get(extra)
+    _second.turn()
+    begins = _second.begins
+    begin = begins.get(extra)
     if begin is None:
-        begin = b"HTTP/1.1 200 OK\r\n%b%bDate: %b\r\n" % (_COMMON, extra, date)
-        if len(_begins) < 2:  # a signed answer has lines of its own, and never the same
-            _begins[extra] = begin
+        begin = b"HTTP/1.1 200 OK\r\n%b%bDate: %b\r\n" % (_COMMON, extra, _second.date)
+        if len(begins) < 2:  # a signed answer has lines of its own, and never the same
+            begins[extra] = begin
     return begin

@@ -30,12 +30,13 @@ LONGEST = 1024
 class TokenBucket:
     """Calls per second of one client, with a burst; `now` in seconds is handed in."""
 
-    __slots__ = ("_stamp", "_tokens", "limit")
+    __slots__ = ("_burst", "_per_second", "_stamp", "_tokens")
 
     def __init__(self, limit: RateLimit, now: float) -> None:
         """Begin full."""
-        self.limit = limit
-        self._tokens = float(limit.burst)
+        self._per_second = limit.per_second
+        self._burst = float(limit.burst)
+        self._tokens = self._burst
         self._stamp = now
 
     def take(self, now: float, calls: int = 1) -> float:
@@ -44,16 +45,15 @@ class TokenBucket:
         A batch larger than the burst passes when the bucket is full and leaves it in debt: what follows waits
         until the whole batch is paid.
         """
-        limit = self.limit
-        earned = max(0.0, now - self._stamp) * limit.per_second
-        tokens = min(float(limit.burst), self._tokens + earned)
-        needed = min(calls, limit.burst)
+        burst = self._burst
+        tokens = min(burst, self._tokens + max(0.0, now - self._stamp) * self._per_second)
+        needed = min(float(calls), burst)
         self._stamp = now
         if tokens >= needed:
             self._tokens = tokens - calls
             return 0.0
         self._tokens = tokens
-        return (needed - tokens) / limit.per_second
+        return (needed - tokens) / self._per_second
 
 
 @dataclass(slots=True)

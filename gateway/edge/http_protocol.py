@@ -20,7 +20,7 @@ is written at the end of the loop's turn, together with those of others (`HttpSe
 
 import asyncio
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from gateway.edge.answer import CONTINUE, Answer
 from gateway.edge.http_head import Head, NotHttpError
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 LINGER = 1.0
 """Seconds for which a refused body, and whatever comes after the last answer, is read on."""
 
-SLICE = 16 * 1024
+SLICE: Final = 16 * 1024
 """Bytes that are parsed at once; as many requests as fit in may wait."""
 
-MOST_HELD = 64 * 1024
+MOST_HELD: Final = 64 * 1024
 """Bytes that are kept unread; with more, the kernel keeps the rest."""
 
 
@@ -50,7 +50,12 @@ class Phase(Enum):
     CLOSED = 5
 
 
-IDLE, READING, ANSWERING, LINGERING, ENDING, CLOSED = Phase
+IDLE: Final[Phase] = Phase.IDLE
+READING: Final[Phase] = Phase.READING
+ANSWERING: Final[Phase] = Phase.ANSWERING
+LINGERING: Final[Phase] = Phase.LINGERING
+ENDING: Final[Phase] = Phase.ENDING
+CLOSED: Final[Phase] = Phase.CLOSED
 """At hand without a look into the class, which costs as much as the comparison."""
 
 
@@ -61,8 +66,11 @@ class Work(Protocol):
         """Nobody waits for the answer any more."""
 
 
-class Connection(asyncio.Protocol):
-    """A connection; `work` is what finds the answer of the request in its turn, where that is not there at once."""
+class Connection:
+    """A connection; `work` is what finds the answer of the request in its turn, where that is not there at once.
+
+    It is an asyncio.Protocol in all but name: a base that is not compiled would keep this class from being so.
+    """
 
     __slots__ = (
         "_head", "_held", "_incoming", "_is_broken", "_is_full", "_is_paused", "_keep", "_out", "_reader", "_ready",
@@ -122,7 +130,7 @@ class Connection(asyncio.Protocol):
             return
         self.transport = transport
         self.phase = IDLE
-        self.began = self._since = server.loop.time()
+        self.began = self._since = server.now()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Count it out, and let whoever finds an answer know that nobody waits for it."""
@@ -146,6 +154,10 @@ class Connection(asyncio.Protocol):
             self._feed(data)
         elif phase is not ENDING and phase is not CLOSED:
             self._hold(data)
+
+    def eof_received(self) -> bool:
+        """Hear that the client says no more: the connection is closed."""
+        return False
 
     def pause_writing(self) -> None:
         """Begin nothing more until the client reads."""
@@ -188,7 +200,7 @@ class Connection(asyncio.Protocol):
             self._waiting = fresh
             self._go_on()
         elif self._since is None and not reader.is_between and self.phase is IDLE:
-            self._since = self.server.loop.time()
+            self._since = self.server.now()
 
     def _refuse_bytes(self) -> None:
         """Answer bytes that are no HTTP, unless the request in its turn was answered already."""
@@ -229,7 +241,7 @@ class Connection(asyncio.Protocol):
         self._incoming = incoming
         self._keep = head.is_kept
         self.phase = ANSWERING
-        self.began = server.loop.time()
+        self.began = server.now()
         self.turn += 1
         server.in_flight += 1
         ready = server.door.admit(head)
@@ -320,7 +332,7 @@ class Connection(asyncio.Protocol):
             return
         self._head = self._incoming = None
         self.phase = IDLE
-        self.began = now = self.server.loop.time()
+        self.began = now = self.server.now()
         if self._waiting or self._held:
             # not at once: whoever gave this answer has work of his own to end
             self.server.loop.call_soon(self._go_on)

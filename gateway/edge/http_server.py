@@ -5,10 +5,11 @@ one coarse sweep, ticking only while there are connections, looks after all of t
 """
 
 import asyncio
+import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Final, Protocol, cast
 
 from gateway.base import trace
 from gateway.base.heads import KnownHeads
@@ -18,10 +19,10 @@ from gateway.edge.http_protocol import Connection
 from gateway.edge.listening import listen
 from gateway.rules import forward
 
-SWEEP = 0.5
+SWEEP: Final = 0.5
 """Seconds between two looks at the connections."""
 
-TOGETHER = 8
+TOGETHER: Final = 8
 """Answers that are written together; with more, clients would only begin when the gateway has ended."""
 
 
@@ -85,6 +86,7 @@ class HttpServer:
         self.head_timeout = head_timeout
         self.keepalive_timeout = keepalive_timeout
         self.loop = asyncio.get_running_loop()
+        self.now: Callable[[], float] = self.loop.time
         self.open: set[Connection] = set()
         self.heads: KnownHeads[Head] = KnownHeads()
         self.in_flight = 0
@@ -111,10 +113,13 @@ class HttpServer:
     ) -> int:
         """Listen, and return the port.  Raises OSError where that cannot be."""
         self._listener = await listen(
-            self, host, port, context=context, at_one_go=at_one_go, handshake_timeout=handshake_timeout,
+            cast("Callable[[], asyncio.Protocol]", self), host, port,
+            context=context, at_one_go=at_one_go, handshake_timeout=handshake_timeout,
             is_closed_first=True,
         )  # fmt: skip
-        found: int = self._listener.sockets[0].getsockname()[1]
+        # asyncio's are a tuple, as the types say, and uvloop's a list
+        sockets: Iterable[socket.socket] = cast("Any", self._listener).sockets
+        found: int = next(iter(sockets)).getsockname()[1]
         return found
 
     # -- connections --------------------------------------------------------------------------------------
@@ -173,7 +178,7 @@ class HttpServer:
 
     def _sweep(self) -> None:
         self._timer = None
-        now, head_timeout, keepalive_timeout = self.loop.time(), self.head_timeout(), self.keepalive_timeout
+        now, head_timeout, keepalive_timeout = self.now(), self.head_timeout(), self.keepalive_timeout
         for connection in list(self.open):
             connection.look(now, head_timeout, keepalive_timeout)
         if self.open:

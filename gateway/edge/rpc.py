@@ -84,7 +84,10 @@ class DoorCounters:
 class Ready:
     """What the door made of a head: who calls, where to, with what wishes."""
 
-    __slots__ = ("caller", "era", "is_plain", "most", "passage", "seconds", "wallet")
+    __slots__ = (
+        "caller", "client", "era", "is_limited", "is_plain", "max_batch", "max_depth", "most", "passage", "seconds",
+        "wallet",
+    )  # fmt: skip
 
     def __init__(self, most: int, passage: Passage | None = None) -> None:
         """Hold the bytes that the body may have, and what another gateway's head says."""
@@ -95,7 +98,11 @@ class Ready:
         self.seconds = 0.0
         self.is_plain = False
         """It has no wishes that would need a task: no key, no trace."""
+        self.is_limited = False
+        """Its client has a rate."""
+        self.max_depth = self.max_batch = 0
         self.caller: Caller
+        self.client: Client
 
 
 class RpcDoor:
@@ -141,6 +148,7 @@ class RpcDoor:
         self.begin = begin
         self.port = 0
         self._loop = asyncio.get_running_loop()
+        self._now: Callable[[], float] = self._loop.time
         self._server: HttpServer | None = None
         self._certificate: Certificate | None = None
         self._is_draining = False
@@ -241,7 +249,9 @@ class RpcDoor:
             return self.refusals.refuse("X-Request-Timeout must be seconds, greater than 0, such as 2.5", 400)
         ready = Ready(self.listen.max_body)
         ready.era = self._era
-        ready.caller, ready.wallet, ready.seconds = caller, wallet, seconds
+        ready.caller, ready.client, ready.wallet, ready.seconds = caller, caller.client, wallet, seconds
+        ready.is_limited = caller.client.rate_limit is not None
+        ready.max_depth, ready.max_batch = self.listen.max_depth, self.listen.max_batch
         ready.is_plain = KEY not in headers and TRACEPARENT not in headers
         return self._wrong_length(head, ready.most) or ready
 
@@ -285,9 +295,9 @@ class RpcDoor:
             if ready.passage is not None:
                 self._later(head, partial(self._forwarded, head, ready.passage, body), connection)
                 return
-            listen, client = self.listen, ready.caller.client
-            parsed = parse(body, max_depth=listen.max_depth, max_batch=listen.max_batch)
-            if client.rate_limit is not None:
+            client = ready.client
+            parsed = parse(body, max_depth=ready.max_depth, max_batch=ready.max_batch)
+            if ready.is_limited:
                 wait = self._spend(ready.caller, len(parsed) if isinstance(parsed, list) else 1)
                 if wait:
                     connection.answer(connection.turn, self._limited(wait, client, parsed))
@@ -361,7 +371,7 @@ class RpcDoor:
             if isinstance(entry, Malformed):
                 self.counters.count_malformed(entry.failure.kind.name)
                 replies.append(error_reply(entry.id, entry.v1, failure_error(entry.failure)))
-            elif self._loop.time() >= deadline:
+            elif self._now() >= deadline:
                 if entry.id is not None:
                     message = "deadline_before_send: the batch's time ran out before this call; nothing was sent"
                     failure = Failure(DEADLINE_BEFORE_SEND, message, safe_to_repeat=True, wallet=wallet)
@@ -411,9 +421,10 @@ class RpcDoor:
 
     def _spend(self, caller: Caller, calls: int) -> float:
         """Take from the client's rate; return the seconds to wait, 0.0 when it may call."""
-        limit, bucket, now = caller.client.rate_limit, caller.bucket, self._loop.time()
-        assert limit is not None  # noqa: S101 - asked before
+        bucket, now = caller.bucket, self._now()
         if bucket is None:
+            limit = caller.client.rate_limit
+            assert limit is not None  # noqa: S101 - asked before
             bucket = caller.bucket = TokenBucket(limit, now)
         return bucket.take(now, calls)
 

@@ -6,11 +6,12 @@ Rule: both forget.  An average that is not fed decays, so that a backend once sl
 from bisect import bisect_left, insort
 from collections import deque
 from math import exp
+from typing import Final
 
-STILL = 1e-4
+STILL: Final = 1e-4
 """Part of the time constant for which a value counts as just measured: it decays by as small a part in that time."""
 
-SAMPLE_EVERY = 0.001
+SAMPLE_EVERY: Final = 0.001
 """Seconds between two values of a quantile that `sample` takes: a thousand a second tell as much as ten thousand."""
 
 

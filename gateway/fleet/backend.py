@@ -6,6 +6,8 @@ a probe answered that was dialled later (the daemon is serial and its accept que
 or the end of the process.
 """
 
+from typing import Final
+
 import msgspec
 
 from gateway.base.levels import Level
@@ -15,11 +17,15 @@ from gateway.rules.health import Diagnosis, Facts, Kind
 from gateway.rules.lifecycle import Phase
 from gateway.rules.selection import cost, slow_start_weight
 
-FAULT_WEIGHT = 0.3
+FAULT_WEIGHT: Final = 0.3
 """What one fault takes from the score; three in a row leave a third."""
 
-RECOVERY = 0.1
+RECOVERY: Final = 0.1
 """What one success gives back."""
+
+
+WARMING: Final[Phase] = Phase.WARMING
+"""At hand without a look into the class."""
 
 
 class Occupant(msgspec.Struct, eq=False, gc=False):
@@ -206,7 +212,7 @@ class Backend:
 
     def price(self, now: float) -> float:
         """Return what one more call here costs, for selection."""
-        weight = 1.0 if self.phase is not Phase.WARMING else slow_start_weight(self.since, now, self.slow_start)
+        weight = 1.0 if self.phase is not WARMING else slow_start_weight(self.since, now, self.slow_start)
         return cost(self.latency.value(now), len(self.occupants), self.score, weight)
 
     def note_success(self, now: float, seconds: float) -> None:

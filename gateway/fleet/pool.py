@@ -6,6 +6,7 @@ routed by are made anew at each change, so that routing a call costs the same wi
 
 from collections.abc import Callable, Collection
 from operator import methodcaller
+from typing import Final
 
 from gateway.base.events import Emit, Event
 from gateway.base.levels import Level
@@ -31,13 +32,22 @@ MOST_NAMED = 5
 _OUT = (Phase.EJECTED, Phase.FAILED)
 """Out of service because of an illness."""
 
-FEW = 8
+_CAN_HEAL = (Phase.STARTING, *_OUT)
+"""Not in service yet, or not any more, and let in by a probe that is answered."""
+
+_READY: Final[Phase] = Phase.READY
+
+FEW: Final = 8
 """Candidates that are looked at after one pair drawn at random was not free."""
 
-_ANY = Lane.ANY
+_ANY: Final[Lane] = Lane.ANY
+_MONEY: Final[Lane] = Lane.MONEY
+_LOCAL: Final[Lane] = Lane.LOCAL
+_WALLET: Final[Lane] = Lane.WALLET
+_OWN: Final[Lane] = Lane.OWN
 """At hand without a look into the class, which costs as much as all of the rest."""
 
-TRIES = 4
+TRIES: Final = 4
 """Pairs drawn at random, where candidates are more than few, before all of them are looked at for a free slot."""
 
 
@@ -271,21 +281,19 @@ class Pool:
         """Return the backends that calls of a lane may go to now, whether their slots are free or not."""
         if lane is _ANY:
             return self.serving
-        match lane:
-            case Lane.MONEY:
-                return [self.primary] if self.primary.may_serve and self.is_primary_checked else []
-            case Lane.LOCAL:
-                return [self.primary] if self.primary.takes_calls and not self.primary.is_stranger else []
-            case Lane.WALLET:
-                return self.aligned
-            case _:
-                return self.slow
+        if lane is _WALLET:
+            return self.aligned
+        if lane is _MONEY:
+            return [self.primary] if self.primary.may_serve and self.is_primary_checked else []
+        if lane is _LOCAL:
+            return [self.primary] if self.primary.takes_calls and not self.primary.is_stranger else []
+        return self.slow
 
     def keeps_wallet_reads(self) -> bool:
         """Whether wallet reads belong to the primary now."""
         primary = self.primary
         return primary.takes_wallet_reads and prefers_primary(
-            is_settled_in=primary.phase is Phase.READY,
+            is_settled_in=primary.phase is _READY,
             is_stalled=primary.is_stalled or primary.probe_is_late,
             score=primary.score,
             best_score=self.best_score,
@@ -307,7 +315,7 @@ class Pool:
             tried: backends that this call must not see again.
             overflow: a wallet read waited long enough for the primary and may go to another aligned backend.
         """
-        if lane is Lane.WALLET and not overflow and self.primary not in tried and self.keeps_wallet_reads():
+        if lane is _WALLET and not overflow and self.primary not in tried and self.keeps_wallet_reads():
             return self.primary if self.primary.has_free_slot else None
         candidates = self.candidates(lane)
         count = len(candidates)
@@ -317,7 +325,7 @@ class Pool:
                 if one.has_free_slot and other.has_free_slot:
                     # any two free ones are drawn as often as any other two, however many are not free
                     return one if one.price(now) <= other.price(now) else other
-        free = [backend for backend in candidates if backend.has_free_slot and backend not in tried]
+        free = [backend for backend in candidates if backend.has_free_slot and not (tried and backend in tried)]
         return pick(free, methodcaller("price", now), chance) if free else None
 
     def has_no_slow_left(self, tried: Collection[Backend]) -> bool:
@@ -326,6 +334,8 @@ class Pool:
 
     def may_take(self, backend: Backend, lane: Lane, *, overflow: bool) -> bool:
         """Whether a backend whose slot came free may take a waiting call of this lane."""
+        if lane is _ANY:
+            return backend.takes_calls
         match lane:
             case Lane.MONEY:
                 return backend is self.primary and backend.may_serve and self.is_primary_checked
@@ -346,8 +356,10 @@ class Pool:
         `own` is the one backend of an OWN call.  A breaker that is open, a missed deadline and a drain pass;
         a refusing or lastingly silent daemon does not (`may_return` of its diagnosis).
         """
-        backends = self._of_lane(lane, own)
-        return any(one.diagnosis.may_return or one.is_expected for one in backends if one not in tried)
+        for one in self._of_lane(lane, own):
+            if (one.diagnosis.may_return or one.is_expected) and one not in tried:
+                return True
+        return False
 
     def what_ails(self, lane: Lane, own: Backend | None = None) -> str:
         """Say of the backends that calls of a lane could go to what is the matter with each; "" when nothing is."""
@@ -358,13 +370,11 @@ class Pool:
         return "; ".join(found[:MOST_NAMED]) + more
 
     def _of_lane(self, lane: Lane, own: Backend | None) -> list[Backend]:
-        match lane:
-            case Lane.OWN:
-                return [] if own is None else [own]
-            case Lane.MONEY | Lane.LOCAL:
-                return [self.primary]
-            case _:
-                return self.backends
+        if lane is _OWN:
+            return [] if own is None else [own]
+        if lane is _MONEY or lane is _LOCAL:
+            return [self.primary]
+        return self.backends
 
     # -- health -------------------------------------------------------------------------------------------
 
@@ -405,7 +415,7 @@ class Pool:
     def _heal(self, backend: Backend, now: float) -> bool:
         if backend.phase is Phase.WARMING and now - backend.since >= self.slow_start:
             return self._enter(backend, Signal.WARMED, now, "slow start is over")
-        if backend.phase in (Phase.STARTING, *_OUT) and self._is_proved_well(backend):
+        if backend.phase in _CAN_HEAL and self._is_proved_well(backend):
             self._note_well(backend)
             return self._enter(backend, Signal.HEALED, now, "semantic probe answered")
         return False

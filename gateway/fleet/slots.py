@@ -7,11 +7,11 @@ The lanes say where a call may go.  Within a lane each client has its own line a
 served in turn, so that one client's thousand calls do not stand before another's one.
 """
 
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from enum import IntEnum
 from itertools import islice
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, TypeVar
 
 
 class Lane(IntEnum):
@@ -32,22 +32,29 @@ class Lane(IntEnum):
     SLOW = 6
     """Reads that ask the chain server and may take half a minute: any backend but the one that is kept free."""
 
-    @property
-    def is_read(self) -> bool:
-        """Whether it is served in order of arrival with the other reads."""
-        return self >= Lane.LOCAL
+    is_read: bool
+    """Whether it is served in order of arrival with the other reads."""
 
 
-LEFT_TO_OTHERS = 0.75
+for _lane in Lane:
+    # worked out once: each call that waits asks several times
+    _lane.is_read = _lane >= Lane.LOCAL
+
+OWN: Final[Lane] = Lane.OWN
+"""At hand without a look into the class."""
+
+LEFT_TO_OTHERS: Final = 0.75
 """The share of the queue beyond which a client that holds most of it gets no more, where there are several."""
 
-LOOK_AHEAD = 16
+LOOK_AHEAD: Final = 16
 """Calls of one client that are looked at for one slot.  Those that may go where others may not (tried before,
 waited long) stand at the head of their line, so that looking at all of a long line would find nothing more."""
 
 
-class Waiting(Protocol):
-    """What the queue must know of a call."""
+class Waiting:
+    """What the queue must know of a call; a base of it, and no protocol, so that it is compiled to mere offsets."""
+
+    __slots__ = ("arrived_at", "client", "is_waiting", "lane")
 
     client: str
     lane: Lane
@@ -62,17 +69,17 @@ W = TypeVar("W", bound=Waiting)
 class FairLine(Generic[W]):
     """The calls of one lane: a line per client, served in turn."""
 
-    __slots__ = ("_clients",)
+    __slots__ = ("clients",)
 
     def __init__(self) -> None:
         """Begin empty."""
-        self._clients: OrderedDict[str, deque[W]] = OrderedDict()
+        self.clients: OrderedDict[str, deque[W]] = OrderedDict()
 
     def push(self, call: W, *, first: bool) -> None:
         """Put a call at the end of its client's line, or at its head."""
-        line = self._clients.get(call.client)
+        line = self.clients.get(call.client)
         if line is None:
-            line = self._clients[call.client] = deque()
+            line = self.clients[call.client] = deque()
         if first:
             line.appendleft(call)
         else:
@@ -80,33 +87,45 @@ class FairLine(Generic[W]):
 
     def head(self, may: Callable[[W], bool]) -> W | None:
         """Return the call whose turn it is among those that `may` go; leave it in line."""
-        for client in list(self._clients):
-            line = self._clients[client]
+        found: W | None = None
+        emptied: list[str] | None = None
+        for client, line in self.clients.items():
             while line and not line[0].is_waiting:
                 line.popleft()
             if not line:
-                del self._clients[client]
+                emptied = [client] if emptied is None else [*emptied, client]
                 continue
-            for call in islice(line, LOOK_AHEAD):
-                if call.is_waiting and may(call):
-                    return call
+            # nearly always it is the first one's turn
+            found = line[0] if may(line[0]) else self._behind(line, may)
+            if found is not None:
+                break
+        for client in emptied or ():
+            del self.clients[client]
+        return found
+
+    def _behind(self, line: deque[W], may: Callable[[W], bool]) -> W | None:
+        """Return the first call behind the head of a line that may go."""
+        for call in islice(line, 1, LOOK_AHEAD):
+            if call.is_waiting and may(call):
+                return call
         return None
 
     def take(self, call: W) -> None:
         """Take out a call and send its client to the end of the turn."""
-        line = self._clients[call.client]
+        clients = self.clients
+        line = clients[call.client]
         if line[0] is call:
             line.popleft()
         else:
             line.remove(call)
-        if line:
-            self._clients.move_to_end(call.client)
-        else:
-            del self._clients[call.client]
+        if not line:
+            del clients[call.client]
+        elif len(clients) > 1:
+            clients.move_to_end(call.client)
 
     def __iter__(self) -> Iterator[W]:
         """All calls that still wait."""
-        for line in self._clients.values():
+        for line in self.clients.values():
             yield from (call for call in line if call.is_waiting)
 
 
@@ -124,8 +143,9 @@ class SlotQueue(Generic[W]):
         self.waiting = 0
         self.reads = 0
         """How many of them are reads."""
-        self._lanes: dict[Lane, FairLine[W]] = {lane: FairLine() for lane in Lane}
-        self._own: Counter[str] = Counter()
+        self._lanes: list[FairLine[W]] = [FairLine() for _ in Lane]
+        """By the number of the lane."""
+        self._own: dict[str, int] = {}
         """Waiting calls of each client that ever waited; clients are as many as the configuration names."""
         self._served: dict[str, int] = {}
         """When each client was served last, in turns, so that the lanes together are fair between clients."""
@@ -137,22 +157,25 @@ class SlotQueue(Generic[W]):
 
     def push(self, call: W, *, first: bool = False) -> bool:
         """Let a call wait; False when the queue is full.  A call that was already let in once goes `first`."""
-        alike = self.reads if call.lane.is_read else self.waiting - self.reads
-        if not first and call.lane is not Lane.OWN and (alike >= self.max_waiting or self._is_greedy(call, alike)):
-            return False
-        if call.lane is not Lane.OWN:
-            self._own[call.client] += 1
+        lane = call.lane
+        is_read = lane.is_read
+        if lane is not OWN:
+            alike = self.reads if is_read else self.waiting - self.reads
+            if not first and (alike >= self.max_waiting or self._is_greedy(call, alike)):
+                return False
+            self._own[call.client] = self._own.get(call.client, 0) + 1
         call.is_waiting = True
         self.waiting += 1
-        self.reads += call.lane.is_read
-        self._lanes[call.lane].push(call, first=first)
+        if is_read:
+            self.reads += 1
+        self._lanes[lane].push(call, first=first)
         return True
 
     def _is_greedy(self, call: W, alike: int) -> bool:
         """Whether a client that holds most of a nearly full queue wants the rest of it, which is left to others."""
         if len(self._own) < 2:
             return False
-        return alike >= self.max_waiting * LEFT_TO_OTHERS and self._own[call.client] * 2 >= self.waiting
+        return alike >= self.max_waiting * LEFT_TO_OTHERS and self._own.get(call.client, 0) * 2 >= self.waiting
 
     def _turn(self, call: W) -> tuple[int, float]:
         return self._served.get(call.client, 0), call.arrived_at
@@ -162,9 +185,11 @@ class SlotQueue(Generic[W]):
         if call.is_waiting:
             call.is_waiting = False
             self.waiting -= 1
-            if call.lane is not Lane.OWN:
+            lane = call.lane
+            if lane is not OWN:
                 self._own[call.client] -= 1
-            self.reads -= call.lane.is_read
+            if lane.is_read:
+                self.reads -= 1
 
     def next(self, lanes: tuple[Lane, ...], may: Callable[[W], bool]) -> W | None:
         """Take out the call that a free slot goes to: upkeep and money first, then reads, by turns of the clients.
@@ -175,7 +200,8 @@ class SlotQueue(Generic[W]):
         """
         best: W | None = None
         for lane in lanes:
-            call = self._lanes[lane].head(may)
+            line = self._lanes[lane]
+            call = line.head(may) if line.clients else None
             if call is None:
                 continue
             if not lane.is_read:
@@ -193,5 +219,5 @@ class SlotQueue(Generic[W]):
 
     def __iter__(self) -> Iterator[W]:
         """All waiting calls, lane by lane."""
-        for line in self._lanes.values():
+        for line in self._lanes:
             yield from line

@@ -5,8 +5,7 @@ wire reports; whether a byte was handed to the socket decides what may be said o
 """
 
 from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -20,14 +19,19 @@ from gateway.upstream.wire import Exchange, Fate, Outcome, Target, Wire
 if TYPE_CHECKING:
     from gateway.flow.errand import Errand
 
-REFUSED_BEFORE_WORK = frozenset({401, 403, 404, 405, 411, 413, 501})
+REFUSED_BEFORE_WORK: Final = frozenset({401, 403, 404, 405, 411, 413, 501})
 """HTTP statuses with which a wallet daemon turns a request away before it looks at the call."""
 
-UNSETTLED = frozenset({"timeout", "write_timeout", "aborted", "lost"})
+UNSETTLED: Final = frozenset({"timeout", "write_timeout", "aborted", "lost"})
 """Ends that are ours or the network's: the daemon may still find the request in its accept queue and run it."""
 
-NOT_LISTENING = frozenset({"refused", "unreachable", "resolve", "tls"})
+NOT_LISTENING: Final = frozenset({"refused", "unreachable", "resolve", "tls"})
 """No connection, and none to be had soon."""
+
+
+NOT_SENT: Final[Fate] = Fate.NOT_SENT
+UNKNOWN: Final[Fate] = Fate.UNKNOWN
+"""At hand without a look into the class."""
 
 
 class Attempt:
@@ -77,9 +81,11 @@ class Attempt:
             self.hop = trace.hop()
             if tells_trace:
                 more = f"\r\n{HEADER}: {trace.header(self.hop)}".encode()
-        self.exchange = wire.send(
-            target, body, whole=whole, reuse=errand.effect.is_read, on_end=partial(self.on_end, self), more=more
-        )
+        self.exchange = wire.send(target, body, whole=whole, reuse=errand.is_read, on_end=self.ended, more=more)
+
+    def ended(self, outcome: Outcome) -> None:
+        """Hear how it ended."""
+        self.on_end(self, outcome)
 
 
 def classify(outcome: Outcome, our_id: str) -> Answer | Tried:
@@ -87,9 +93,9 @@ def classify(outcome: Outcome, our_id: str) -> Answer | Tried:
 
     Only a complete body that is a JSON-RPC answer to our own id is an answer, with whatever HTTP status it came.
     """
-    if outcome.fate is Fate.NOT_SENT:
+    if outcome.fate is NOT_SENT:
         return Tried(Sent.NO, outcome.reason)
-    if outcome.fate is Fate.UNKNOWN:
+    if outcome.fate is UNKNOWN:
         return Tried(Sent.UNKNOWN, outcome.reason)
     try:
         return read_answer(outcome.body, our_id)

@@ -14,7 +14,7 @@ Where gateways share wallets, all of this happens at the one that holds the wall
 import asyncio
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Protocol, cast
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -32,21 +32,25 @@ from gateway.base.events import Emit, Event
 from gateway.base.jsonrpc import Answer, Call, Reply, error_reply, failure_error, result_reply
 from gateway.base.trace import place
 from gateway.flow.desk import Desk
-from gateway.flow.errand import Errand, Member, Result
+from gateway.flow.errand import Errand, Member, Passenger, Result
 from gateway.flow.runner import Runner
 from gateway.flow.seat import Seat
-from gateway.profiles import Profile
-from gateway.rules.methods import SHORT, Granted, Refused, judge
+from gateway.profiles import Method, Profile
+from gateway.rules.methods import SHORT, Granted, Refused, judge, look
 
 KEYLESS = (
     "read_only: this gateway keeps no ledger that could bind an Idempotency-Key; nothing was sent. Send the call "
     "without the header; it is never repeated once it was sent"
 )
 
-MOST_VERDICTS = 256
-"""Calls whose verdicts are kept; then all are forgotten, for clients that never call the same twice."""
+MOST_VERDICTS: Final = 256
+"""Methods of clients whose verdicts are kept; then all are forgotten, for what a reload has taken away."""
 
-NOT_BEGUN = frozenset({DEADLINE_BEFORE_SEND, NO_BACKEND, NOT_HOLDER, READ_ONLY})
+PUBLISH: Final[Effect] = Effect.PUBLISH
+SERVER: Final[Bound] = Bound.SERVER
+"""At hand without a look into the class."""
+
+NOT_BEGUN: Final = frozenset({DEADLINE_BEFORE_SEND, NO_BACKEND, NOT_HOLDER, READ_ONLY})
 """Errors with which nothing was sent; where the wallet has moved on meanwhile, the call goes after it."""
 
 
@@ -68,6 +72,51 @@ class CallWatcher(Protocol):
 
     def count(self, name: str, wallet: str) -> None:
         """Something countable happened."""
+
+
+class Verdict:
+    """What a client is granted of a method, and of which parameters that was last found.
+
+    The profile and the client are held, so that no other can have their place in memory.
+    """
+
+    __slots__ = ("client", "granted", "params", "profile", "row")
+
+    def __init__(self, profile: Profile, client: Client, granted: Granted, params: bytes) -> None:
+        """Keep what was found."""
+        self.profile = profile
+        self.client = client
+        self.row: Method = granted.method
+        self.granted: Granted | None = granted
+        self.params = params
+
+    def keep(self, granted: Granted, params: bytes) -> None:
+        """Keep the last one, unless it is large."""
+        self.granted = granted if len(params) <= SHORT else None
+        self.params = params if len(params) <= SHORT else b""
+
+
+class ReadSeat(Seat):
+    """The place of a client who reads: his call is counted, and he hears a reply."""
+
+    __slots__ = ("_began", "_call", "_dispatcher", "_granted", "_wallet")
+
+    def __init__(
+        self, dispatcher: "Dispatcher", wallet: str, call: Call, granted: Granted, hear: Callable[[Reply], None],
+        began: float, deadline: float,
+    ) -> None:  # fmt: skip
+        """Begin without an errand."""
+        super().__init__(dispatcher.loop, hear, deadline)
+        self._dispatcher = dispatcher
+        self._wallet = wallet
+        self._call = call
+        self._granted = granted
+        self._began = began
+
+    def _tell(self, hear: Callable[[Any], None], result: Result) -> None:
+        """Count it, and tell whoever hears it."""
+        self._dispatcher.count(self._wallet, self._call, self._granted, result, self._began)
+        hear(reply(self._call, result))
 
 
 class Dispatcher:
@@ -100,7 +149,8 @@ class Dispatcher:
         self.emit = emit
         self.status = status
         self.loop = loop
-        self._verdicts: dict[tuple[int, int, str, bytes], tuple[Granted, Profile, Client]] = {}
+        self._now: Callable[[], float] = loop.time
+        self._verdicts: dict[tuple[int, int, str], Verdict] = {}
 
     def takes_key(self, wallet: str, method: str) -> bool:
         """Whether a method binds an Idempotency-Key: those that sign do."""
@@ -125,7 +175,7 @@ class Dispatcher:
 
     async def here(self, wallet: str, client: Client, call: Call, deadline: float, key: str | None) -> Reply | None:
         """Answer one call at this gateway; None, and nothing done, where the wallet is not held here."""
-        began = self.loop.time()
+        began = self._now()
         runner = self.runners.get(wallet)
         if runner is None:
             return None
@@ -136,12 +186,12 @@ class Dispatcher:
             effects=client.effects, opened=client.methods, client=client.name, wallet=wallet,
         )  # fmt: skip
         if isinstance(verdict, Refused):
-            self.watcher.call_ended(wallet, call.method, "", verdict.failure.kind.name, self.loop.time() - began)
+            self.watcher.call_ended(wallet, call.method, "", verdict.failure.kind.name, self._now() - began)
             return reply(call, verdict.failure)
         desk = self.desks.get(wallet)
         if desk is None and key is not None and verdict.effect.is_money:
             failure = Failure(READ_ONLY, KEYLESS, safe_to_repeat=True, wallet=wallet)
-            self.watcher.call_ended(wallet, call.method, verdict.effect, READ_ONLY.name, self.loop.time() - began)
+            self.watcher.call_ended(wallet, call.method, verdict.effect, READ_ONLY.name, self._now() - began)
             return reply(call, failure)
         if call.id is None and not verdict.effect.is_read:
             self.emit(
@@ -161,7 +211,7 @@ class Dispatcher:
             result = await desk.answer(handler, client, verdict, deadline, key)
         if isinstance(result, Failure) and self._has_moved(wallet, runner, result):
             return None
-        self._count(wallet, call, verdict, result, began)
+        self.count(wallet, call, verdict, result, began)
         return reply(call, result)
 
     def _has_moved(self, wallet: str, runner: Runner, failure: Failure) -> bool:
@@ -186,48 +236,48 @@ class Dispatcher:
         desk = self.desks.get(wallet)
         if desk is not None and desk.handler(granted) is not None:
             return None
-        began = self.loop.time()
-
-        def ended(result: Result) -> None:
-            self._count(wallet, call, granted, result, began)
-            hear(reply(call, result))
-
-        seat = Seat(self.loop, ended)
-        # an errand asks a future whether it is done and sets its result, and nothing else
-        waiter = cast("asyncio.Future[Result]", seat)
-        seat.board(runner, *self._embark(runner, client, granted, waiter, deadline))
+        now = self._now()
+        seat = ReadSeat(self, wallet, call, granted, hear, now, deadline)
+        seat.board(runner, self._embark(runner, client, granted, seat, now))
         return seat
 
     def _granted(self, profile: Profile, client: Client, call: Call, wallet: str) -> Granted | None:
-        """Return what a client is granted, None when nothing; the same call of the same client is judged once.
+        """Return what a client is granted, None when nothing.
 
-        A verdict depends on nothing but what is compared here; the profile and the client are held, so that no other
-        can have their place in memory.
+        What a client may call depends on nothing but his profile, himself and the method, and is judged once; his
+        parameters are looked at again unless they are those of the last call.
         """
-        place = (id(profile), id(client), call.method, call.params)
+        params = call.params
+        place = (id(profile), id(client), call.method)
         known = self._verdicts.get(place)
         if known is not None:
-            return known[0]
-        granted = judge(
-            profile, call.method, call.params,
-            effects=client.effects, opened=client.methods, client=client.name, wallet=wallet,
-        )  # fmt: skip
+            if known.granted is not None and params == known.params:
+                return known.granted
+            granted = look(known.row, params, wallet)
+        else:
+            granted = judge(
+                profile, call.method, params,
+                effects=client.effects, opened=client.methods, client=client.name, wallet=wallet,
+            )  # fmt: skip
         if not isinstance(granted, Granted):
             return None
-        if len(call.params) <= SHORT:
+        if known is None:
             if len(self._verdicts) >= MOST_VERDICTS:
                 self._verdicts.clear()
-            self._verdicts[place] = granted, profile, client
+            known = self._verdicts[place] = Verdict(profile, client, granted, params)
+        known.keep(granted, params)
         return granted
 
-    def _count(self, wallet: str, call: Call, granted: Granted, result: Result, began: float) -> None:
+    def count(self, wallet: str, call: Call, granted: Granted, result: Result, began: float) -> None:
+        """Count a call that began then and ended now."""
         outcome = result.kind.name if isinstance(result, Failure) else "ok" if result.error is None else "daemon_error"
-        self.watcher.call_ended(wallet, call.method, granted.effect, outcome, self.loop.time() - began)
+        self.watcher.call_ended(wallet, call.method, granted.effect, outcome, self._now() - began)
 
     async def _run(self, runner: Runner, client: Client, granted: Granted, deadline: float) -> Result:
         """Join or begin the errand and wait for its end."""
         future: asyncio.Future[Result] = self.loop.create_future()
-        errand, member = self._embark(runner, client, granted, future, deadline)
+        member = Member(future, deadline)
+        errand = self._embark(runner, client, granted, member, self._now())
         try:
             return await future
         except asyncio.CancelledError:
@@ -235,26 +285,26 @@ class Dispatcher:
             runner.leave(errand, member)
             raise
 
-    def _embark(
-        self, runner: Runner, client: Client, granted: Granted, future: "asyncio.Future[Result]", deadline: float
-    ) -> tuple[Errand, Member]:
+    def _embark(self, runner: Runner, client: Client, granted: Granted, member: Passenger, now: float) -> Errand:
         """Join an errand, or begin one."""
-        effect, method = granted.effect, granted.method
-        shares = effect.is_read or effect is Effect.PUBLISH
-        generation = runner.pool.generation if effect.is_read else -1
-        errand = runner.flights.find(method.name, granted.params, generation) if shares else None
+        effect, method, params, bound = granted.effect, granted.method, granted.params, granted.bound
+        is_read = effect.is_read
+        shares = is_read or effect is PUBLISH
+        generation = runner.pool.generation if is_read else -1
+        errand = runner.flights.find(method.name, params, generation) if shares else None
         if errand is not None:
             self.watcher.count("joined", runner.pool.name)
-            return errand, errand.join(future, deadline)
+            errand.admit(member)
+            return errand
         errand = Errand(
-            runner.pool.name, client.name, method, effect, granted.params,
-            runner.bound(granted.bound), self.loop.time(), asks_server=granted.bound is Bound.SERVER,
+            runner.pool.name, client.name, method, effect, params, runner.bound(bound), now,
+            asks_server=bound is SERVER,
         )  # fmt: skip
-        member = errand.join(future, deadline)
+        errand.admit(member)
         if shares:
             runner.flights.add(errand, generation)
         runner.begin(errand)
-        return errand, member
+        return errand
 
     async def _own(self, wallet: str, client: Client, call: Call, deadline: float) -> Reply:
         """Answer the gateway's own methods."""

@@ -5,14 +5,14 @@ members of a flight come and go without the errand noticing, until the last one 
 """
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.base.effects import Effect
 from gateway.base.errors import DEADLINE_BEFORE_SEND, NO_BACKEND, OUTCOME_UNKNOWN, Failure, Kind
 from gateway.base.jsonrpc import Answer
 from gateway.base.trace import CURRENT
 from gateway.fleet.backend import Backend
-from gateway.fleet.slots import Lane
+from gateway.fleet.slots import Lane, Waiting
 from gateway.profiles import Method
 from gateway.rules.retry import Sent, Tried, is_harmless_twice
 
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 Result = Answer | Failure
 """What an errand ends in."""
 
-LANES: dict[Effect, Lane] = {
+NEVER: Final = float("inf")
+
+LANES: Final[dict[Effect, Lane]] = {
     Effect.READ: Lane.ANY,
     Effect.WALLET_READ: Lane.WALLET,
     Effect.LOCAL_READ: Lane.LOCAL,
@@ -33,19 +35,48 @@ LANES: dict[Effect, Lane] = {
 }
 """Where the calls of each effect may go."""
 
+OWN: Final[Lane] = Lane.OWN
+ANY: Final[Lane] = Lane.ANY
+SLOW: Final[Lane] = Lane.SLOW
+"""At hand without a look into the class."""
 
-class Member:
+
+class Passenger:
     """One caller that waits for an errand; `deadline` is its own."""
 
-    __slots__ = ("deadline", "future")
+    __slots__ = ("deadline",)
+
+    deadline: float
+
+    def done(self) -> bool:
+        """Whether nobody waits here any more."""
+        raise NotImplementedError
+
+    def set_result(self, result: Result, /) -> None:
+        """Hand the result on."""
+        raise NotImplementedError
+
+
+class Member(Passenger):
+    """One who waits for a future."""
+
+    __slots__ = ("future",)
 
     def __init__(self, future: "asyncio.Future[Result]", deadline: float) -> None:
         """Wait until `deadline` at the longest."""
         self.future = future
         self.deadline = deadline
 
+    def done(self) -> bool:
+        """Whether nobody waits here any more."""
+        return self.future.done()
 
-class Errand:
+    def set_result(self, result: Result, /) -> None:
+        """Hand the result on."""
+        self.future.set_result(result)
+
+
+class Errand(Waiting):
     """One call from its policy to its end.
 
     Args:
@@ -57,9 +88,9 @@ class Errand:
     """
 
     __slots__ = (
-        "anyway", "arrived_at", "asks_server", "bound", "client", "deadline", "effect", "epoch", "hedge_at",
-        "is_done", "is_given_up", "is_waiting", "key", "lane", "last_backend", "left_out", "live", "members", "method",
-        "overflow", "own", "params", "repeats", "request", "soonest", "trace", "tried", "wallet",
+        "anyway", "asks_server", "bound", "deadline", "effect", "epoch", "hedge_at", "is_done", "is_given_up",
+        "is_read", "key", "last_backend", "left_out", "live", "members", "method", "overflow", "own", "params",
+        "repeats", "request", "soonest", "trace", "tried", "wallet",
     )  # fmt: skip
 
     def __init__(
@@ -71,23 +102,24 @@ class Errand:
         self.client = client
         self.method = method
         self.effect = effect
+        self.is_read = effect.is_read
         self.params = params
         self.bound = bound
         self.arrived_at = now
         self.own = own
-        self.lane = Lane.OWN if own is not None else LANES[effect]
+        self.lane: Lane = OWN if own is not None else LANES[effect]
         self.asks_server = asks_server
-        if asks_server and self.lane is Lane.ANY:
-            self.lane = Lane.SLOW
+        if asks_server and self.lane is ANY:
+            self.lane = SLOW
         self.deadline = 0.0
         """The longest of its members."""
-        self.soonest = float("inf")
+        self.soonest = NEVER
         """The next member's."""
-        self.members: list[Member] = []
+        self.members: list[Passenger] = []
         self.is_waiting = False
         self.is_done = False
         self.overflow = False
-        self.hedge_at = float("inf")
+        self.hedge_at = NEVER
         self.live: list[Attempt] = []
         self.tried: list[Tried] = []
         self.left_out: list[Backend] = []
@@ -120,14 +152,18 @@ class Errand:
         return {} if self.trace is None else {"trace": self.trace.id}
 
     def join(self, future: "asyncio.Future[Result]", deadline: float) -> Member:
-        """Let one more caller wait; the errand lasts as long as the most patient one."""
+        """Let one more caller wait for a future."""
         member = Member(future, deadline)
-        self.members.append(member)
-        self.deadline = max(self.deadline, deadline)
-        self.soonest = min(self.soonest, deadline)
+        self.admit(member)
         return member
 
-    def leave(self, member: Member) -> bool:
+    def admit(self, member: Passenger) -> None:
+        """Let one more caller wait; the errand lasts as long as the most patient one."""
+        self.members.append(member)
+        self.deadline = max(self.deadline, member.deadline)
+        self.soonest = min(self.soonest, member.deadline)
+
+    def leave(self, member: Passenger) -> bool:
         """Let a caller go; return True when it was the last."""
         if member in self.members:
             self.members.remove(member)
@@ -139,8 +175,8 @@ class Errand:
         late = [member for member in self.members if member.deadline <= now]
         for member in late:
             self.members.remove(member)
-            if not member.future.done():
-                member.future.set_result(self._failure_of_leaver(why))
+            if not member.done():
+                member.set_result(self._failure_of_leaver(why))
         if late:
             self._measure()
 
@@ -156,8 +192,8 @@ class Errand:
         self.is_done = True
         members, self.members = self.members, []
         for member in members:
-            if not member.future.done():
-                member.future.set_result(result)
+            if not member.done():
+                member.set_result(result)
 
     def _measure(self) -> None:
         # one that everybody left ends at its deadline all the same: it must not be sent long after

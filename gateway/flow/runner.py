@@ -7,7 +7,7 @@ sweep, ticking only while there are errands, looks after deadlines, hedges and c
 import asyncio
 import itertools
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.base.config import Settings
 from gateway.base.effects import Bound, Effect
@@ -21,7 +21,7 @@ from gateway.fleet.pool import Pool
 from gateway.fleet.slots import Lane, SlotQueue
 from gateway.flow.attempt import NOT_LISTENING, UNSETTLED, Attempt, classify
 from gateway.flow.coalesce import Flights
-from gateway.flow.errand import Errand, Result
+from gateway.flow.errand import Errand, Passenger, Result
 from gateway.profiles import Method, Profile
 from gateway.rules.hedge import delay, is_hedgeable
 from gateway.rules.retry import GiveUp, Sent, Tried, decide
@@ -30,31 +30,38 @@ from gateway.upstream.wire import Fate, Outcome, Target, Wire
 SWEEP = 0.005
 """Seconds between two looks at the living errands."""
 
-LANES_IN_ORDER = tuple(Lane)
+LANES_IN_ORDER: Final = tuple(Lane)
 
-WRITES = frozenset({Effect.WRITE, Effect.ALLOCATE, Effect.PUBLISH})
+OWN: Final[Lane] = Lane.OWN
+LOCAL: Final[Lane] = Lane.LOCAL
+MONEY: Final[Lane] = Lane.MONEY
+PUBLISH: Final[Lane] = Lane.PUBLISH
+UNKNOWN: Final[Fate] = Fate.UNKNOWN
+"""At hand without a look into the class."""
+
+WRITES: Final = frozenset({Effect.WRITE, Effect.ALLOCATE, Effect.PUBLISH})
 """Effects after which a later read must not be answered from before."""
 
-BLAMELESS = frozenset({"aborted", "local", "not_held", "oversized"})
+BLAMELESS: Final = frozenset({"aborted", "local", "not_held", "oversized"})
 """Ends that say nothing against the backend: we gave up, may send nothing any more, or the call asked for too much."""
 
 MOST_REPEATS = 2
 """How often an allocation is asked for anew because its address was no new one."""
 
-DOUBTS_EVERY = 0.1
+DOUBTS_EVERY: Final = 0.1
 """Seconds; a daemon's error answer has it probed, no more often than this, whatever clients ask for."""
 
 ANYWAY_AGAIN = 0.02
 """Seconds until a backend out of service is looked at again for a free slot."""
 
-HOPEFUL = 0.75
+HOPEFUL: Final = 0.75
 """Share of its time within which a call must be expected to end, or it is refused at once: the estimate leaves out what
 lies between two calls, and where it is a tenth too short, all that wait reach their wallet just when it is too late."""
 
 UPKEEP = "ec-gateway"
 """The client name of the gateway's own calls."""
 
-MAX_METHODS_MEASURED = 200
+MAX_METHODS_MEASURED: Final = 200
 """Methods of a profile are fewer; the bound is for the paranoid."""
 
 
@@ -87,10 +94,10 @@ class Runner:
         self.profile = profile
         self.wire = wire
         self.targets = targets
-        self.settings = settings
         self.watcher = watcher
         self.chance = chance
         self.loop = loop
+        self._now: Callable[[], float] = loop.time
         self.queue: SlotQueue[Errand] = SlotQueue(settings.queue.max_waiting)
         self.flights = Flights()
         retry = settings.retry
@@ -105,6 +112,8 @@ class Runner:
         the queue refuse those behind it for minutes."""
         self.probe_now: Callable[[Backend], bool] = lambda _backend: False
         self._usual: dict[str, Quantile] = {}
+        self._on_end: Callable[[Attempt, Outcome], None] = self._ended
+        self._take(settings)
         self._ids = itertools.count(1)
         self._sweep_handle: asyncio.TimerHandle | None = None
         self._pump_handle: asyncio.Handle | None = None
@@ -114,9 +123,22 @@ class Runner:
         """Status line."""
         return f"<Runner {self.pool.name} errands={len(self.errands)} attempts={len(self.attempts)} {self.queue!r}>"
 
+    def _take(self, settings: Settings) -> None:
+        """Have the numbers at hand that each call asks for."""
+        self.settings = settings
+        timeouts, hedge = settings.timeouts, settings.hedge
+        self._bounds: dict[Bound, float] = {
+            Bound.FAST: timeouts.fast, Bound.HEAVY: timeouts.heavy, Bound.SIGN: timeouts.sign,
+            Bound.SERVER: timeouts.server,
+        }  # fmt: skip
+        self._whole: float = timeouts.server
+        """Seconds that an attempt may take at all."""
+        self._hedge_floor: float = hedge.floor
+        self._hedge_factor: float = hedge.factor
+
     def update(self, settings: Settings) -> None:
         """Take new settings; what has begun keeps its bounds."""
-        self.settings = settings
+        self._take(settings)
         self.queue.max_waiting = settings.queue.max_waiting
         retry = settings.retry
         self.budget.ratio, self.budget.floor, self.budget.burst = retry.ratio, retry.floor, retry.burst
@@ -125,16 +147,7 @@ class Runner:
 
     def bound(self, bound: Bound) -> float:
         """Return the seconds that a class of calls may take."""
-        timeouts = self.settings.timeouts
-        match bound:
-            case Bound.FAST:
-                return timeouts.fast
-            case Bound.HEAVY:
-                return timeouts.heavy
-            case Bound.SIGN:
-                return timeouts.sign
-            case _:
-                return timeouts.server
+        return self._bounds[bound]
 
     # -- errands come and go --------------------------------------------------------------------------------
 
@@ -155,9 +168,9 @@ class Runner:
         if (self.queue.waiting and not errand.anyway) or not self._try_now(errand):
             self._wait(errand)
 
-    def leave(self, errand: Errand, member: object) -> None:
+    def leave(self, errand: Errand, member: Passenger) -> None:
         """Let a caller go that hung up; the last one ends a read, and never anything else."""
-        if errand.leave(member) and errand.effect.is_read and not errand.is_done:  # type: ignore[arg-type]  # a Member
+        if errand.leave(member) and errand.effect.is_read and not errand.is_done:
             self._finish(errand, errand.failure_now(self._why(errand)))
 
     def is_money_elsewhere(self, primary: Backend) -> bool:
@@ -179,7 +192,7 @@ class Runner:
             method.effect,
             params,
             self._upkeep_bound(method),
-            self.loop.time(),
+            self._now(),
             own=backend,
         )
         return await self._until_over(errand, deadline)
@@ -189,10 +202,11 @@ class Runner:
 
         Who gives it up while it waits for its slot takes it out: it must not be sent when its reason is long gone.
         """
-        member = errand.join(self.loop.create_future(), deadline)
+        future: asyncio.Future[Result] = self.loop.create_future()
+        errand.join(future, deadline)
         self.begin(errand)
         try:
-            return await member.future
+            return await future
         except asyncio.CancelledError:
             errand.is_given_up = True
             if not errand.live and not errand.is_done:
@@ -212,13 +226,13 @@ class Runner:
 
         That is how a wallet is loaded which a daemon has lost.  It waits for the slot, and for nothing else.
         """
-        while not backend.may_serve and self.loop.time() < deadline:
+        while not backend.may_serve and self._now() < deadline:
             if not backend.has_free_slot or backend.is_suspect:
                 await asyncio.sleep(ANYWAY_AGAIN)
                 continue
             errand = Errand(
                 self.pool.name, UPKEEP, method, method.effect, params, self._upkeep_bound(method),
-                self.loop.time(), own=backend,
+                self._now(), own=backend,
             )  # fmt: skip
             errand.anyway = True
             result = await self._until_over(errand, deadline)
@@ -229,7 +243,7 @@ class Runner:
 
     def _wait(self, errand: Errand) -> None:
         """Let an errand wait for a slot, unless waiting is pointless."""
-        now = self.loop.time()
+        now = self._now()
         if not self.pool.has_hope(errand.lane, errand.left_out, errand.own):
             self._finish(errand, errand.failure_hopeless(self._why(errand)))
             return
@@ -254,9 +268,9 @@ class Runner:
     def _would_be_late(self, errand: Errand, now: float) -> bool:
         """Whether the calls that wait already would take longer than this one can wait."""
         serving = self.pool.candidates(errand.lane) if errand.own is None else []
-        if not serving or errand.lane in (Lane.MONEY, Lane.PUBLISH):
+        if not serving or errand.lane is MONEY or errand.lane is PUBLISH:
             return False
-        slots = self.pool.slots if errand.lane is not Lane.LOCAL else serving[0].slots
+        slots = self.pool.slots if errand.lane is not LOCAL else serving[0].slots
         # its own turn takes as long as the others', and has to end in time as well
         return (self.queue.reads / slots + 1) * (self.service.value() or 0.0) > HOPEFUL * (errand.deadline - now)
 
@@ -267,7 +281,9 @@ class Runner:
         self.flights.drop(errand)
         self.errands.discard(errand)
         errand.end(result)
-        if isinstance(result, Failure) and result.kind is OUTCOME_UNKNOWN and not errand.effect.is_read:
+        if errand.is_read:
+            return
+        if isinstance(result, Failure) and result.kind is OUTCOME_UNKNOWN:
             self._tell_unknown(errand, result)
         if errand.effect in WRITES and errand.own is None and errand.last_backend:
             # an address that nobody was told needs no standby to know it: an unknown outcome must not
@@ -341,7 +357,7 @@ class Runner:
 
     def _try_now(self, errand: Errand, *, is_hedge: bool = False) -> bool:
         """Send an errand to a backend with a free slot, if there is one."""
-        now = self.loop.time()
+        now = self._now()
         if errand.own is not None:
             backend: Backend | None = errand.own
             if not ((errand.own.may_serve or errand.anyway) and errand.own.has_free_slot):
@@ -361,26 +377,27 @@ class Runner:
             self.pool.refresh()
             return False
         occupant = backend.occupy(now, errand.bound, is_money=errand.effect.is_money)
-        attempt = Attempt(errand, backend, permit, occupant, f"g{next(self._ids)}", self._ended, now, is_hedge=is_hedge)
+        attempt = Attempt(
+            errand, backend, permit, occupant, f"g{next(self._ids)}", self._on_end, now, is_hedge=is_hedge
+        )
         errand.live.append(attempt)
         errand.last_backend, errand.request, errand.epoch = backend.name, attempt.our_id, self.pool.epoch
         errand.hedge_at = now + self._hedge_delay(errand)
-        if not errand.effect.is_read and errand.own is None:
+        if errand.own is None and not errand.is_read:
             self.pool.generation += 1
         self.attempts.add(attempt)
-        attempt.send(self.wire, target, self.settings.timeouts.server, tells_trace=self.profile.traceparent)
+        attempt.send(self.wire, target, self._whole, tells_trace=self.profile.traceparent)
         return True
 
     def _hedge_delay(self, errand: Errand) -> float:
-        hedge = self.settings.hedge
         usual = self._usual.get(errand.method.name)
-        due = delay(usual.value() if usual is not None else None, hedge.floor, hedge.factor)
+        due = delay(usual.value() if usual is not None else None, self._hedge_floor, self._hedge_factor)
         # after a slow spell the usual time may be longer than the class allows; no frozen daemon is waited for so long
         return min(due, errand.bound)
 
     def _ended(self, attempt: Attempt, outcome: Outcome) -> None:
         """Record how an attempt ended, then go on with its errand and with its slot."""
-        now = self.loop.time()
+        now = self._now()
         errand, backend = attempt.errand, attempt.backend
         result = classify(outcome, attempt.our_id)
         self.attempts.discard(attempt)
@@ -404,7 +421,7 @@ class Runner:
 
     def _free_slot(self, attempt: Attempt, outcome: Outcome) -> None:
         backend = attempt.backend
-        if outcome.fate is Fate.UNKNOWN and outcome.reason in UNSETTLED:
+        if outcome.fate is UNKNOWN and outcome.reason in UNSETTLED:
             attempt.occupant.has_left = True
         else:
             backend.vacate(attempt.occupant)
@@ -452,7 +469,7 @@ class Runner:
             errand.left_out.append(backend)
         if errand.live:
             return
-        is_over = self.loop.time() >= errand.deadline or errand.is_given_up
+        is_over = self._now() >= errand.deadline or errand.is_given_up
         if is_over or (errand.anyway and not errand.may_have_run):
             # no circuit bounds the attempts of upkeep: it looks at its daemon again before the next one
             self._finish(errand, errand.failure_now(self._why(errand)))
@@ -461,7 +478,7 @@ class Runner:
             case GiveUp(reason=reason):
                 self._finish(errand, errand.failure(OUTCOME_UNKNOWN, f"the daemon broke off ({reason})"))
             case again:
-                if again.costs and not self.budget.spend(self.loop.time()):
+                if again.costs and not self.budget.spend(self._now()):
                     message = f"the daemon broke off ({tried.reason}) and the retry budget is spent"
                     self._finish(errand, errand.failure(OUTCOME_UNKNOWN, message))
                     return
@@ -478,21 +495,21 @@ class Runner:
         """Give a free slot to the probe that is due there, else to the calls that wait, by their order."""
         if backend.probe_is_due and self.probe_now(backend):
             return
+
+        def may(errand: Errand) -> bool:
+            if errand.lane is OWN:
+                return errand.own is backend
+            return (not errand.left_out or backend not in errand.left_out) and self.pool.may_take(
+                backend, errand.lane, overflow=errand.overflow
+            )
+
         while self.queue.waiting and backend.has_free_slot:
             if not backend.takes_calls:
                 return
-
-            def may(errand: Errand) -> bool:
-                if errand.lane is Lane.OWN:
-                    return errand.own is backend
-                return backend not in errand.left_out and self.pool.may_take(
-                    backend, errand.lane, overflow=errand.overflow
-                )
-
             errand = self.queue.next(LANES_IN_ORDER, may)
             if errand is None:
                 return
-            if not self._send(errand, backend, self.loop.time()):
+            if not self._send(errand, backend, self._now()):
                 self.queue.push(errand, first=True)
                 return
 
@@ -516,7 +533,7 @@ class Runner:
     def _sweep(self) -> None:
         """Look after deadlines, hedges and wallet reads that waited long enough for the primary."""
         self._sweep_handle = None
-        now = self.loop.time()
+        now = self._now()
         for errand in list(self.errands):
             try:
                 self._look_after(errand, now)
@@ -540,7 +557,7 @@ class Runner:
 
     def _patience(self) -> float:
         """How long a wallet read waits for a busy primary before another aligned backend may answer it."""
-        return self.settings.hedge.floor
+        return self._hedge_floor
 
     def _expire(self, errand: Errand, now: float) -> None:
         """Answer members whose time is up; an attempt that has not sent yet never will."""

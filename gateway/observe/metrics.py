@@ -7,18 +7,19 @@ labels are names from the configuration and from profiles, never what a client w
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from prometheus_client import ProcessCollector
 
+from gateway.base.jsonrpc import Answer
 from gateway.base.levels import Level
 from gateway.observe.exposition import Gauges, Page, number
 from gateway.observe.rates import Rates
 
-BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 35.0)
+BUCKETS: Final[tuple[float, ...]] = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 35.0)
 """Seconds; from a local call to the longest class bound."""
 
-BOUNDS = (*map(str, BUCKETS), "+Inf")
+BOUNDS: Final = (*map(str, BUCKETS), "+Inf")
 
 MOST_METHODS = 250
 """Method names that get a label of their own; a profile has fewer."""
@@ -35,10 +36,10 @@ COUNTED = {
 }
 """What `count` takes, and the metric of each."""
 
-OTHER = "other"
+OTHER: Final = "other"
 """Stands for all names beyond a bound."""
 
-ANSWERED = "answered"
+ANSWERED: Final = "answered"
 """How an attempt ended that has no reason to tell."""
 
 LEVELS = frozenset(level.name.lower() for level in Level)
@@ -95,6 +96,22 @@ class Histogram:
         self.total += seconds
 
 
+class Tally:
+    """How often something ended in one way; how long it took is told together with its other ends."""
+
+    __slots__ = ("count", "histogram")
+
+    def __init__(self, histogram: Histogram) -> None:
+        """Begin at zero."""
+        self.count = 0
+        self.histogram = histogram
+
+    def add(self, seconds: float) -> None:
+        """Count one more."""
+        self.count += 1
+        self.histogram.observe(seconds)
+
+
 class Names:
     """The first so many names of a kind; all that come later are one."""
 
@@ -147,12 +164,12 @@ class Metrics:
         self.rates: Rates | None = None
         """Who keeps the last minutes for charts."""
         self._source: Callable[[], Gauges] = list
-        self._calls: Counter[tuple[str, str, str, str]] = Counter()
+        self._calls: dict[tuple[str, str, str, str], Tally] = {}
         self._latency: dict[tuple[str, str], Histogram] = {}
-        self._attempts: Counter[tuple[str, str, str]] = Counter()
+        self._attempts: dict[tuple[str, str, str], Tally] = {}
         self._attempt_latency: dict[tuple[str, str], Histogram] = {}
         self._probes: Counter[tuple[str, str, str]] = Counter()
-        self._counts: Counter[tuple[str, str]] = Counter()
+        self._counts: dict[tuple[str, str], int] = {}
         self._methods = Names(MOST_METHODS)
         self._reasons = Names(MOST_REASONS)
 
@@ -164,31 +181,50 @@ class Metrics:
 
     def call_ended(self, wallet: str, method: str, effect: str, outcome: str, seconds: float) -> None:
         """Count one client's call; a method without an effect is not classified and gets no label of its own."""
-        method = self._methods.of(method, is_ours=bool(effect))
-        self._calls[wallet, method, effect, outcome] += 1
-        histogram = self._latency.get((wallet, effect))
-        if histogram is None:
-            histogram = self._latency[wallet, effect] = Histogram()
-        histogram.observe(seconds)
+        tally = self._calls.get((wallet, method, effect, outcome))
+        if tally is None:
+            method = self._methods.of(method, is_ours=bool(effect))
+            tally = self._tally_of(wallet, method, effect, outcome)
+        tally.add(seconds)
         if self.rates is not None:
             self.rates.call_ended(wallet, outcome, seconds)
         if self.on_call is not None:
             self.on_call(wallet, method, effect, outcome, seconds)
 
+    def _tally_of(self, wallet: str, method: str, effect: str, outcome: str) -> Tally:
+        """Return where calls are counted whose method has this label."""
+        tally = self._calls.get((wallet, method, effect, outcome))
+        if tally is None:
+            histogram = self._latency.get((wallet, effect))
+            if histogram is None:
+                histogram = self._latency[wallet, effect] = Histogram()
+            tally = self._calls[wallet, method, effect, outcome] = Tally(histogram)
+        return tally
+
     def attempt_ended(self, attempt: AttemptLike, outcome: object, result: object, now: float) -> None:
         """Count one try on one backend, by the reason of its end; an answer has none."""
         wallet, backend = attempt.errand.wallet, attempt.backend.name
-        reason = getattr(result, "reason", ANSWERED)
-        self._attempts[wallet, backend, self._reasons.of(reason)] += 1
-        histogram = self._attempt_latency.get((wallet, backend))
-        if histogram is None:
-            histogram = self._attempt_latency[wallet, backend] = Histogram()
+        is_answer = isinstance(result, Answer)
+        reason: str = ANSWERED if is_answer else getattr(result, "reason", ANSWERED)
+        tally = self._attempts.get((wallet, backend, reason))
+        if tally is None:
+            tally = self._attempt_tally_of(wallet, backend, self._reasons.of(reason))
         seconds = now - attempt.started_at
-        histogram.observe(seconds)
-        if self.rates is not None and reason == ANSWERED:
+        tally.add(seconds)
+        if self.rates is not None and (is_answer or reason == ANSWERED):
             self.rates.answered(wallet, backend, seconds)
         if self.on_attempt is not None:
             self.on_attempt(attempt, outcome, result, now)
+
+    def _attempt_tally_of(self, wallet: str, backend: str, reason: str) -> Tally:
+        """Return where tries are counted whose reason has this label."""
+        tally = self._attempts.get((wallet, backend, reason))
+        if tally is None:
+            histogram = self._attempt_latency.get((wallet, backend))
+            if histogram is None:
+                histogram = self._attempt_latency[wallet, backend] = Histogram()
+            tally = self._attempts[wallet, backend, reason] = Tally(histogram)
+        return tally
 
     def probe_ended(self, wallet: str, backend: str, outcome: str, seconds: float) -> None:
         """Count one probe by the level it showed, or by why it showed none."""
@@ -198,7 +234,7 @@ class Metrics:
 
     def count(self, name: str, wallet: str) -> None:
         """Count one of COUNTED."""
-        self._counts[name, wallet] += 1
+        self._counts[name, wallet] = self._counts.get((name, wallet), 0) + 1
 
     def keep(self, places: Mapping[str, Collection[str]]) -> None:
         """Show the wallets that are configured, by name with the names of their daemons, and forget all others.
@@ -210,10 +246,10 @@ class Metrics:
         def is_there(wallet: str, backend: str | None = None) -> bool:
             return wallet in self._places and (backend is None or backend in self._places[wallet])
 
-        self._calls = Counter({key: count for key, count in self._calls.items() if is_there(key[0])})
-        self._counts = Counter({key: count for key, count in self._counts.items() if is_there(key[1])})
+        self._calls = {key: tally for key, tally in self._calls.items() if is_there(key[0])}
+        self._counts = {key: count for key, count in self._counts.items() if is_there(key[1])}
         self._latency = {key: one for key, one in self._latency.items() if is_there(key[0])}
-        self._attempts = Counter({key: count for key, count in self._attempts.items() if is_there(*key[:2])})
+        self._attempts = {key: tally for key, tally in self._attempts.items() if is_there(*key[:2])}
         self._attempt_latency = {key: one for key, one in self._attempt_latency.items() if is_there(*key)}
         self._probes = Counter({key: count for key, count in self._probes.items() if is_there(*key[:2])})
 
@@ -222,16 +258,16 @@ class Metrics:
     def text(self) -> bytes:
         """Return everything that Prometheus scrapes, in its text format."""
         page = Page()
-        page.add_counts("calls_total", self._calls.items())
+        page.add_counts("calls_total", [(key, tally.count) for key, tally in self._calls.items()])
         for key, histogram in self._latency.items():
             page.add_histogram("call_duration_seconds", key, BOUNDS, histogram.counts, histogram.total)
-        page.add_counts("attempts_total", self._attempts.items())
+        page.add_counts("attempts_total", [(key, tally.count) for key, tally in self._attempts.items()])
         for key, histogram in self._attempt_latency.items():
             page.add_histogram("attempt_duration_seconds", key, BOUNDS, histogram.counts, histogram.total)
         page.add_counts("probes_total", self._probes.items())
         for counted, name in COUNTED.items():
             # nothing happened yet is 0 and not nothing: else the first time would be no increase
-            page.add_counts(name, [((wallet,), self._counts[counted, wallet]) for wallet in self._places])
+            page.add_counts(name, [((wallet,), self._counts.get((counted, wallet), 0)) for wallet in self._places])
         self._show_door(page)
         page.add(self._source())
         page.add_counts("build_info", [((self.version,), 1)])

@@ -7,6 +7,7 @@ over.  All of it is bounded: ten minutes of each wallet, one minute of each daem
 from collections import deque
 from collections.abc import Collection, Iterable
 from itertools import islice
+from typing import Final
 
 from gateway.base.errors import KINDS
 
@@ -16,10 +17,10 @@ KEPT = 600
 SPARKS = 60
 """Seconds that are kept of a daemon."""
 
-MOST = 2048
+MOST: Final = 2048
 """Latencies that are kept of one second; the last ones, where there were more."""
 
-FAULTS = frozenset(kind.name for kind in KINDS if kind.status >= 500)
+FAULTS: Final = frozenset(kind.name for kind in KINDS if kind.status >= 500)
 """Ends of calls that somebody on call would want to know of: what a client may not do, or the daemon's own "no" to what
 it was asked (an invoice that is not there, too little money), are answers."""
 

@@ -101,7 +101,7 @@ class Care:
     """
 
     method: Method
-    params: object
+    params: Any
 
     @property
     def needs_wallet(self) -> bool:

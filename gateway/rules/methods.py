@@ -15,6 +15,7 @@ import math
 import re
 from collections import Counter
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -23,16 +24,16 @@ from gateway.base.errors import INVALID_PARAMS, METHOD_REFUSED, Failure, Kind
 from gateway.base.jsonrpc import MAX_NAMES, count_names, outside_strings
 from gateway.profiles import REFUSED, Method, Profile
 
-HARMLESS = frozenset({b"false", b"null", b"0", b'""'})
+HARMLESS: Final = frozenset({b"false", b"null", b"0", b'""'})
 """Values of a forbidden parameter that the daemon takes for "no", as they are usually written."""
 
-NUMERIC = frozenset(b"%c" % first for first in b"-0123456789")
+NUMERIC: Final = frozenset(b"%c" % first for first in b"-0123456789")
 """How a JSON number begins."""
 
 MOST_SHOWN = 100
 """Characters of a name that an error repeats."""
 
-RUNS_CODE = "__jsonclass__"
+RUNS_CODE: Final = "__jsonclass__"
 """The member of a parameter that makes jsonrpclib-pelix build any object."""
 
 MAX_DIGITS = 4300
@@ -45,15 +46,15 @@ MAX_EXPONENTS = 50_000
 """Numbers with an exponent in a call of which one may be too large; no call has a thousandth of them."""
 
 # digits and exponents, told from everything else: nearly all calls have no number that is worth a second look
-_SHAPE = bytes({"+": 43, "e": 101, "E": 101}.get(chr(sign), 48 if chr(sign) in "0123456789" else 32)
+_SHAPE: Final = bytes({"+": 43, "e": 101, "E": 101}.get(chr(sign), 48 if chr(sign) in "0123456789" else 32)
                for sign in range(256))  # fmt: skip
-EXPONENT = b"0e"
+EXPONENT: Final = b"0e"
 """What each of the shapes of an exponent begins with."""
 
-SHORT = 200
+SHORT: Final = 200
 """Bytes in which no integer is too long."""
 
-_LARGE = (b"0e000", b"0e+000", b"0" * SHORT)
+_LARGE: Final = (b"0e000", b"0e+000", b"0" * SHORT)
 """Shapes without which no number is near 1e308, nor an integer as long as `MAX_DIGITS`."""
 
 _LONG = re.compile(rb"(?<![0-9.eE+])(?<![eE]-)[0-9]{%d,}+(?![.eE])" % (MAX_DIGITS + 1))
@@ -87,8 +88,8 @@ class _No(Exception):  # noqa: N818 - never leaves this room
         self.kind = kind
 
 
-_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def judge(
@@ -111,8 +112,16 @@ def judge(
     """
     try:
         row = _row(profile, method, effects, opened, client)
+    except _No as no:
+        return Refused(Failure(no.kind, f"{no.kind.name}: {no}", safe_to_repeat=False, wallet=wallet))
+    return look(row, params, wallet)
+
+
+def look(row: Method, params: bytes, wallet: str) -> Granted | Refused:
+    """Judge the parameters of a call whose method the client may call."""
+    try:
         _look_at_numbers(params)
-        if b"{" in params:
+        if params.find(b"{") >= 0:  # `in` asks first whether it is a number, which costs thrice as much
             _look_into_objects(params)
         if not row.has_rules or not params:
             return Granted(row, row.effect, row.bound, params)
@@ -155,7 +164,7 @@ def _row(profile: Profile, method: str, effects: frozenset[Effect], opened: froz
 def _look_at_numbers(params: bytes) -> None:
     """Refuse numbers, however deep, that the daemon cannot read or reads as infinity, which is no JSON to write."""
     shape = params.translate(_SHAPE)
-    if len(shape) < SHORT and EXPONENT not in shape:
+    if len(shape) < SHORT and shape.find(EXPONENT) < 0:
         return
     if not _may_be_large(shape):
         return

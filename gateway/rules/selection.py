@@ -6,20 +6,20 @@ a nearly best one at a cost that does not grow with the number of backends, and 
 """
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 T = TypeVar("T")
 
-SLOW_START_FLOOR = 0.1
+SLOW_START_FLOOR: Final = 0.1
 """The share that a backend gets in the first moment of its slow start; below it, it would hardly be tried."""
 
-PRIMARY_SCORE_FLOOR = 0.5
+PRIMARY_SCORE_FLOOR: Final = 0.5
 """The primary keeps wallet reads until its score is below this part of the best one's."""
 
-SCORE_FLOOR = 0.01
+SCORE_FLOOR: Final = 0.01
 """Keeps a backend that is trusted in nothing from being infinitely dear."""
 
-LATENCY_FLOOR = 0.0001
+LATENCY_FLOOR: Final = 0.0001
 """Seconds; keeps a backend that has not been measured yet from being free of cost."""
 
 

@@ -8,7 +8,7 @@ pauses of ten milliseconds.
 import asyncio
 import select
 import socket
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import httptools
 
@@ -22,15 +22,25 @@ KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4))
 """TCP keep-alive, so that a connection whose host vanished ends at last; a frozen process keeps its kernel."""
 
 
-LENGTH_NAMES = frozenset({len("content-length"), len("transfer-encoding")})
+ANSWERED: Final[Fate] = Fate.ANSWERED
+"""At hand without a look into the class."""
+
+LENGTH_NAMES: Final = frozenset({len("content-length"), len("transfer-encoding")})
 """How long the names are that tell of the end of a body."""
 
 
-class Connection(asyncio.Protocol):
+class Connection:
     """One connection and its parser.
 
-    The wire owns it; `exchange` is the call that it carries, None while it is idle.
+    The wire owns it; `exchange` is the call that it carries, None while it is idle.  It is an asyncio.Protocol in all
+    but name: a base that is not compiled would keep this class from being so.
     """
+
+    __slots__ = (
+        "_poll", "body", "exchange", "first", "first_byte_at", "has_head", "has_length", "head_size", "headers_size",
+        "idle_since", "is_between", "is_complete", "is_interim", "is_watched", "is_writing", "may_be_kept", "parser",
+        "size", "status", "target", "transport", "wants_to_keep", "wire",
+    )  # fmt: skip
 
     def __init__(self, wire: "Wire", target: Target, *, keep: bool, first: "Exchange | None" = None) -> None:
         """Begin unconnected; `keep` says whether it may carry more than one call, `first` is the one it is made for."""
@@ -73,7 +83,7 @@ class Connection(asyncio.Protocol):
         transport.set_write_buffer_limits(high=0)
         first, self.first = self.first, None
         if first is not None:
-            first.write_to(self, self.wire.loop.time())
+            first.write_to(self, self.wire.now())
 
     def watch_over(self) -> None:
         """Let the kernel ask now and then whether the other host is there; only calls that take long need it."""
@@ -102,7 +112,7 @@ class Connection(asyncio.Protocol):
             self.drop()
             return
         if not self.first_byte_at:
-            self.first_byte_at = self.wire.loop.time()
+            self.first_byte_at = self.wire.now()
         was_between, self.is_between = self.is_between, False
         if was_between and self._is_known(data):
             self._answered(exchange)
@@ -215,7 +225,7 @@ class Connection(asyncio.Protocol):
 
     def _answered(self, exchange: "Exchange") -> None:
         body = self.body[0] if len(self.body) == 1 else b"".join(self.body)
-        exchange.end(Fate.ANSWERED, "", self.status, body, self.first_byte_at)
+        exchange.end(ANSWERED, "", self.status, body, self.first_byte_at)
 
     # -- keeping and closing ------------------------------------------------------------------------------
 

@@ -6,24 +6,29 @@ three system calls and two turns of the loop for each connection, and a serial d
 
 import asyncio
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-CHUNK = 64 * 1024
+if TYPE_CHECKING:
+    from gateway.upstream.connection import Connection
+
+CHUNK: Final = 64 * 1024
 """Bytes that are read at once.  Python allocates all of it before it reads; beyond the C library's threshold of
 128 KiB that is a mapping of memory made and undone for each answer, which costs more than the reading."""
 
-SEGMENT = 1000
+SEGMENT: Final = 1000
 """Bytes of a request that surely go in one packet; a longer one must not wait for the acknowledgement of its head."""
 
 
-class PlainTransport(asyncio.Transport):
-    """The transport of one connected, non-blocking socket.  `start` makes it read: a request is written before that."""
+class PlainTransport:
+    """The transport of one connected, non-blocking socket.  `start` makes it read: a request is written before that.
+
+    It is an asyncio.Transport in all but name, as its protocol is one, so that both can be compiled.
+    """
 
     __slots__ = ("_buffer", "_fd", "_is_closing", "_loop", "_protocol", "_sock")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, protocol: asyncio.Protocol) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, protocol: "Connection") -> None:
         """Own the socket."""
-        super().__init__()
         self._loop = loop
         self._sock = sock
         self._protocol = protocol
@@ -55,11 +60,11 @@ class PlainTransport(asyncio.Transport):
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Nothing to set: `resume_writing` is called when all is with the kernel."""
 
-    def write(self, data: bytes | bytearray | memoryview) -> None:
+    def write(self, data: bytes) -> None:
         """Hand bytes to the kernel, now as many as it takes."""
         if self._is_closing:
             return
-        rest = bytes(data)
+        rest = data
         if len(rest) > SEGMENT:
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if not self._buffer:

@@ -6,9 +6,14 @@ Rule: credentials are in the bytes that go to the daemon and nowhere else; no `r
 import base64
 import ssl
 from dataclasses import dataclass, field
+from typing import Final
 from urllib.parse import urlsplit
 
 from gateway.upstream.resolver import is_numeric
+
+KEEP: Final = b"\r\nConnection: keep-alive\r\n\r\n"
+CLOSE: Final = b"\r\nConnection: close\r\n\r\n"
+"""The ends of a head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +77,7 @@ class Target:
 
     def request(self, body: bytes, *, keep: bool, more: bytes = b"") -> bytes:
         """Return head and body in one piece, to be written at once; `more` is header lines, each behind a line end."""
-        end = b"\r\nConnection: keep-alive\r\n\r\n" if keep else b"\r\nConnection: close\r\n\r\n"
-        return b"%b%d%b%b%b" % (self.head, len(body), more, end, body)
+        return b"".join((self.head, str(len(body)).encode(), more, KEEP if keep else CLOSE, body))
 
 
 def _context(*, verify: bool, ca_file: str | None) -> ssl.SSLContext:

@@ -15,6 +15,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
+from typing import Final, cast
 
 from gateway.base.heads import KnownHeads
 from gateway.upstream.connection import Connection
@@ -25,27 +26,32 @@ from gateway.upstream.target import Target
 
 __all__ = ["Exchange", "Fate", "Outcome", "Target", "Wire"]
 
-SWEEP = 0.005
+SWEEP: Final = 0.005
 """Seconds between two looks at the deadlines."""
 
-IDLE_FOR = 10.0
+IDLE_FOR: Final = 10.0
 """Seconds that a kept connection may be idle; below every server's own limit."""
 
-IDLE_MOST = 16
+IDLE_MOST: Final = 16
 """Kept connections for each target."""
 
-LOOK = 1.0
+LOOK: Final = 1.0
 """Seconds between two looks when nothing but kept connections is there."""
 
-NEVER = float("inf")
+NEVER: Final = float("inf")
 
-LOCAL = frozenset(
+ANSWERED: Final[Fate] = Fate.ANSWERED
+NOT_SENT: Final[Fate] = Fate.NOT_SENT
+UNKNOWN: Final[Fate] = Fate.UNKNOWN
+"""At hand without a look into the class."""
+
+LOCAL: Final = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN, errno.EADDRNOTAVAIL, errno.EADDRINUSE}
 )
 """Errors of connecting that are this machine's; EADDRNOTAVAIL is what Linux says when no port is left."""
 
 
-CONNECTED = frozenset({0, errno.EISCONN})
+CONNECTED: Final = frozenset({0, errno.EISCONN})
 """What asking again for a connection says once it is there."""
 
 
@@ -83,7 +89,7 @@ class Exchange:
 
     def abort(self) -> None:
         """Give up now; `on_end` hears of it from the loop, with NOT_SENT if no byte was written."""
-        self.wire.loop.call_soon(self.end, Fate.UNKNOWN if self.sent else Fate.NOT_SENT, "aborted")
+        self.wire.loop.call_soon(self.end, UNKNOWN if self.sent else NOT_SENT, "aborted")
         if not self.sent:
             self._request = b""
 
@@ -94,15 +100,15 @@ class Exchange:
             return
         if not self._request:
             connection.drop()
-            self.end(Fate.NOT_SENT, "aborted")
+            self.end(NOT_SENT, "aborted")
             return
         if not self.wire.may_send():
             connection.drop()
-            self.wire.loop.call_soon(self.end, Fate.NOT_SENT, "not_held")
+            self.wire.loop.call_soon(self.end, NOT_SENT, "not_held")
             return
         transport = connection.transport
         if transport is None or transport.is_closing():
-            self.end(Fate.NOT_SENT, "closed")
+            self.end(NOT_SENT, "closed")
             return
         self._protocol = connection
         connection.exchange = self
@@ -120,11 +126,11 @@ class Exchange:
             reason = "timeout" if self.expires_at >= self.whole_at else "connect_timeout"
             if self.target.is_name and self.address:
                 self.wire.resolver.failed(self.target.host, self.address)
-            self.end(Fate.NOT_SENT, reason)
+            self.end(NOT_SENT, reason)
         elif self._protocol is not None and self._protocol.is_writing:
-            self.end(Fate.UNKNOWN, "write_timeout")
+            self.end(UNKNOWN, "write_timeout")
         else:
-            self.end(Fate.UNKNOWN, "timeout")
+            self.end(UNKNOWN, "timeout")
 
     def end(self, fate: Fate, reason: str, status: int = 0, body: bytes = b"", first_byte_at: float = 0.0) -> None:
         """Report the end once and let go of everything."""
@@ -137,10 +143,10 @@ class Exchange:
             self._task.cancel()
             self._task = None
         connection, self._protocol = self._protocol, None
-        if connection is not None and fate is not Fate.ANSWERED:
+        if connection is not None and fate is not ANSWERED:
             connection.release(keep=False)
         self._request = b""
-        now = wire.loop.time()
+        now = wire.now()
         outcome = Outcome(
             fate, reason, status, body, self.reused, self.connected_at, self.sent_at, first_byte_at, now
         )  # fmt: skip
@@ -150,7 +156,7 @@ class Exchange:
             on_end(outcome)
         except Exception as error:  # noqa: BLE001 - one listener's fault must not reach the others
             wire.loop.call_exception_handler({"message": "on_end of an exchange failed", "exception": error})
-        if connection is not None and fate is Fate.ANSWERED:
+        if connection is not None and fate is ANSWERED:
             # closing costs as much as answering: whoever waits for the answer goes first
             connection.release(keep=True)
 
@@ -180,6 +186,7 @@ class Wire:
     ) -> None:
         """Begin with no connection; must be made on a running loop unless one is given."""
         self.loop = loop or asyncio.get_running_loop()
+        self.now: Callable[[], float] = self.loop.time
         self.connect = connect
         self.write = write
         self.max_head = max_head
@@ -208,12 +215,12 @@ class Wire:
             more: header lines of this call alone, as `Target.request` takes them.
         """
         keep = reuse and target.keep_alive
-        now = self.loop.time()
+        now = self.now()
         exchange = Exchange(self, target, target.request(body, keep=keep, more=more), whole, on_end, now)
         if self._is_closed or not self.may_send():
             # not at once: whoever tries again and again must not keep the loop from its last work
             reason = "aborted" if self._is_closed else "not_held"
-            self.loop.call_later(SWEEP, exchange.end, Fate.NOT_SENT, reason)
+            self.loop.call_later(SWEEP, exchange.end, NOT_SENT, reason)
             return exchange
         self.live.add(exchange)
         if self._sweeps_at > now + SWEEP:
@@ -232,7 +239,7 @@ class Wire:
         self._is_closed = True
         tasks = [exchange._task for exchange in self.live if exchange._task is not None]  # noqa: SLF001 - one unit, two classes
         for exchange in list(self.live):
-            exchange.end(Fate.UNKNOWN if exchange.sent else Fate.NOT_SENT, "aborted")
+            exchange.end(UNKNOWN if exchange.sent else NOT_SENT, "aborted")
         for connections in list(self._idle.values()):
             for connection in list(connections):
                 connection.drop()
@@ -287,14 +294,14 @@ class Wire:
             host = exchange.address = await self._address(target)
         except (OSError, UnicodeError):
             exchange._task = None  # noqa: SLF001 - one unit, two classes
-            exchange.end(Fate.NOT_SENT, "resolve")
+            exchange.end(NOT_SENT, "resolve")
             return
         try:
             sock = sock or _socket(host)
             await _until_connected(self.loop, sock, (host, target.port))
             if target.tls is not None:
                 await self.loop.create_connection(
-                    lambda: Connection(self, target, keep=keep, first=exchange),
+                    lambda: cast("asyncio.Protocol", Connection(self, target, keep=keep, first=exchange)),
                     sock=sock,
                     ssl=target.tls,
                     server_hostname=target.host,
@@ -316,7 +323,7 @@ class Wire:
         """Make a connection of a connected socket; its request goes out at once."""
         connection = Connection(self, exchange.target, keep=keep, first=exchange)
         transport = PlainTransport(self.loop, sock, connection)
-        connection.connection_made(transport)
+        connection.connection_made(cast("asyncio.Transport", transport))
         transport.start()
 
     def _not_connected(self, exchange: Exchange, error: OSError) -> None:
@@ -324,7 +331,7 @@ class Wire:
         reason = _reason(error)
         if exchange.target.is_name and reason != "local":
             self.resolver.failed(exchange.target.host, exchange.address)
-        exchange.end(Fate.NOT_SENT, reason)
+        exchange.end(NOT_SENT, reason)
 
     async def _address(self, target: Target) -> str:
         if not target.is_name:
@@ -352,7 +359,7 @@ class Wire:
         connections = self._idle.setdefault(connection.target, [])
         if len(connections) >= IDLE_MOST:
             return False
-        connection.idle_since = now = self.loop.time()
+        connection.idle_since = now = self.now()
         connections.append(connection)
         if self._sweeps_at > now + LOOK:
             self._sweep_at(now + LOOK)
@@ -375,7 +382,7 @@ class Wire:
     def _sweep(self) -> None:
         """End what is late, close what was idle too long."""
         self._timer, self._sweeps_at = None, NEVER
-        now = self.loop.time()
+        now = self.now()
         for exchange in list(self.live):
             if exchange.expires_at <= now:
                 exchange.expire()

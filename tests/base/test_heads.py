@@ -13,6 +13,8 @@ def test_a_head_means_what_the_parser_said_of_the_same_bytes() -> None:
     assert heads.split(HEAD + b"body") is None
     assert heads.learn(HEAD + b"body", "a call", 4)
     assert heads.split(HEAD + b"next") == ("a call", b"next")
+    assert heads.split(HEAD + b"more") == ("a call", b"more")
+    assert heads.split(HEAD.replace(b"/ ", b"x ") + b"next") is None
     assert heads.split(HEAD.replace(b"/ ", b"/x ") + b"next") is None
 
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.fleet.slots import Lane, SlotQueue
+from gateway.fleet.slots import Lane, SlotQueue, Waiting
 
 ALL = tuple(Lane)
 
 
 @dataclass(eq=False)
-class Call:
+class Call(Waiting):
     """A waiting call."""
 
     client: str

@@ -84,7 +84,7 @@ def test_a_verdict_counts_for_its_client_its_profile_and_its_call_alone(monkeypa
             ask(may, b"[%d]" % number)
         ask(may, b'["' + b"x" * 300 + b'"]')
         assert len(dispatcher._verdicts) <= dispatch.MOST_VERDICTS
-        assert all(len(params) <= 200 for _, _, _, params in dispatcher._verdicts)
+        assert all(len(one.params) <= 200 for one in dispatcher._verdicts.values())
 
     scenario(play)
 
