@@ -2,6 +2,7 @@
 #
 #   docker build -t ec-gateway .
 #   behind a mirror of your own:  --build-arg PIP_INDEX_URL=...   (it stays in the first stage)
+#   with its busiest rooms compiled, twice as fast:  --build-arg ECGW_COMPILED=1   (docs/performance.md)
 #
 # It runs as user 10001 without any capability, from a read-only root; /var/lib/ec-gateway is where the ledger goes.
 
@@ -16,9 +17,20 @@ COPY requirements/runtime.txt requirements/
 RUN pip --python /opt/ec-gateway/bin/python install --require-hashes --only-binary :all: -r requirements/runtime.txt
 COPY pyproject.toml README.md ./
 COPY gateway gateway
-# built by the setuptools that was just checked, which then goes
-RUN pip --python /opt/ec-gateway/bin/python install --no-deps --no-build-isolation . \
-    && pip --python /opt/ec-gateway/bin/python uninstall --yes setuptools
+RUN pip --python /opt/ec-gateway/bin/python install --no-deps --no-build-isolation .
+ARG ECGW_COMPILED=0
+COPY requirements/compile.txt requirements/
+COPY scripts/compile.py scripts/
+# the compiled package takes the place of the other; its compiler stays in this stage, and its tools go again
+RUN if [ "$ECGW_COMPILED" = 1 ]; then \
+        apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev \
+        && pip --python /opt/ec-gateway/bin/python install --require-hashes --only-binary :all: -r requirements/compile.txt \
+        && /opt/ec-gateway/bin/python scripts/compile.py /build/compiled \
+        && cp --archive /build/compiled/. "$(/opt/ec-gateway/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+        && pip --python /opt/ec-gateway/bin/python uninstall --yes mypy mypy-extensions pathspec librt ast-serialize; \
+    fi
+# built by the setuptools that was checked above, which then goes
+RUN pip --python /opt/ec-gateway/bin/python uninstall --yes setuptools
 
 FROM python:3.12-slim
 # Of pip and its like nothing stays.  The two folders exist so that a fresh volume on them begins with their owners:

@@ -11,8 +11,10 @@ PORT ?= 7777
 ADMIN_PORT ?= 7780
 SHOP_PORT ?= 7781
 comma := ,
+# where calls go through a gateway's rooms, well, spoilt and broken off; containers, browsers and commands tell nothing of that
+TRIED_COMPILED := doors faults liars life money payments invoices failover_money reconcile trace electrum cluster care
 
-.PHONY: help setup sandbox test quick check simulate fuzz checker chaos bench soak format lock clean
+.PHONY: help setup sandbox test quick check simulate fuzz checker chaos compiled testcompiled bench soak format lock clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -37,6 +39,10 @@ test: $(BIN)/.dev  ## every test; real components are used where they are instal
 	$(BIN)/python -m pytest tests -m "not simulation and not integration and not long" -n $(WORKERS) --ignore tests/rules --ignore tests/base
 	scripts/long_tests.sh $(BIN)/python $(WORKERS)
 
+testcompiled: compiled  ## the tests of real gateways once more, with the compiled one
+	PYTHONPATH=$(CURDIR)/build/compiled:$(CURDIR) PYTHONSAFEPATH=1 ECGW_COMPILED=1 \
+	    $(BIN)/python -m pytest $(addprefix tests/integration/test_,$(addsuffix .py,$(TRIED_COMPILED))) -n $(WORKERS) --dist loadfile
+
 quick: $(BIN)/.dev  ## the tests that need no processes and no histories: under a minute
 	$(BIN)/python -m pytest tests -m "not simulation and not integration and not long" -n $(WORKERS)
 
@@ -54,7 +60,11 @@ chaos: $(BIN)/.dev  ## break everything on purpose and judge what held: twenty m
 	@scripts/real_components.sh
 	$(BIN)/python -m chaos run $(foreach one,$(SCENARIO),--scenario $(one)) --seed $(or $(SEED),1) --doors $(or $(DOORS),gateway$(if $(SCENARIO),,$(comma)haproxy$(comma)nginx)) --budget $(or $(BUDGET),1200) --jobs $(or $(JOBS),2) --report $(or $(REPORT),build/chaos)
 
+compiled: $(BIN)/.dev  ## build/compiled: the same gateway with its busiest rooms compiled; wants a C compiler, takes two minutes
+	$(BIN)/python scripts/compile.py build/compiled
+
 bench: $(BIN)/.dev  ## speed and reaction times, beside HAProxy and nginx where they are installed
+	-$(BIN)/python scripts/compile.py build/compiled
 	$(BIN)/python bench/run.py
 
 soak: $(BIN)/.dev  ## a mixed load with faults, and whether anything of the gateway grows (MINUTES=30)

@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType, MappingProxyType, TracebackType
 from typing import Any, Self
 
 import yaml
@@ -37,6 +37,9 @@ PASSWORD_VARIABLE = "BENCH_PASSWORD"  # noqa: S105 - the name of a variable
 
 PATIENCE = 30.0
 """Seconds after which something that should happen counts as never happening."""
+
+COMPILED = ROOT / "build" / "compiled"
+"""Where `make compiled` puts the package with its busiest rooms compiled."""
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - the folder in it gets a random name and is ours alone
 
@@ -356,6 +359,8 @@ class Gateway(Process):
 
     launcher: Sequence[str] = (sys.executable, "-m", "gateway")
     """What is run in front of its arguments."""
+    environment: Mapping[str, str] = MappingProxyType({})
+    """What it is told besides."""
     patience = PATIENCE
     """Seconds that its start may take."""
 
@@ -368,8 +373,9 @@ class Gateway(Process):
         self._log = folder / "gateway.log"
         command = [*self.launcher, "run", "-c", str(file)]
         super().__init__(
-            "ec-gateway", command, cpu=cpu, environ=environ, output=self._log, errors=folder / "gateway.err"
-        )
+            "ec-gateway", command, cpu=cpu, environ={**self.environment, **(environ or {})}, output=self._log,
+            errors=folder / "gateway.err",
+        )  # fmt: skip
         try:
             wait_until(self._started, "the gateway starts", self.patience)
             started = self._started()[0]
@@ -423,6 +429,24 @@ class Gateway(Process):
             wait_until(ready, "all backends are ready", patience)
         except BenchError as error:
             raise BenchError(f"{error}: {json.dumps(self.backends())}") from None
+
+
+class CompiledGateway(Gateway):
+    """The same with its busiest rooms compiled."""
+
+    launcher = (sys.executable, "-P", "-m", "gateway")
+    environment = MappingProxyType({"PYTHONPATH": str(COMPILED)})
+
+
+def compiled(report: "Report") -> type[CompiledGateway] | None:
+    """Return the compiled one where it was made of these very sources; None, and a note that says why not."""
+    state = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "compile.py"), "--is-current", str(COMPILED)], check=False
+    )
+    if state.returncode == 0:
+        return CompiledGateway
+    report.note("NOT COMPILED: `make compiled` makes it, its rows and requirements are left out")
+    return None
 
 
 def credentials(user: str = USER, password: str = PASSWORD) -> str:

@@ -8,6 +8,8 @@ share the other core.  Two kinds of backends:
     keep-alive   two that keep connections (profile electrum), sixteen slots each; HAProxy with http-reuse; sixteen,
                  64 and 256 kept connections of clients
 
+The gateway stands there twice where `make compiled` was run: as it is, and with its busiest rooms compiled.
+
 No two calls are alike, so that nothing is shared; a row of identical reads shows what sharing flights brings.
 Rounds are short and take turns, the medians count.  The ratio of CPU per call is printed too: where the backends
 or the load are the bottleneck, it says more than the ratio of rates.
@@ -112,15 +114,20 @@ def _measure_one(report: Report, folder: Path, style: str, connections: int, rou
         backends = [common.backend(n, f"http://127.0.0.1:{port}", slots=kind.slots) for n, port in enumerate(ports)]
         chosen = common.settings(backends, wallet=kind.wallet)
         chosen["clients"][0] |= {"rate_limit": {"per_second": 1e6, "burst": 1_000_000}, "errors": "http"}
-        gateway = stack.enter_context(Gateway(folder, chosen, cpu=ours))
-        doors = [Door("gateway", gateway, gateway.port)]
+        gateways = {"gateway": stack.enter_context(Gateway(folder, chosen, cpu=ours))}
+        fast = common.compiled(report)
+        if fast is not None:
+            (folder / "compiled").mkdir()
+            gateways["gateway, compiled"] = stack.enter_context(fast(folder / "compiled", chosen, cpu=ours))
+        doors = [Door(name, gateway, gateway.port) for name, gateway in gateways.items()]
         for name, start in (("HAProxy", peers.haproxy), ("nginx", peers.nginx)):
             peer = start(folder, ports, style, ours)
             if peer is not None:
                 doors.append(Door(name, stack.enter_context(peer.process), peer.port))
-        doors.append(Door("gateway, identical", gateway, gateway.port, identical=True))
+        doors += [Door(f"{name}, identical", one, one.port, identical=True) for name, one in gateways.items()]
         doors.append(Door("none (backend itself)", backend, ports[0]))
-        gateway.wait_ready(warm=False)
+        for gateway in gateways.values():
+            gateway.wait_ready(warm=False)
         for number in range(rounds + 1):
             for door in doors:
                 found = load.press(
@@ -139,10 +146,16 @@ def _tell(report: Report, doors: list[Door], name: str, style: str, rounds: int,
     report.table(title, COLUMNS, [door.row(haproxy) for door in doors])
     if haproxy is None:
         return
-    shared = next(door for door in doors if door.identical)
-    report.require(f"{name}: distinct calls a second of HAProxy's", doors[0].against(haproxy), ">=", LEAST[style])
+    # what is required is required of the fastest that there is, which is the compiled one; the other's rows are there
+    ours = [door for door in doors if door.name.startswith("gateway")]
+    distinct = [door for door in ours if not door.identical][-1]
+    report.require(
+        f"{name}: {distinct.name}, distinct calls a second of HAProxy's", distinct.against(haproxy), ">=", LEAST[style]
+    )
     if style == "keep-alive":
-        report.require(f"{name}: identical reads of HAProxy's", shared.against(haproxy), ">=", LEAST_IDENTICAL)
+        shared = [door for door in ours if door.identical][-1]
+        what = f"{name}: {shared.name} reads, of HAProxy's calls a second"
+        report.require(what, shared.against(haproxy), ">=", LEAST_IDENTICAL)
 
 
 def main() -> int:
@@ -150,7 +163,7 @@ def main() -> int:
     options = common.options_parser(__doc__).parse_args()
     report = Report("throughput")
     rounds, seconds = (1, 1.0) if options.quick else (5, 1.0)
-    return common.run(lambda: measure(report, rounds, seconds), report, options, limit=420)
+    return common.run(lambda: measure(report, rounds, seconds), report, options, limit=600)
 
 
 if __name__ == "__main__":

@@ -184,4 +184,6 @@ def test_what_is_not_needed_does_not_go_into_the_image() -> None:
         "!pyproject.toml",
         "!README.md",
         "!requirements/runtime.txt",
+        "!requirements/compile.txt",
+        "!scripts/compile.py",
     ]

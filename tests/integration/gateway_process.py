@@ -166,6 +166,8 @@ class Gateway:
         wait_until(lambda: self.events("gateway.started") or self.process.poll() is not None, "gateway.started")
         assert self.process.poll() is None, self.log_path.read_text() + self.stderr
         started = self.events("gateway.started")[0]
+        # `make testcompiled` would be worth nothing with the sources
+        assert started["compiled"] is ("ECGW_COMPILED" in os.environ), started
         rpc, admin = (int(started[door].rpartition(":")[2]) for door in ("rpc", "admin"))
         return rpc, admin
 
