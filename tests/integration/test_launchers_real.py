@@ -18,6 +18,7 @@ import pytest
 from gateway.base import care
 from gateway.upstream.launchers import Death, Launcher, LauncherError, State, Status
 from gateway.upstream.launchers.registry import check, make
+from tests.integration.gateway_process import wait_until
 
 if TYPE_CHECKING:
     from tests.integration.docker_engine import Engine
@@ -259,16 +260,27 @@ async def test_a_container_that_does_not_exist(containers: Containers, made: Mad
         assert not caught.value.may_pass
 
 
+def freeze(pid: int) -> None:
+    """Stop a process, and wait until each of its threads stands still: until then one of them may go on answering."""
+
+    def stands_still() -> bool:
+        states = [file.read_text().rpartition(")")[2].split()[0] for file in Path(f"/proc/{pid}/task").glob("*/stat")]
+        return set(states) == {"T"}
+
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(stands_still, f"{pid} stands still")
+
+
 async def test_an_engine_that_hangs_or_is_not_there(containers: Containers, made: Made, tmp_path: Path) -> None:
     """An order ends within its limit, and says where to look."""
     name = containers.run("sleep", "infinity", verb="create")
     launcher = containers.launcher(made, name, timeout=0.5)
     pid = int((containers.engine.folder / "pid").read_text())
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     try:
-        for order in (launcher.status(), launcher.start()):
+        for order in (launcher.status, launcher.start):
             with pytest.raises(LauncherError, match="look") as caught:
-                await order
+                await order()
             assert caught.value.may_pass
     finally:
         os.kill(pid, signal.SIGCONT)
