@@ -437,6 +437,12 @@ class CompiledGateway(Gateway):
     launcher = (sys.executable, "-P", "-m", "gateway")
     environment = MappingProxyType({"PYTHONPATH": str(COMPILED)})
 
+    def __init__(self, folder: Path, chosen: Settings, *, cpu: int | None = None) -> None:
+        """Write beside the other one, and start it."""
+        place = folder / "compiled"
+        place.mkdir()
+        super().__init__(place, chosen, cpu=cpu)
+
 
 def compiled(report: "Report") -> type[CompiledGateway] | None:
     """Return the compiled one where it was made of these very sources; None, and a note that says why not."""

@@ -41,8 +41,7 @@ def measure(report: Report, blocks: int) -> None:
         doors = {"direct": f"127.0.0.1:{ports[0]}", "gateway": f"127.0.0.1:{gateway.port}/keep"}
         fast = common.compiled(report)
         if fast is not None:
-            (folder / "compiled").mkdir()
-            other = stack.enter_context(fast(folder / "compiled", common.settings(backends), cpu=ours))
+            other = stack.enter_context(fast(folder, common.settings(backends), cpu=ours))
             other.wait_ready(warm=False)
             doors["compiled"] = f"127.0.0.1:{other.port}/keep"
         haproxy = peers.haproxy(folder, ports, "close", ours)

@@ -99,13 +99,17 @@ def measure(report: Report, rounds: int, seconds: float) -> None:
         report.note(f"{name.upper()} IS MISSING: {left_out}")
     if common.cores()[0] is None:
         report.note("ONLY ONE CORE: proxy, load and backends share it, the ratios say little")
+    fast = common.compiled(report)
     for style, kind in KINDS.items():
         for connections in kind.clients:
             with common.scratch() as folder:
-                _measure_one(report, folder, style, connections, rounds, seconds)
+                _measure_one(report, folder, style, connections, rounds, seconds, fast)
 
 
-def _measure_one(report: Report, folder: Path, style: str, connections: int, rounds: int, seconds: float) -> None:
+def _measure_one(
+    report: Report, folder: Path, style: str, connections: int, rounds: int, seconds: float,
+    fast: type[common.CompiledGateway] | None,
+) -> None:  # fmt: skip
     ours, others = common.cores()
     kind = KINDS[style]
     with contextlib.ExitStack() as stack:
@@ -115,10 +119,8 @@ def _measure_one(report: Report, folder: Path, style: str, connections: int, rou
         chosen = common.settings(backends, wallet=kind.wallet)
         chosen["clients"][0] |= {"rate_limit": {"per_second": 1e6, "burst": 1_000_000}, "errors": "http"}
         gateways = {"gateway": stack.enter_context(Gateway(folder, chosen, cpu=ours))}
-        fast = common.compiled(report)
         if fast is not None:
-            (folder / "compiled").mkdir()
-            gateways["gateway, compiled"] = stack.enter_context(fast(folder / "compiled", chosen, cpu=ours))
+            gateways["gateway, compiled"] = stack.enter_context(fast(folder, chosen, cpu=ours))
         doors = [Door(name, gateway, gateway.port) for name, gateway in gateways.items()]
         for name, start in (("HAProxy", peers.haproxy), ("nginx", peers.nginx)):
             peer = start(folder, ports, style, ours)
