@@ -76,6 +76,7 @@ class Patient:
         is_denied: it refuses the gateway's password; a restart would not change that.
         ill_since: since when the finding (`kind`) is what it is; where it cannot be reached and its launcher is blind,
             since when nobody could.
+        shared_at: when another one had last what it has; 0.0 for never.
         busy_until: when the last call there has had all the time of its class.
         reloaded_at: when its wallet was reloaded in this illness.
         can_reload: its family's wallets are closed and loaded by plain calls.
@@ -107,6 +108,7 @@ class Patient:
     met_at: float = 0.0
     is_denied: bool = False
     ill_since: float = 0.0
+    shared_at: float = 0.0
     busy_until: float | None = None
     reloaded_at: float | None = None
     can_reload: bool = False

@@ -13,10 +13,11 @@ in the way (a hindrance: words, and when that may be over), and of those without
                started, which ends nothing; ended once, when that did not help
                and it lasts for `adrift_after`                                   another one cannot be reached either
     wedged     silent without an excuse for `health.wedged_after`                a call there still has time
-    lost       its host cannot be reached for `adrift_after`, alone, and its     nobody else is well
-               launcher says that it runs
+    lost       its host cannot be reached for `adrift_after`, alone all that     nobody else is well
+               time, and its launcher says that it runs
     each of these, where gateways share the wallet and no daemon is reached      no other gateway was let try yet
-    adrift     behind or without its server for `adrift_after` after a reload    another one is adrift too, nobody else is well
+    adrift     behind or without its server for `adrift_after` after a reload,   another one is adrift too, nobody else is well
+               alone all that time
     order      an operator says so                                               held
     cron, age, memory   its time has come, all others are well and whole         the last of several; age and memory alone;
                                                                                  memory where that did not help, for a day
@@ -98,6 +99,22 @@ def would_return(patient: Patient, limits: Limits, now: float, patience: float) 
     return not is_beyond_cap(record, limits, now) and next_try(record, limits) <= now + patience
 
 
+def sharers(patient: Patient, view: View) -> list[str]:
+    """Name the others that have what a backend has where that may come from elsewhere: a drift, or no way to it.
+
+    A port that refuses is no such thing, nor is a process that its launcher knows to be gone.
+    """
+    others = [one for one in view.patients if one is not patient]
+    if patient.kind is Kind.ADRIFT:
+        return [one.name for one in others if one.kind is Kind.ADRIFT]
+    is_lost = patient.is_out_of_reach or (patient.kind is Kind.DEAD and not patient.is_refused)
+    if not is_lost or patient.is_gone:
+        return []
+    return [
+        one.name for one in others if one.is_out_of_reach or (one.kind is Kind.DEAD and not one.is_refused)
+    ]  # fmt: skip
+
+
 # -- what would help ----------------------------------------------------------------------------------------------
 
 
@@ -169,9 +186,9 @@ def _hindrance(patient: Patient, want: _Want, view: View, limits: Limits, now: f
     return (
         _forbidden(patient, want)
         or _not_our_turn(patient, want, view)
-        or _too_early(patient, want, view, limits, now)
         or _elsewhere(patient, want, view)
         or _others(patient, want, view)
+        or _too_early(patient, want, view, limits, now)
         or _back_off(patient, want, limits, now)
     )
 
@@ -214,13 +231,15 @@ def _not_before(patient: Patient, want: _Want, view: View, limits: Limits) -> tu
         case Cause.DEAD if patient.is_refused or patient.is_gone:
             return 0.0, ""
         case Cause.DEAD | Cause.WEDGED | Cause.LOST:
-            lasted = since + _must_last(want, limits)
+            is_its_own = want.cause is Cause.WEDGED or want.act is Act.START
+            lasted = (since if is_its_own else max(since, patient.shared_at)) + _must_last(want, limits)
             quiet = max(_known_from(patient, view, limits), patient.busy_until or 0.0)
             if quiet > lasted:
                 return quiet, "it may be working on a call"
             return lasted, "waits whether it comes round by itself"
         case Cause.ADRIFT if want.act is Act.RESTART:
-            return (patient.reloaded_at or since) + limits.adrift_after, "waits whether it catches up"
+            alone_since = max(patient.reloaded_at or since, patient.shared_at)
+            return alone_since + limits.adrift_after, "waits whether it catches up"
         case Cause.ORDER:
             return _known_from(patient, view, limits), "it may be working on a call from before the gateway's start"
         case _:
@@ -257,12 +276,10 @@ def _elsewhere(patient: Patient, want: _Want, view: View) -> _Hindrance | None:
 def _others(patient: Patient, want: _Want, view: View) -> _Hindrance | None:
     """Ask whether the other backends allow it."""
     others = [one for one in view.patients if one is not patient]
-    if want.act is Act.RESTART and want.cause is Cause.DEAD and patient.is_out_of_reach and not patient.is_gone:
-        alike = [one.name for one in others if one.is_out_of_reach]
-        if alike:
-            return _Hindrance(f"{want.reason}; nor can {alike[0]}, and the cause is elsewhere")
+    alike = sharers(patient, view)
+    if alike and want.act is Act.RESTART and want.cause in (Cause.DEAD, Cause.LOST):
+        return _Hindrance(f"{want.reason}; nor can {alike[0]}, and the cause is elsewhere")
     if want.cause in (Cause.ADRIFT, Cause.LOST):
-        alike = [one.name for one in others if one.kind is patient.kind]
         if alike:
             return _Hindrance(f"{want.reason}; so is {alike[0]}, and the cause is elsewhere")
         if not any(one.is_well for one in others):

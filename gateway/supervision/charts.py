@@ -41,6 +41,8 @@ class Chart:
     kind: Kind = Kind.STARTING
     ill_since: float = 0.0
     """Since when the finding is what it is."""
+    shared_at: float = 0.0
+    """When another one had last what it has."""
     reloaded_at: float | None = None
     load_at: float = 0.0
     loads: int = 0
@@ -186,6 +188,7 @@ def patient(
         met_at=chart.met_at,
         is_denied=DENIED in backend.remark,
         ill_since=chart.ill_since if since is None else since,
+        shared_at=chart.shared_at,
         busy_until=backend.last_bound,
         reloaded_at=chart.reloaded_at,
         can_reload=can_reload,

@@ -18,7 +18,7 @@ from gateway.profiles import Profile
 from gateway.rules import records
 from gateway.rules.lifecycle import Phase
 from gateway.rules.patients import Act, Cause, Prevention, Verdict, View
-from gateway.rules.restart import decide, would_return
+from gateway.rules.restart import decide, sharers, would_return
 from gateway.supervision.asking import NotLoadedError
 from gateway.supervision.care_orders import CareOrders
 from gateway.supervision.charts import Chart, Failure
@@ -125,6 +125,10 @@ class Supervisor(Ward):
                 if told is not None:
                     self.pool.emit(told)
         view = self._view()
+        for patient in view.patients:
+            if sharers(patient, view):
+                # who comes round last is not the only one that ever had it: it counts from the next look on
+                self.charts[patient.name].shared_at = now
         verdicts = decide(view, self.limits, now)
         for backend in self.pool.backends:
             chart, verdict = self.charts[backend.name], verdicts[backend.name]

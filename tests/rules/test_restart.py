@@ -11,7 +11,7 @@ from gateway.rules.health import Kind
 from gateway.rules.lifecycle import Phase
 from gateway.rules.patients import Act, Cause, Patient, Prevention, Verdict, View
 from gateway.rules.records import Record, begin, end, reach
-from gateway.rules.restart import RELOAD_AFTER, decide, would_return
+from gateway.rules.restart import RELOAD_AFTER, decide, sharers, would_return
 from tests.rules.test_records import LIMITS
 
 NOW = 1000.0
@@ -230,6 +230,38 @@ def test_a_host_that_cannot_be_reached_is_like_a_drift() -> None:
     assert first(lost, well("ec-2")).act is Act.RESTART
     assert first(replace(lost, ill_since=NOW - 59.0), well("ec-2")).act is None
     assert first(lost, replace(lost, name="ec-2")).act is None
+
+
+def test_who_comes_round_last_has_not_been_alone_with_it() -> None:
+    """It counts from when the others had it last, for a way that is gone as for a drift; a wedge says all by itself."""
+    lost = ill(Kind.DEAD, is_refused=False, is_away=True, ill_since=NOW - 500.0, shared_at=NOW - 59.0)
+    waits = first(lost, well("ec-2"))
+    assert (waits.act, waits.at) == (None, NOW + 1.0)
+    assert first(replace(lost, shared_at=NOW - 60.0), well("ec-2")).act is Act.RESTART
+    adrift = ill(Kind.ADRIFT, ill_since=NOW - 500.0, reloaded_at=NOW - 400.0, shared_at=NOW - 59.0)
+    assert (first(adrift, well("ec-2")).act, first(adrift, well("ec-2")).at) == (None, NOW + 1.0)
+    assert first(replace(adrift, shared_at=NOW - 60.0), well("ec-2")).act is Act.RESTART
+    assert first(ill(Kind.WEDGED, ill_since=NOW - 20.0, shared_at=NOW - 1.0), well("ec-2")).act is Act.RESTART
+
+
+def test_one_whose_start_ends_nothing_is_started_though_others_had_that_too() -> None:
+    """Nobody loses by it; ended he is not before he was alone with it for a minute."""
+    started = unseen(tried=Act.START, ill_since=NOW - 500.0, shared_at=NOW - 59.0)
+    assert first(replace(started, tried=None), well("ec-2")).act is Act.START
+    assert first(started, well("ec-2")).act is Act.START
+    assert first(replace(started, shared_at=NOW - 60.0), well("ec-2")).act is Act.RESTART
+
+
+def test_a_port_that_refuses_is_no_sign_that_the_way_is_gone() -> None:
+    """Its host was reached; one that cannot be is alone with that."""
+    lost = ill(Kind.DEAD, is_refused=False, is_away=True, ill_since=NOW - 61.0)
+    refused = ill(Kind.DEAD, "ec-2", can_restart=False)
+    assert sharers(lost, View([lost, refused, well("ec-3")], 0.0)) == []
+    assert first(lost, refused, well("ec-3")).act is Act.RESTART
+    away = unseen("ec-2")
+    assert sharers(lost, View([lost, away, well("ec-3")], 0.0)) == ["ec-2"]
+    assert sharers(replace(lost, is_gone=True), View([lost, away], 0.0)) == [], "gone is gone"
+    assert sharers(ill(Kind.WEDGED), View([ill(Kind.WEDGED), ill(Kind.WEDGED, "ec-2")], 0.0)) == []
 
 
 def unseen(name: str = "ec-1", **changes: object) -> Patient:

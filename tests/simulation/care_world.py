@@ -60,6 +60,9 @@ MEANT = frozenset({"order", "cron", "age", "memory"})
 OLD_NEWS = 6.0
 """Seconds within which a restart that was begun for an illness may still end a daemon that came round meanwhile."""
 
+SEEN = 2.0
+"""Seconds within which the gateway finds out how a daemon is; what was so for a shorter time it may never have seen."""
+
 GROWS = 2
 """Per cent of its limit that a daemon takes more each second; it begins with 40."""
 
@@ -131,7 +134,8 @@ class CareWorld:
         """When faults that last are over."""
         self.before: dict[tuple[str, str], object] = {}
         self.cuts: dict[str, float] = {}
-        """Since when nobody finds the way to a daemon."""
+        """Since when nobody finds the way to a daemon; a moment between two cuts is not seen."""
+        self.cut_until: dict[str, float] = {}
         self.held: dict[str, float] = {}
         """Since when which daemons are held."""
         self.causes: dict[str, tuple[float, str]] = {}
@@ -307,8 +311,10 @@ class CareWorld:
 
     def _cut(self, name: str, lasts: float) -> None:
         """Let nobody find the way to it, as when a name server or a network is away; it is well meanwhile."""
-        if not self.daemons[name].is_cut:
-            self.cuts[name] = self.loop.time()
+        now = self.loop.time()
+        if now - self.cut_until.get(name, 0.0) > SEEN:
+            self.cuts[name] = now
+        self.cut_until[name] = max(self.cut_until.get(name, 0.0), now + lasts)
         self._for(name, lasts, self.daemons[name], "is_cut", value=True)
 
     def _cut_all(self, _name: str, lasts: float) -> None:
@@ -406,9 +412,11 @@ class CareWorld:
             if now - self.quiet_since[name] >= OLD_NEWS:
                 self.misdeeds.append(f"{what} because of {cause}, and nothing was the matter with it")
             return
-        others = [one for other, one in self.daemons.items() if other != name]
+        # of one that is sick as well nobody can tell by its silence that the way to it is gone, too
+        others = [one for one, other in self.daemons.items() if one != name and other.is_cut and self._is_well(one)]
+        is_shared = any(self.cuts[one] < begun_at - SEEN for one in others)
         lasted = UNREACHED if self.launchers[name].is_blind else RESTART.adrift_after
-        if now - self.cuts[name] < lasted or any(one.is_cut for one in others):
+        if now - self.cuts[name] < lasted or is_shared:
             self.misdeeds.append(f"{what} because of {cause}, and only the way to it was cut")
 
     def _is_well(self, name: str) -> bool:

@@ -619,6 +619,32 @@ def test_daemons_that_nobody_finds_the_way_to_are_ended_by_nobody(seconds: float
     play(scene, daemons=3, before=before)
 
 
+@pytest.mark.parametrize("blind", [True, False])
+def test_who_is_found_again_last_is_not_ended_as_the_only_one_that_is_lost(*, blind: bool) -> None:
+    """The way to all was away for minutes, to one of them for half a minute more; a minute alone is another thing."""
+
+    async def scene(bench: CareBench) -> None:
+        last, *others = bench.daemons
+        for daemon in bench.daemons:
+            daemon.is_cut = True
+        await asyncio.sleep(200.0)
+        for daemon in others:
+            daemon.is_cut = False
+        await asyncio.sleep(30.0)
+        assert not any(one.verb != "start" for launcher in bench.launchers for one in launcher.deeds)
+        assert last.lives == 1
+        await asyncio.sleep(60.0)
+        assert [one.verb for one in bench.launchers[0].deeds if one.verb != "start"] == ["kill"]
+        last.is_cut = False
+        await bench.until_well()
+
+    def before(bench: CareBench) -> None:
+        for launcher in bench.launchers:
+            launcher.is_blind = blind
+
+    play(scene, daemons=3, before=before)
+
+
 @pytest.mark.long
 def test_a_single_one_that_cannot_be_reached_is_ended_once_when_a_start_did_not_help() -> None:
     """Once in that illness, a minute after it began; what follows are starts."""
