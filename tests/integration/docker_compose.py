@@ -50,14 +50,18 @@ class Project:
     files: Sequence[Path]
     environment: dict[str, str] = field(default_factory=dict)
 
-    def compose(self, *words: str, check: bool = True, **variables: str) -> str:
-        """Run Compose and return what it said on standard output; fails where it fails."""
+    def compose(self, *words: str, check: bool = True, given: str = "", **variables: str) -> str:
+        """Run Compose and return what it said on standard output; fails where it fails.
+
+        Args:
+            given: what it reads on standard input.
+        """
         files = [word for path in self.files for word in ("--file", str(path))]
         own = {"ECGW_IMAGE": IMAGE, "DOCKER_SOCKET": self.engine.socket, **self.environment, **variables}
         done = subprocess.run(
             [program(), "--project-name", self.name, "--project-directory", str(ROOT), *files, *words],
             env={**self.engine.environment, **own},
-            stdin=subprocess.DEVNULL,
+            input=given,
             capture_output=True,
             text=True,
             check=False,

@@ -9,23 +9,22 @@ import http.client
 import json
 import os
 import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.integration import docker_compose
+from tests.integration.docker_compose import ROOT
+
 if TYPE_CHECKING:
     from tests.integration.docker_engine import Engine
 
 pytest_plugins = ("tests.integration.docker_engine",)
-
-ROOT = Path(__file__).parents[2]
-IMAGE = "ec-gateway:test"
 
 PATIENCE = 60.0
 """Seconds after which something that should happen counts as never happening."""
@@ -39,54 +38,31 @@ QUICK_SANDBOX = QUICK + "".join(
     f"  {name}: {{healthcheck: {{interval: 4s}}}}\n" for name in ("chain", "ec-1", "ec-2", "ec-3")
 )
 
+OLD_PASSWORD = "the old password"
+"""What the payment service has always sent."""
+
 LOADED = QUICK + "  ec-1: {command: [--load]}\n"
 """The stand-in for a user's image loads its wallet by itself."""
 
+LOADED_THREE = (
+    QUICK
+    + f"""  chain:
+    image: {docker_compose.IMAGE}
+    entrypoint: [python, -m, gateway.sandbox.chain, --host=0.0.0.0, --port=7776]
+    healthcheck: {{test: [CMD, "true"], interval: 1s}}
+    networks: [chain]
+"""
+    + "".join(
+        f"  ec-{n}: {{command: [--load, '--chain=chain:7776'], networks: [chain], depends_on: [chain]}}\n"
+        for n in (1, 2, 3)
+    )
+    + "networks: {chain: {internal: true}}\n"
+)
+"""The same on one chain, which the real ones have in the network outside."""
 
-@dataclass
-class Project:
-    """One compose file as a project of its own."""
 
-    engine: "Engine"
-    name: str
-    files: Sequence[Path]
-    more: dict[str, str] = field(default_factory=dict)
-
-    def compose(self, *words: str, check: bool = True, given: str = "") -> str:
-        """Run `docker compose` and return what it said on standard output; fails where it fails."""
-        files = [word for path in self.files for word in ("--file", str(path))]
-        done = subprocess.run(
-            ["docker", "compose", "--project-name", self.name, "--project-directory", str(ROOT), *files, *words],
-            env={**self.engine.environment, "ECGW_IMAGE": IMAGE, "DOCKER_SOCKET": self.engine.socket, **self.more},
-            input=given,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=180,
-        )
-        if check and done.returncode != 0:
-            logs = self.compose("logs", "--no-color", "--tail", "40", check=False) if words[0] == "up" else ""
-            pytest.fail(f"compose {' '.join(words)}: {done.stdout}{done.stderr}{logs}")
-        return done.stdout
-
-    @contextmanager
-    def up(self) -> Iterator["Project"]:
-        """Start all of it, wait until it is healthy, and take all of it away."""
-        try:
-            self.compose("up", "--wait", "--wait-timeout", "90", "--no-build")
-            yield self
-        finally:
-            self.compose("down", "--volumes", "--timeout", "0", "--remove-orphans", check=False)
-
-    def container(self, service: str) -> str:
-        """The name of a service's container."""
-        return f"{self.name}-{service}-1"
-
-    def inspect(self, service: str) -> dict[str, Any]:
-        """What the engine knows of it."""
-        (found,) = json.loads(self.engine.run("inspect", self.container(service)))
-        assert isinstance(found, dict)
-        return found
+class Project(docker_compose.Project):
+    """One compose file as a project of its own, with one gateway and its guard."""
 
     def status(self) -> dict[str, dict[str, Any]]:
         """Each backend of the wallet as the gateway tells it."""
@@ -126,20 +102,8 @@ def ledger_on(folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def image(engine: "Engine") -> str:
-    """The image that the Dockerfile makes, and Compose 2 as a plugin of the engine's CLI."""
-    fetched = subprocess.run(
-        [ROOT / "scripts/compose.sh", "--path"],
-        env={**os.environ, "PYTHON": sys.executable},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert fetched.returncode == 0, fetched.stderr
-    plugins = engine.folder / "config/cli-plugins"
-    plugins.mkdir(exist_ok=True)
-    (plugins / "docker-compose").symlink_to(fetched.stdout.strip())
-    engine.run("build", "--tag", IMAGE, str(ROOT))
-    return IMAGE
+    """The image that the Dockerfile makes."""
+    return docker_compose.build(engine)
 
 
 def call(method: str, *params: object) -> str:
@@ -228,38 +192,45 @@ class TestSandbox:
 # -- docker-compose.yml
 
 
-@pytest.fixture(scope="module")
-def shop_password() -> str:
-    """What the payment service has always sent."""
-    return "the old password"
+def users_own(engine: "Engine", folder: Path, name: str, services: str, environment: dict[str, str]) -> Project:
+    """The real file, with the ledger and the secrets in a folder; the secrets as the script makes them.
+
+    Args:
+        services: how the containers differ from the file's.
+    """
+    secrets = folder / "secrets"
+    subprocess.run([ROOT / "scripts/compose_secrets.sh", secrets], check=True, capture_output=True)
+    for word, value in (("shop_password", OLD_PASSWORD), ("wallet_rpc_password", "sandbox")):
+        (secrets / word).chmod(0o644)
+        (secrets / word).write_text(value + "\n")
+    override = folder / "override.yml"
+    override.write_text(
+        services
+        + ledger_on(folder)
+        + "secrets:\n"
+        + "".join(f"  {one.name}: {{file: '{one}'}}\n" for one in sorted(secrets.iterdir()))
+    )
+    return Project(engine, name, (ROOT / "docker-compose.yml", override), environment)
 
 
 @pytest.fixture(scope="class")
-def one(
-    engine: "Engine",
-    image: str,
-    wallet_image: str,
-    shop_password: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Project]:
-    """The real file with one wallet container; its secrets as the script makes them."""
+def one(engine: "Engine", image: str, wallet_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """One wallet container."""
     del image
     folder = tmp_path_factory.mktemp("one")
-    secrets = folder / "secrets"
-    subprocess.run([ROOT / "scripts/compose_secrets.sh", secrets], check=True, capture_output=True)
-    for name, value in (("shop_password", shop_password), ("wallet_rpc_password", "sandbox")):
-        (secrets / name).chmod(0o644)
-        (secrets / name).write_text(value + "\n")
-    override = folder / "override.yml"
-    override.write_text(
-        LOADED
-        + ledger_on(folder)
-        + "secrets:\n"
-        + "".join(f"  {name.name}: {{file: '{name}'}}\n" for name in sorted(secrets.iterdir()))
-    )
-    project = Project(
-        engine, "ecgw-one", (ROOT / "docker-compose.yml", override), {"ELECTRON_CASH_IMAGE": wallet_image}
-    )
+    project = users_own(engine, folder, "ecgw-one", LOADED, {"ELECTRON_CASH_IMAGE": wallet_image})
+    with project.up():
+        yield project
+
+
+@pytest.fixture(scope="class")
+def three(
+    engine: "Engine", image: str, wallet_image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Project]:
+    """Three of them on one seed, by nothing but the profile, and a chain for them."""
+    del image
+    environment = {"ELECTRON_CASH_IMAGE": wallet_image, "COMPOSE_PROFILES": "three"}
+    project = users_own(engine, tmp_path_factory.mktemp("three"), "ecgw-three", LOADED_THREE, environment)
     with project.up():
         yield project
 
@@ -326,6 +297,19 @@ print(json.dumps({"given": given, "gaps": gaps, "is_back": is_back}))
 """
 """Asks for addresses over a gap, and a little longer."""
 
+READS_ON = """
+end, answered, lost = time.monotonic() + 4, 0, []
+while time.monotonic() < end:
+    answer = call("getbalance")
+    if "result" in answer:
+        answered += 1
+    else:
+        lost.append(answer)
+    time.sleep(0.05)
+print(json.dumps({"answered": answered, "lost": lost}))
+"""
+"""Reads for a while."""
+
 GUARD_TRIES = """
 import json, pathlib
 from gateway.guard.__main__ import UnixConnection
@@ -360,13 +344,20 @@ print(json.dumps([[one["Action"], one["Actor"]["Attributes"]] for one in events]
 """All events that the guard tells, from the beginning until now."""
 
 
-@pytest.fixture
-def shop(engine: "Engine", one: Project) -> Iterator[Shop]:
-    """The payment service."""
-    network = f"{one.name}_shop"
+@contextmanager
+def shop_of(project: Project) -> Iterator[Shop]:
+    """The payment service of a project."""
+    engine, network = project.engine, f"{project.name}_shop"
     name = engine.run("run", "--detach", "--rm", "--network", network, "--stop-timeout=0", engine.image, "sleep", "600")
     yield Shop(engine, name)
     engine.run("rm", "--force", name, check=False)
+
+
+@pytest.fixture
+def shop(one: Project) -> Iterator[Shop]:
+    """The payment service before one wallet."""
+    with shop_of(one) as found:
+        yield found
 
 
 def test_without_an_image_of_your_own_nothing_starts(engine: "Engine", image: str) -> None:
@@ -473,3 +464,24 @@ class TestOneWallet:
         assert {attributes["name"] for _, attributes in heard} == {one.container("ec-1")}
         one.engine.run("rm", other)
         assert shop.container not in str(heard)
+
+
+class TestThreeWallets:
+    """One project for this."""
+
+    def test_the_profile_alone_makes_three_wallets_of_which_any_may_hang(self, three: Project) -> None:
+        """The gateway is given the file for three, all come into service, and a paused one is felt by nobody."""
+        for name in ("ec-1", "ec-2", "ec-3"):
+            three.wait_ready(name)
+        with shop_of(three) as shop:
+            assert str(shop.call("createnewaddress")).startswith("bchreg:")
+            three.engine.run("pause", three.container("ec-2"))
+            told = shop.run(READS_ON)
+            assert told["answered"] > 20
+            assert told["lost"] == []
+            end = time.monotonic() + PATIENCE
+            while three.inspect("ec-2")["State"]["Paused"]:
+                assert time.monotonic() < end, three.compose("logs", "--tail", "40", "gateway", "guard")
+                time.sleep(0.2)
+            three.wait_ready("ec-2")
+            assert "confirmed" in str(shop.call("getbalance"))
