@@ -3,10 +3,13 @@
 Reads are made by turns at the gateway that holds the wallet and at the one that sends them there.  Allocations are made
 at their usual pace, then by many clients at once, each durable in PostgreSQL before it is answered.  Then the holder is
 killed or frozen (SIGSTOP) again and again while clients ask the other one all the time: no read may fail, and no call
-that began three seconds after the fault.
+that began three seconds after the fault.  At last clients know one address alone: HAProxy with the project's own
+configuration stands before both, and loses the holder or the other one; again no call that began three seconds later
+may fail.
 """
 
 import contextlib
+import http.client
 import os
 import secrets
 import signal
@@ -14,12 +17,14 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import common
-from common import BenchError, Gateway, Report
+from common import BenchError, Gateway, Process, Report
 from database import PASSWORD, database
+from front import on_loopback
 
 from gateway.sandbox.fleet import Fleet
 
@@ -40,6 +45,8 @@ CLIENTS = 8
 RATE = 20.0
 """Allocations a second at the usual pace."""
 
+CONFIGURATION = Path(__file__).parents[1] / "config" / "haproxy" / "haproxy.cfg"
+
 WALLET_PASSWORD = "bench"  # noqa: S105 - of sandbox wallets
 
 
@@ -51,7 +58,9 @@ class Pair:
         self.folder = folder
         self.fleet = fleet
         self.url = url
-        self.ports = dict(zip(NAMES, common.free_ports(len(NAMES)), strict=True))
+        ports = common.free_ports(2 * len(NAMES))
+        self.ports = dict(zip(NAMES, zip(ports[::2], ports[1::2], strict=True), strict=True))
+        """By name: the door for calls, and the operators'."""
         self.key = folder / "ledger.key"
         self.key.write_bytes(secrets.token_bytes(32))
         self.key.chmod(0o600)
@@ -63,13 +72,13 @@ class Pair:
             common.backend(n, self.fleet.url(n), username=common.USER, password=WALLET_PASSWORD)
             for n in range(len(self.fleet))
         ]
-        port = self.ports[name]
+        port, admin = self.ports[name]
         chosen = common.settings(
             backends,
             ledger={"url": self.url, "password": PASSWORD, "key_file": str(self.key)},
             cluster={"name": name, "address": f"http://127.0.0.1:{port}", "secret": "the gateways of the bench"},
         )
-        chosen["listen"] = {"port": port}
+        chosen["listen"], chosen["admin"] = {"port": port}, {"port": admin}
         folder = self.folder / f"{name}-{secrets.token_hex(4)}"
         folder.mkdir()
         self.running[name] = Gateway(folder, chosen)
@@ -177,11 +186,11 @@ def allocations(report: Report, both: Pair, seconds: float) -> None:
 
 
 class Asker:
-    """A client that asks one gateway all the time."""
+    """A client that asks one address all the time."""
 
-    def __init__(self, gateway: Gateway, method: str) -> None:
+    def __init__(self, call: Callable[[str], dict[str, Any]], method: str) -> None:
         """Begin."""
-        self.gateway = gateway
+        self.call = call
         self.method = method
         self.answers: list[tuple[float, float, str]] = []
         """When it began, when it was answered, and the error, "" for none."""
@@ -192,9 +201,12 @@ class Asker:
     def _run(self) -> None:
         while not self._over.wait(0.05):
             began = time.monotonic()
-            answer = self.gateway.call(self.method)
-            error = answer.get("error")
-            self.answers.append((began, time.monotonic(), "" if error is None else str(error["message"])))
+            try:
+                error = self.call(self.method).get("error")
+                told = "" if error is None else str(error["message"])
+            except (OSError, http.client.HTTPException, ValueError) as trouble:
+                told = f"{type(trouble).__name__}: {trouble}"
+            self.answers.append((began, time.monotonic(), told))
 
     def end(self) -> list[tuple[float, float, str]]:
         """Stop asking and return what was answered."""
@@ -211,7 +223,7 @@ def takeovers(report: Report, both: Pair, how: str, rounds: int) -> None:
         both.wait_well()
         name = both.holder()
         (other,) = (one for one in NAMES if one != name)
-        askers = [Asker(both.running[other], method) for method in ("getbalance", "createnewaddress")]
+        askers = [Asker(both.running[other].call, method) for method in ("getbalance", "createnewaddress")]
         time.sleep(1.0)
         lost, at = both.running[name], time.monotonic()
         os.kill(lost.pid, signal.SIGKILL if how == "killed" else signal.SIGSTOP)
@@ -243,7 +255,7 @@ def handovers(report: Report, both: Pair, rounds: int) -> None:
         both.wait_well()
         name = both.holder()
         (other,) = (one for one in NAMES if one != name)
-        askers = [Asker(both.running[other], method) for method in ("getbalance", "createnewaddress")]
+        askers = [Asker(both.running[other].call, method) for method in ("getbalance", "createnewaddress")]
         time.sleep(0.5)
         os.kill(both.running[name].pid, signal.SIGTERM)
         common.wait_until(lambda: both.running[name].popen.poll() is not None, "it has ended")  # noqa: B023 - waited for here
@@ -256,6 +268,85 @@ def handovers(report: Report, both: Pair, rounds: int) -> None:
     columns = ["rounds", "slowest call, median s", "slowest call, worst s", "calls failed"]
     report.table("The holder is told to stop", columns, [[rounds, statistics.median(felt), max(felt), failed]])
     report.require("told to stop: calls that failed", failed, "<=", 0)
+
+
+@contextlib.contextmanager
+def front(both: Pair) -> Iterator[int | None]:
+    """Run HAProxy as the project configures it before both gateways; the port of its door, None where it is missing."""
+    program = common.found("haproxy")
+    if program is None:
+        yield None
+        return
+    port, health = common.free_ports(2)
+    file = both.folder / "haproxy.cfg"
+    text = CONFIGURATION.read_text(encoding="utf-8")
+    file.write_text(on_loopback(text, port, health, both.ports), encoding="utf-8")
+    log = both.folder / "haproxy.log"
+    with Process("haproxy", [program, "-q", "-db", "-f", str(file)], output=log, errors=log) as process:
+        common.wait_for_port(port, process)
+        common.wait_until(lambda: _is_well(health), "HAProxy has seen that a gateway is ready")
+        yield port
+
+
+def _is_well(health: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", health, timeout=5)
+    try:
+        connection.request("GET", "/ready")
+        return connection.getresponse().status == 200
+    finally:
+        connection.close()
+
+
+def behind_front(report: Report, both: Pair, faults: list[tuple[str, str]]) -> None:
+    """Lose gateways one after the other under clients that know one address, which HAProxy has.
+
+    Args:
+        faults: `holder` or `follower`, and `killed` or `frozen`.
+    """
+    with front(both) as port:
+        if port is None:
+            report.note("HAPROXY IS MISSING: no gateway was lost behind it; apt-get install haproxy")
+            return
+        rows: list[list[object]] = []
+        late = 0
+        for which, how in faults:
+            report.progress(f"{which} {how} behind HAProxy")
+            row, failed = _lose_behind(both, port, which, how)
+            rows.append([which, how, *row])
+            late += failed
+    columns = ["lost", "how", "calls", "failed before 3 s", "calls after 3 s", "of them failed", "slowest after 3 s, s"]
+    report.table("A gateway is lost behind HAProxy", columns, rows)
+    report.require(f"behind HAProxy: calls that began {GRACE:g} s later and failed", late, "<=", 0)
+
+
+def _lose_behind(both: Pair, port: int, which: str, how: str) -> tuple[list[object], int]:
+    """Lose one gateway; return what is told of it, and how many calls failed that had to be answered."""
+    both.wait_well()
+    holder = both.holder()
+    (name,) = (one for one in NAMES if (one == holder) is (which == "holder"))
+    common.wait_until(lambda: all("ecgw_ready 1.0" in one.metrics() for one in both.running.values()), "both are ready")
+    methods = ("getbalance", "createnewaddress") * 2
+    askers = [Asker(lambda method: common.call(port, method), method) for method in methods]
+    # HAProxy has seen that both are ready by then, and sends calls to both
+    time.sleep(3.0)
+    lost, at = both.running[name], time.monotonic()
+    os.kill(lost.pid, signal.SIGKILL if how == "killed" else signal.SIGSTOP)
+    time.sleep(GRACE + 5.0)
+    answers = [one for asker in askers for one in asker.end()]
+    if how == "killed":
+        lost.end()
+        both.start(name)
+    else:
+        os.kill(lost.pid, signal.SIGCONT)
+    both.wait_well()
+    if early := [error for began, answered, error in answers if answered < at and error]:
+        raise BenchError(f"a call failed before any fault: {early[0]}")
+    after = [(answered - began, error) for began, answered, error in answers if began >= at + GRACE]
+    if not after:
+        raise BenchError(f"{which} {how}: no call began {GRACE:g} s after the fault")
+    before = sum(bool(error) for began, _, error in answers if began < at + GRACE)
+    failed = sum(bool(error) for _, error in after)
+    return [len(answers), before, len(after), failed, max(took for took, _ in after)], failed
 
 
 def main() -> int:
@@ -272,8 +363,10 @@ def main() -> int:
             handovers(report, both, 1 if quick else 3)
             takeovers(report, both, "killed", 1 if quick else 3)
             takeovers(report, both, "frozen", 1 if quick else 3)
+            faults = [("holder", "killed"), ("holder", "frozen"), ("follower", "killed"), ("follower", "frozen")]
+            behind_front(report, both, faults[::3] if quick else faults)
 
-    return common.run(measure, report, options, 600.0)
+    return common.run(measure, report, options, 720.0)
 
 
 if __name__ == "__main__":

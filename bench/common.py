@@ -354,6 +354,18 @@ def settings(backends: Sequence[Settings], *, wallet: Settings | None = None, **
     }
 
 
+def call(port: int, method: str, *params: object, timeout: float = 15.0, path: str = "/") -> dict[str, Any]:
+    """Make one call to whatever listens there, over a connection of its own, and return the whole answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+    try:
+        connection.request("POST", path, body, {"Authorization": credentials()})
+        answer: dict[str, Any] = json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
+    return answer
+
+
 class Gateway(Process):
     """`ec-gateway run -c FILE` as a process of its own, ready to take calls once this returns."""
 
@@ -393,14 +405,7 @@ class Gateway(Process):
 
     def call(self, method: str, *params: object, timeout: float = 15.0, path: str = "/") -> dict[str, Any]:
         """Make one call over a connection of its own and return the whole answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
-        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-        try:
-            connection.request("POST", path, body, {"Authorization": credentials()})
-            answer: dict[str, Any] = json.loads(connection.getresponse().read())
-        finally:
-            connection.close()
-        return answer
+        return call(self.port, method, *params, timeout=timeout, path=path)
 
     def metrics(self) -> str:
         """Return what the operators' door shows to Prometheus."""

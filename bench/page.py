@@ -46,7 +46,7 @@ EACH, AGAIN = 60.0, 0.05
 FIGURES = frozenset({
     "time", "for_seconds", "answered_ago", "next_try", "seconds_ago", "process_age", "took_ms", "latency_ms", "rates",
     "sparkline", "memory", "score", "in_flight", "slots_taken", "waiting", "height", "horizon", "addresses", "pool",
-    "epoch", "since",
+    "epoch", "since", "transactions", "forwarded", "peer_calls",
 })  # fmt: skip
 """What changes without a word changing, as page.js has it."""
 

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from gateway import __version__
 from gateway.base import jsonrpc
 from gateway.base.care import Launcher
-from gateway.base.cluster import Ledger
 from gateway.base.config import Admin, Listen, Settings, Tls, Wallet
 from gateway.base.diff import difference, needs_restart
 from gateway.base.errors import ConfigError, LedgerError, OrderError, Problem
@@ -46,6 +45,7 @@ from gateway.observe.rates import Rates
 from gateway.plant import Plant, build_wallet, fenced
 from gateway.profiles import Profile, path_of
 from gateway.profiles import load as load_profile
+from gateway.rules.conditions import WalletView
 from gateway.snapshot import Snapshots
 from gateway.supervision.reload import watch
 from gateway.supervision.schedule import mistakes
@@ -54,10 +54,12 @@ from gateway.upstream.wire import Wire
 from gateway.watch import alerts_of, check_sinks, history_of
 
 if TYPE_CHECKING:
+    from gateway.closed import Opener
     from gateway.cluster import Cluster
     from gateway.ledger.store import Transacting
     from gateway.money import Book
     from gateway.supervision.clerk import Verb
+    from gateway.supervision.durability import Durability
 
 SETTINGS = "(settings)"
 """Stands for the file where a mistake is found only after all files were merged."""
@@ -103,7 +105,12 @@ class App:
         self.log = logs.get_logger()
         self.history = history_of(settings, lambda: self.plants, logs.event_sink, self.loop)
         self.history.past.has_ledger = settings.ledger is not None
-        self.alerts = alerts_of(settings, lambda: self.plants, self._tell, self.loop, self._elsewhere)
+        self.durability: Durability | None = None
+        """Where the ledger is a database: whether that keeps what it commits."""
+        self.alerts = alerts_of(
+            settings, lambda: self.plants, self._tell, self.loop, self._elsewhere,
+            lambda: "" if self.durability is None else self.durability.alarm,
+        )  # fmt: skip
         self.emit = self._emit
         self.stir: Callable[[], None] = lambda: None
         """Tells the page that something may have changed."""
@@ -111,11 +118,13 @@ class App:
         self.counters = DoorCounters()
         self.metrics = Metrics(version=__version__, door=self.counters, dropped_lines=logs.dropped_lines)
         self.metrics.set_source(self._gauges)
+        self.metrics.timing = lambda: None if self.book is None else self.book.ledger.timing
         self._count_for(settings)
         self.rates = self.metrics.rates = Rates(time.time())
         self.wire = self._wire()
         self._sent: dict[str, Sent] = {}
-        self.book, self._why_closed = (None, "") if settings.ledger is None else _open_book(settings.ledger)
+        self._opener: Opener[Plant] | None = None
+        self.book, self._why_closed = (None, "") if settings.ledger is None else _open_book(settings)
         # where gateways share wallets, rooms are built as soon as a wallet is held
         held = {} if settings.cluster is not None else settings.wallets
         self.plants = {name: self._build(name, settings, _targets(name, wallet)) for name, wallet in held.items()}
@@ -136,7 +145,7 @@ class App:
         )
         self.snapshots = Snapshots(
             lambda: self.settings, lambda: self.plants, self._names, lambda: self.cluster, self.alerts, self.rates,
-            lambda: self.is_draining, self.loop.time,
+            lambda: self.is_draining, self.loop.time, book=self._ledger_now,
         )  # fmt: skip
         access = Access(settings.admin, emit=self.emit, now=self.loop.time)
         self.admin = AdminDoor(
@@ -204,7 +213,7 @@ class App:
 
         cluster = Cluster(
             lambda: self.settings, self.dispatcher, self._build_held, self._wire, self._admit, self._dismiss,
-            self.emit, self.loop,
+            self.emit, self.loop, self._why_no_book,
         )  # fmt: skip
         self.dispatcher.forwarders = cluster.forwarders
         self.dispatcher.is_held = cluster.is_held
@@ -214,11 +223,18 @@ class App:
         """Return the wallets that calls may be for."""
         return self.runners.keys() if self.cluster is None else self.cluster.forwarders.keys()
 
-    def _elsewhere(self) -> dict[str, bool]:
-        """Return the wallets that have no rooms here, and whether any gateway is known to hold each."""
-        if self.cluster is None:
-            return {}
-        return {name: self.cluster.has_holder(name) for name in self._names() if name not in self.plants}
+    def _elsewhere(self) -> Iterator[WalletView]:
+        """Yield what is seen of the wallets that have no rooms here."""
+        cluster = self.cluster
+        if cluster is not None:
+            for name in self._names():
+                if name not in self.plants:
+                    why = cluster.why_no_seat(name)
+                    yield WalletView(name, has_no_holder=not cluster.has_holder(name), why_not_held=why)
+
+    def _why_no_book(self) -> str:
+        """Return why the ledger could not be opened so far, with the way out; "" once it is open."""
+        return self._why_closed if self._opener is None else self._opener.why
 
     def _wire(self, may_send: Callable[[], bool] = lambda: True) -> Wire:
         """Build a wire; each holding of a shared wallet has its own."""
@@ -271,7 +287,7 @@ class App:
             await self.admin.start()
         for plant in self.plants.values():
             plant.start()
-        if self.cluster is not None and self.book is not None:
+        if self.cluster is not None:
             self.cluster.open(self.book)
         self.alerts.start()
         self.history.start()
@@ -296,12 +312,11 @@ class App:
         if self.settings.ledger is not None:
             from gateway.closed import Opener  # noqa: PLC0415 - the engine of the ledger takes 12 MiB
 
-            self._spawn(
-                Opener(
-                    self.settings.ledger, time.time, lambda: self.plants, self._keep_book, self._ledger_opened,
-                    self.emit, self.loop, self.book, self._why_closed,
-                ).run()
+            self._opener = Opener(
+                self.settings.ledger, time.time, lambda: self.plants, self._keep_book, self._ledger_opened,
+                self.emit, self.loop, self.book, self._why_closed, is_shared=self.cluster is not None,
             )  # fmt: skip
+            self._spawn(self._opener.run())
 
     def _keep_book(self, book: "Book") -> None:
         """Begin what a ledger needs in the background, now that it is open."""
@@ -314,6 +329,14 @@ class App:
             self.cluster.open(book)
         for warning in book.warnings:
             self.emit(Event("ledger.unsafe", fields={"warning": warning}, level="error"))
+        if book.judged is not None and self.settings.ledger is not None:
+            from gateway.supervision.durability import Durability  # noqa: PLC0415 - a file loses nothing
+
+            self.durability = Durability(
+                book.judged, book.warnings, self.emit, self.loop.time,
+                is_borne=self.settings.ledger.may_be_asynchronous,
+            )  # fmt: skip
+            self._spawn(self.durability.run())
         if book.copied:
             fields: dict[str, object] = {"moment": book.copied, "remedy": COPIED}
             self.emit(Event("ledger.put_back", fields=fields, level="error"))
@@ -582,6 +605,7 @@ class App:
         now = self.loop.time()
         for plant in self.plants.values():
             yield from plant.gauges(now)
+        yield from self._ledger_gauges()
         yield "wire_connections_opened_total", {}, float(self.wire.opened)
         yield "wire_connections_reused_total", {}, float(self.wire.reused)
         yield "ready", {}, float(not self.is_draining and not any(self.why_not_ready().values()))
@@ -592,6 +616,27 @@ class App:
         yield from self.history.past.gauges()
         if self.admin.api is not None:
             yield "admin_stream_listeners", {}, float(len(self.admin.api.stream.listeners))
+
+    def _ledger_gauges(self) -> Iterator[tuple[str, dict[str, str], float]]:
+        """Yield what every gateway knows of the ledger, also one that holds no wallet and only looks at leases."""
+        if self.settings.ledger is None:
+            return
+        timing = None if self.book is None else self.book.ledger.timing
+        failing = self.book is None or bool(self.book.ledger.last_error) or self.book.ledger.timing.is_stuck
+        for wallet in self._names():
+            if wallet not in self.plants:
+                yield "ledger_failing", {"wallet": wallet}, float(failing)
+            if timing is not None:
+                yield "ledger_last_transaction_seconds", {"wallet": wallet}, timing.last
+        if timing is not None:
+            yield "ledger_waiting_transactions", {}, float(timing.waiting)
+            yield "ledger_waiting_seconds", {}, timing.waits
+
+    def _ledger_now(self) -> "Transacting | str | None":
+        """Return the ledger, why it is not open, or None where none is kept."""
+        if self.settings.ledger is None:
+            return None
+        return (self._why_closed or "it was not opened yet") if self.book is None else self.book.ledger
 
     def _count_for(self, settings: Settings) -> None:
         """Count for what is configured now, and write a line for each call and try where the log wants that."""
@@ -626,7 +671,7 @@ def _opening(key: str, door: Listen | Admin) -> Iterator[None]:
         raise StartError(f"{key}: {door.host}:{door.port} cannot be listened on ({why}); {remedy}") from error
 
 
-def _open_book(settings: Ledger) -> tuple["Book | None", str]:
+def _open_book(settings: Settings) -> tuple["Book | None", str]:
     """Open the ledger; where it cannot be relied on now, return why.
 
     Raises StartError for a mistake of the configuration.
@@ -634,8 +679,9 @@ def _open_book(settings: Ledger) -> tuple["Book | None", str]:
     from gateway.ledger.store import MisplacedError  # noqa: PLC0415 - as above
     from gateway.money import open_book  # noqa: PLC0415 - as above
 
+    assert settings.ledger is not None  # noqa: S101 - or there is nothing to open
     try:
-        return open_book(settings, time.time), ""
+        return open_book(settings.ledger, time.time, is_shared=settings.cluster is not None), ""
     except MisplacedError as error:
         raise StartError(f"ledger: {error}") from error
     except LedgerError as error:

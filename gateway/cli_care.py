@@ -72,8 +72,8 @@ def _order(verb: str, text: str) -> click.Command:
 
 drain = _order("drain", "Give BACKEND no more calls; those under way finish.")
 undrain = _order("undrain", "Give BACKEND calls again.")
-hold = _order("hold", "Let the gateway not restart BACKEND by itself, until it is released.")
-release = _order("release", "Let the gateway restart BACKEND by itself again.")
+hold = _order("hold", "Let the gateway neither restart BACKEND nor load its wallet by itself, until it is released.")
+release = _order("release", "Let the gateway restart BACKEND, and load its wallet, by itself again.")
 
 
 @click.command(epilog=CODES)
@@ -192,11 +192,12 @@ def follow(
             phase, line = str(found.get("phase")), f"{cli_status.state(found)}; {cli_status.condition(found)}"
             # the phase began after the order, so it is not the one from before; and the order waits no more
             is_new = float(found.get("for_seconds", 0.0)) < now() - began
+            # also one that came round by itself meanwhile: nobody has restarted it
+            if phase in ("READY", "WARMING") and (why := _why_called_off(found, now() - began)):
+                raise RefusedError(f"{backend} could not be restarted, and serves on: {why}")
             if phase == "READY" and is_new and not found.get("ordered"):
                 yield f"{backend} is READY again after {cli_status.duration(now() - began)}"
                 return
-            if phase in ("READY", "WARMING") and not is_new and (why := _why_called_off(found, now() - began)):
-                raise RefusedError(f"{backend} could not be restarted, and serves on: {why}")
         if phase == "FAILED":
             raise RefusedError(f"{backend} has FAILED: {line}; docs/operating.md says what to do")
         if line != last:

@@ -9,13 +9,24 @@ from typing import Any
 
 from gateway.base.standing import KINDS, LEDGERS, PHASES
 
+OUTCOMES = {
+    "here": "answered here after a takeover",
+    "not_reached": "not sent",
+    "no_holder": "without a holder",
+    "unknown": "with an unknown outcome",
+    "failed": "given up",
+    "left": "left by their client",
+}
+"""What became of forwarded calls, in words; what is not here is its own word."""
+
 HEAD = ("", "BACKEND", "STATE", "CONDITION", "FOR", "ALIGNED", "RESTARTS/H", "MEMORY", "NEXT TRY")
 
 
 def table(status: dict[str, Any]) -> list[str]:
     """Return the lines for what /api/v1/status answered."""
     draining = "draining, takes no new calls" if status.get("draining") else "serving"
-    lines = [f"ec-gateway {clean(status.get('version', '?'))}: {draining}"]
+    lines = [f"ec-gateway {clean(status.get('version', '?'))}: {draining}", *_ledger(status.get("ledger"))]
+    lines += _peers(status.get("peer_calls"))
     for wallet in status.get("wallets", {}).values():
         backends = wallet.get("backends", [])
         notes = [f"   {clean(one.get('name', '?'))}: {note}" for one in backends for note in _notes(one)]
@@ -78,6 +89,33 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+def _ledger(ledger: object) -> Iterator[str]:
+    """Yield how the ledger answers this gateway."""
+    if not isinstance(ledger, dict):
+        return
+    found = ledger.get("transactions")
+    if isinstance(found, dict):
+        count, failed, usual = found.get("count", 0), found.get("failed", 0), found.get("usual_ms")
+        times = "" if usual is None else f", {_ms(usual)} each, {_ms(found.get('slowest_ms'))} the slowest"
+        waits = f"; one has waited for {_ms(found.get('waits_ms'))}" if found.get("waiting") else ""
+        yield f"ledger: {count} transactions in the last minute{times}, {failed} failed{waits}"
+    if ledger.get("error"):
+        yield f"ledger error: {clean(ledger['error'])}"
+
+
+def _peers(calls: object) -> Iterator[str]:
+    """Yield what other gateways sent here."""
+    if isinstance(calls, dict):
+        taken, elsewhere, refused = (calls.get(name, 0) for name in ("taken", "not_holder", "refused"))
+        yield f"calls from other gateways: {taken} taken, {elsewhere} for a wallet held elsewhere, {refused} refused"
+
+
+def _ms(value: object) -> str:
+    """Return milliseconds as a person reads them."""
+    found = float(value) if isinstance(value, int | float) else 0.0
+    return f"{found / 1000:.1f} s" if found >= 1000 else f"{found:.1f} ms" if found < 10 else f"{found:.0f} ms"
+
+
 def _wallet(wallet: dict[str, Any]) -> str:
     name = clean(wallet.get("wallet", "?"))
     if "backends" not in wallet:
@@ -99,6 +137,15 @@ def _lease(wallet: dict[str, Any]) -> Iterator[str]:
         held = "held by no gateway that is known here"
     ago = lease.get("answered_ago")
     yield f"   {held}; the database was {'never heard of' if ago is None else f'heard of {duration(float(ago))} ago'}"
+    sent = lease.get("forwarded")
+    if isinstance(sent, dict) and (sent.get("calls") or lease.get("forwarding") or not lease.get("held")):
+        ends = sent.get("outcomes") or {}
+        told = "".join(f", {clean(count)} {OUTCOMES.get(outcome, clean(outcome))}" for outcome, count in ends.items())
+        calls, repeats = clean(sent.get("calls", 0)), clean(sent.get("repeats", 0))
+        under_way = clean(lease.get("forwarding", 0))
+        yield f"   {calls} calls sent to other gateways so far{told}; {repeats} sent again, {under_way} under way"
+    if lease.get("closed"):
+        yield f"   this gateway cannot take it over: {clean(lease['closed'])}"
 
 
 def _about(wallet: dict[str, Any]) -> Iterator[str]:

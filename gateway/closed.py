@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from sqlalchemy import Connection
@@ -127,12 +128,13 @@ class Opener(Generic[P]):
         clock: seconds since 1970.
         plants: the wallets of now.
         on_book: called once the file is open; on_wallet: for each wallet that has got its rooms.
+        is_shared: see `open_book`.
     """
 
     def __init__(
         self, settings: LedgerSettings, clock: Callable[[], float], plants: Callable[[], Mapping[str, P]],
         on_book: Callable[[Book], None], on_wallet: Callable[[P], None], emit: Emit,
-        loop: asyncio.AbstractEventLoop, book: Book | None = None, why: str = "",
+        loop: asyncio.AbstractEventLoop, book: Book | None = None, why: str = "", *, is_shared: bool = False,
     ) -> None:  # fmt: skip
         """Begin with what the start found: the ledger, or why it could not be opened."""
         self.settings = settings
@@ -144,6 +146,7 @@ class Opener(Generic[P]):
         self.loop = loop
         self.book = book
         self.why = why
+        self.is_shared = is_shared
         self._shouted_at = float("-inf")
 
     async def run(self) -> None:
@@ -174,7 +177,8 @@ class Opener(Generic[P]):
 
     async def _open(self) -> None:
         """Try to open the file, on another thread: to look through a large one takes seconds."""
-        opening = self.loop.run_in_executor(None, open_book, self.settings, self.clock)
+        work = partial(open_book, self.settings, self.clock, is_shared=self.is_shared)
+        opening = self.loop.run_in_executor(None, work)
         try:
             book = await asyncio.shield(opening)
         except LedgerError as error:

@@ -1,18 +1,19 @@
 """A gateway among others that share its ledger: a seat for each wallet, and the way to the other gateways.
 
 Rule: what is held here is answered here; everything else is sent to who holds it.  Without the database nothing can be
-gained, and what is held ends by itself.
+gained, and what is held ends by itself.  A gateway that cannot open the ledger looks who holds what, and gains nothing.
 """
 
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gateway.base.cluster import Cluster as ClusterSettings
+from gateway.base.cluster import Ledger as LedgerSettings
 from gateway.base.config import Client, Settings
 from gateway.base.effects import Effect
 from gateway.base.errors import Failure, OrderError
@@ -22,10 +23,11 @@ from gateway.edge.peers import PeerCounters, Peers, known_clients
 from gateway.flow.dispatch import Dispatcher
 from gateway.flow.forward import ForwardCounters, Forwarder, Here, effect_of
 from gateway.flow.identity import Identity
+from gateway.ledger.looking import Looking, looking_at
 from gateway.ledger.store import Ledger
 from gateway.profiles import Profile
 from gateway.profiles import load as load_profile
-from gateway.rules.config_hash import config_hash
+from gateway.rules.config_hash import config_hash, sections
 from gateway.rules.lease import Gateway
 from gateway.seats import Build, Seat
 from gateway.supervision.tenancy import Tenancy
@@ -50,12 +52,14 @@ class Cluster:
         settings: of the whole gateway, asked anew each time.
         dispatcher: answers what is held here.
         build, make_wire, admit, dismiss: see `Seat`.
+        why_closed: why the ledger could not be opened so far, with the way out.
     """
 
     def __init__(
         self, settings: Callable[[], Settings], dispatcher: Dispatcher, build: Build,
         make_wire: Callable[[Callable[[], bool]], Wire], admit: Callable[["Plant"], None],
         dismiss: Callable[["Plant"], None], emit: Emit, loop: asyncio.AbstractEventLoop,
+        why_closed: Callable[[], str],
     ) -> None:  # fmt: skip
         """Begin without a seat.  Raises OSError for certificates that cannot be read."""
         self.settings = settings
@@ -66,6 +70,7 @@ class Cluster:
         self.dismiss = dismiss
         self.emit = emit
         self.loop = loop
+        self.why_closed = why_closed
         chosen = self._chosen
         self.instance = secrets.token_hex(8)
         self.forwarded = ForwardCounters()
@@ -78,7 +83,7 @@ class Cluster:
         )  # fmt: skip
         self.peers = Peers(
             chosen.name, secret, self.term, dispatcher.here, self._effect, lambda: self._clients, emit, time.time,
-            self.taken,
+            self.taken, self.why_no_daemon,
         )  # fmt: skip
         self.seats: dict[str, Seat] = {}
         self._tenancies: dict[str, Tenancy] = {}
@@ -86,6 +91,12 @@ class Cluster:
         self._leaving: dict[str, tuple[Seat, asyncio.Task[None]]] = {}
         """Wallets that a reload took out and that are not given up yet; one that is put back waits for that."""
         self._book: Book | None = None
+        self._looking: Looking | None = None
+        """What leases are looked at by while there is no book."""
+        self._is_open = self._has_left = False
+        """Whether this gateway goes after leases, or looks at them."""
+        self._key = b""
+        """Of the ledger: known by whoever has opened it, and in no database."""
         self._ending: set[asyncio.Task[None]] = set()
         self._take_over()
         self.forwarders: dict[str, Forwarder] = {}
@@ -96,6 +107,12 @@ class Cluster:
     def _chosen(self) -> ClusterSettings:
         chosen = self.settings().cluster
         assert chosen is not None  # noqa: S101 - this room is built for such settings alone, and a reload keeps them
+        return chosen
+
+    @property
+    def _ledger(self) -> LedgerSettings:
+        chosen = self.settings().ledger
+        assert chosen is not None  # noqa: S101 - gateways that share wallets share their ledger
         return chosen
 
     def _add(self, wallet: str) -> None:
@@ -150,29 +167,50 @@ class Cluster:
 
     # -- life -------------------------------------------------------------------------------------------------
 
-    def open(self, book: "Book") -> None:
-        """Go after the lease of every wallet, now that the ledger is there."""
-        self._book = book
-        for wallet in self.forwarders:
-            if wallet not in self.seats and wallet not in self._leaving:
-                self._sit_down(wallet, book)
+    def open(self, book: "Book | None") -> None:
+        """Go after the lease of every wallet; where the ledger could not be opened only look who has it, until it is.
 
-    def _sit_down(self, wallet: str, book: "Book") -> None:
+        Raises MisplacedError where not even that can be.
+        """
+        if self._has_left:
+            return
+        self._is_open = True
+        if book is not None:
+            self._book, self._key = book, book.secret
+        for wallet in self.forwarders:
+            seat = self.seats.get(wallet)
+            if seat is None and wallet not in self._leaving:
+                self._sit_down(wallet)
+            elif seat is not None and seat.book is None and book is not None:
+                self._tell_who(wallet, seat.tenancy)
+                seat.go_after(book)
+        if book is not None and self._looking is not None:
+            looking, self._looking = self._looking, None
+            self._end_later(looking.end(), "looking")
+
+    def _sit_down(self, wallet: str) -> None:
+        book = self._book
         seat = Seat(
             wallet, self.forwarders[wallet], book, self.build, self.make_wire, self.admit, self.dismiss, self.emit
         )
-        ledger: Ledger = book.ledger
+        if book is None:
+            self._looking = self._looking or looking_at(self._ledger)
+        ledger: Ledger | None = self._looking if book is None else book.ledger
+        assert ledger is not None  # noqa: S101 - one of both
         seat.tenancy = self._tenancies[wallet] = Tenancy(
             wallet, ledger, self._me(wallet), self._chosen.lease, self.loop, seat.gained, seat.lost, self.emit,
-            book.clock,
+            time.time if book is None else book.clock, looks_alone=book is None,
         )  # fmt: skip
         self.seats[wallet] = seat
         self._tasks[wallet] = self.loop.create_task(seat.run(), name=f"seat-{wallet}")
 
     def _me(self, wallet: str) -> Gateway:
         chosen, backends = self._chosen, self.settings().wallets[wallet].backends
-        config = config_hash(((one.name, one.url) for one in backends), self._profiles[wallet].methods.values())
-        return Gateway(chosen.name, self.instance, chosen.address, config)
+        methods = self._profiles[wallet].methods.values()
+        config = config_hash(((one.name, one.url) for one in backends), methods)
+        # without the key what it tells would differ from everybody's
+        told = sections(self._key, wallet, self.settings(), self._clients.values(), methods) if self._key else ""
+        return Gateway(chosen.name, self.instance, chosen.address, config, told)
 
     def update(self, book: "Book | None") -> None:
         """Take new settings: wallets that came and went, and what the lease says of this gateway."""
@@ -185,10 +223,13 @@ class Cluster:
                 self._add(wallet)
         for wallet, tenancy in self._tenancies.items():
             if wallet in wallets:
-                me = self._me(wallet)
-                tenancy.update(me.address, me.config)
-        if book is not None:
+                self._tell_who(wallet, tenancy)
+        if self._is_open:
             self.open(book)
+
+    def _tell_who(self, wallet: str, tenancy: Tenancy) -> None:
+        me = self._me(wallet)
+        tenancy.update(me.address, me.config, me.sections)
 
     def _stand_up(self, wallet: str, forwarder: Forwarder) -> None:
         """Begin to give a wallet up that was taken out; it may have no seat, or only one that is given up already."""
@@ -197,9 +238,12 @@ class Cluster:
             task = self.loop.create_task(self._leave(seat, running, forwarder), name=f"leave-{wallet}")
             self._leaving[wallet] = seat, task
         else:
-            ending = self.loop.create_task(forwarder.end(LAST_WORDS), name=f"leave-{wallet}")
-            self._ending.add(ending)
-            ending.add_done_callback(self._ending.discard)
+            self._end_later(forwarder.end(LAST_WORDS), f"leave-{wallet}")
+
+    def _end_later(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        ending = self.loop.create_task(work, name=name)
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
 
     async def _leave(self, seat: Seat, running: "asyncio.Task[None]", forwarder: Forwarder) -> None:
         """Give a seat up for good; where the wallet was put back meanwhile, sit down anew after that."""
@@ -214,12 +258,12 @@ class Cluster:
             if self._tenancies.get(wallet) is seat.tenancy:
                 del self._tenancies[wallet]
             del self._leaving[wallet]
-        if wallet in self.forwarders and self._book is not None:
-            self._sit_down(wallet, self._book)
+        if wallet in self.forwarders and not self._has_left:
+            self._sit_down(wallet)
 
     async def leave(self) -> None:
         """Give everything up to the others, before this gateway stops; its clients' calls go there from now on."""
-        self._book = None
+        self._has_left = True
         leaving = [task for _, task in self._leaving.values()]
         await asyncio.gather(*(self._give_up(seat) for seat in self.seats.values()), *leaving, return_exceptions=True)
 
@@ -238,6 +282,8 @@ class Cluster:
             await seat.lost()
         await asyncio.gather(*(one.end(LAST_WORDS) for one in self.forwarders.values()))
         await self.relay.close()
+        if self._looking is not None:
+            await asyncio.to_thread(self._looking.close)
 
     def plants(self) -> dict[str, "Plant"]:
         """Return the rooms of every wallet held here, also of those that no call comes to yet."""
@@ -260,7 +306,21 @@ class Cluster:
         """Return how the lease of a wallet stands, as seen from here."""
         seat = self.seats.get(wallet)
         unknown: dict[str, object] = {"held": False, "holder": None, "address": None, "term": 0, "answered_ago": None}
-        return unknown if seat is None else seat.status()
+        return {
+            **(unknown if seat is None else seat.status()),
+            "closed": self.why_no_seat(wallet),
+            "forwarded": self.forwarded.of(wallet),
+        }
+
+    def peer_calls(self) -> dict[str, int]:
+        """Return what became of the calls that other gateways sent here."""
+        taken = self.taken
+        return {"taken": taken.taken, "not_holder": taken.not_holder, "refused": taken.refused.total()}
+
+    def why_no_seat(self, wallet: str) -> str:
+        """Return why this gateway could not take a wallet over, with the way out; "" where it could."""
+        seat = self.seats.get(wallet)
+        return self.why_closed() if seat is not None and seat.book is None else ""
 
     def elsewhere(self) -> dict[str, str]:
         """Return the wallets that are not held here, each with a sentence for whoever wants to order something."""
@@ -278,7 +338,17 @@ class Cluster:
         seat = self.seats.get(wallet)
         if seat is None and wallet in self._leaving:
             return ["it was taken out and put back, and waits until it was given up"]
-        return ["the database was not reached yet"] if seat is None else seat.why_not_ready()
+        if seat is None:
+            return ["it is being started"]
+        reasons = seat.why_not_ready()
+        if reasons and not self.has_holder(wallet) and (why := self.why_no_seat(wallet)):
+            return [*reasons, f"this gateway cannot take it over: {why}"]
+        return reasons
+
+    def why_no_daemon(self, wallet: str) -> list[str]:
+        """Return why no daemon of a wallet held here takes calls; empty when one does, or it is held elsewhere."""
+        seat = self.seats.get(wallet)
+        return [] if seat is None else seat.why_no_daemon()
 
     def gauges(self) -> Iterator[tuple[str, dict[str, str], float]]:
         """Yield what metrics want to know: name, labels, value."""

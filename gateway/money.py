@@ -33,6 +33,7 @@ from gateway.ledger.store import LedgerError, Transacting
 from gateway.profiles import Profile
 from gateway.supervision.adoption import Adoption
 from gateway.supervision.clerk import Verb
+from gateway.supervision.durability import Judged
 from gateway.supervision.election import Election, reloaded_away
 from gateway.supervision.keeper import Keeper
 from gateway.supervision.mirror import Mirror
@@ -68,6 +69,8 @@ class Book:
     """Of which moment it is where a backup was put back; "" for the one that was in use."""
     warnings: tuple[str, ...] = ()
     """What about it may lose payments, each in a sentence with the way out."""
+    judged: Judged | None = None
+    """The same ledger where it is a database, which may begin to lose payments at any time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +204,7 @@ class Money:
             "pool": self.keeper.free,
             "pool_size": self.keeper.size,
             "error": self.book.ledger.last_error or self.keeper.trouble,
-            "took_ms": round(self.book.ledger.took * 1000, 2),
+            "took_ms": round(self.book.ledger.timing.last * 1000, 2),
         }
 
     def gauges(self) -> Iterator[tuple[str, dict[str, str], float]]:
@@ -211,13 +214,16 @@ class Money:
         yield "pool_addresses", wallet, float(self.keeper.free)
         yield "pool_target_addresses", wallet, float(self.keeper.size)
         yield "ledger_addresses", wallet, float(self.keeper.known)
-        yield "ledger_failing", wallet, float(bool(self.book.ledger.last_error))
-        yield "ledger_last_transaction_seconds", wallet, self.book.ledger.took
+        ledger = self.book.ledger
+        yield "ledger_failing", wallet, float(bool(ledger.last_error) or ledger.timing.is_stuck)
         yield from self.rooms.settler.gauges()
 
 
-def open_book(settings: LedgerSettings, clock: Clock) -> Book:
+def open_book(settings: LedgerSettings, clock: Clock, *, is_shared: bool = False) -> Book:
     """Open the ledger of a gateway.
+
+    Args:
+        is_shared: with other gateways, so that somebody has to hold the leases in it even where it has lost something.
 
     Raises:
         MisplacedError: the configuration names a place where it cannot be.
@@ -226,8 +232,8 @@ def open_book(settings: LedgerSettings, clock: Clock) -> Book:
     if settings.url:
         from gateway.ledger.opening_postgres import open_database  # noqa: PLC0415 - a file needs no driver for it
 
-        found = open_database(settings, clock())
-        return Book(found.ledger, found.key, clock, found.copied, found.warnings)
+        found = open_database(settings, clock(), may_be_behind=is_shared)
+        return Book(found.ledger, found.key, clock, found.copied, found.warnings, found.ledger)
     opened = open_ledger(settings, clock())
     return Book(opened.ledger, opened.key, clock, opened.copied)
 

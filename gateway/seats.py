@@ -53,6 +53,15 @@ after the first longer than `start_grace`, so that they are restarted before the
 LOOK = 0.5
 """Seconds between two looks at whether daemons are reached."""
 
+HEIR = 4.0
+"""Seconds that whoever ordered a handover waits to hear who has the wallet now, or a lease where that is shorter."""
+
+TWIN = (
+    "another gateway has this one's name and address and holds the wallet, so that no call can be sent there; give "
+    "each gateway its own cluster.name and cluster.address, and restart it"
+)
+"""Why a gateway answers nothing that was set up as a copy of another one."""
+
 QUIET_POLL = 0.01
 """Seconds between two looks at whether the last call has ended."""
 
@@ -64,13 +73,13 @@ class Seat:
     """One wallet, as this gateway has it or not.
 
     Args:
-        book: the ledger of the gateway, not fenced.
+        book: the ledger of the gateway, not fenced; None while it cannot be opened, so that nothing is gained.
         make_wire: a wire of its own for each holding; sends only while the function given says so.
         admit: lets calls come to rooms; dismiss: lets none come any more.
     """
 
     def __init__(
-        self, wallet: str, forwarder: Forwarder, book: Book, build: Build,
+        self, wallet: str, forwarder: Forwarder, book: Book | None, build: Build,
         make_wire: Callable[[Callable[[], bool]], Wire], admit: Callable[["Plant"], None],
         dismiss: Callable[["Plant"], None], emit: Emit,
     ) -> None:  # fmt: skip
@@ -101,12 +110,13 @@ class Seat:
 
     async def gained(self, term: int) -> None:
         """Build the rooms of a holding and let calls in."""
-        tenancy = self.tenancy
+        tenancy, shared = self.tenancy, self.book
+        assert shared is not None  # noqa: S101 - the lease is only looked at before
 
         def may() -> bool:
             return tenancy.holds(term)
 
-        book = replace(self.book, ledger=HeldLedger(self.book.ledger, tenancy, term))
+        book = replace(shared, ledger=HeldLedger(shared.ledger, tenancy, term))
         self.wire = self.make_wire(may)
         plant = self.plant = self.build(self.wallet, self.wire, book, may)
         plant.supervisor.may_be_cut_off = self.may_be_cut_off
@@ -121,6 +131,11 @@ class Seat:
             pause = min(2 * pause, AGAIN_MOST)
         self._unread, self._stays = "", UNREAD
         self._let_in(plant)
+
+    def go_after(self, book: Book) -> None:
+        """Take the wallet from now on where it is nobody's: the ledger could be opened at last."""
+        self.book = book
+        self.tenancy.go_after(book.ledger, book.clock)
 
     async def _read(self, plant: "Plant", book: Book) -> LedgerError | None:
         """Give the rooms their ledger; return why that was not possible now, None when they have it."""
@@ -163,6 +178,7 @@ class Seat:
 
     async def lost(self) -> None:
         """End the rooms: nobody may wait for them, and nothing may leave them."""
+        self.forwarder.reach.remember(self.why_no_daemon())
         plant, self.plant = self.plant, None
         wire, self.wire = self.wire, None
         if plant is not None:
@@ -224,7 +240,7 @@ class Seat:
 
         Args:
             for_good: it is not taken again.
-            patience: seconds to wait for such a moment; 0.0 waits for nothing.
+            patience: seconds to wait for such a moment; 0.0 waits for nothing, also not to hear who takes it.
 
         Raises OrderError.
         """
@@ -244,8 +260,25 @@ class Seat:
         left = 0 if plant is None or plant is not self.plant else plant.immovable
         self.emit(Event("lease.handed_over", self.wallet, "", {"given_up": left, "for_good": for_good}))
         told = await tenancy.handover(FOR_GOOD if for_good else None)
-        how = "any other gateway may take it at once" if told else "the database was not reached: it runs out by itself"
+        if not told:
+            how = "the database was not reached: it runs out by itself"
+        elif for_good or not patience:
+            how = "any other gateway may take it at once"
+        else:
+            how = await self._who_took_it()
         return f"{self.wallet} was given up; {how}"
+
+    async def _who_took_it(self) -> str:
+        """Wait until somebody has a wallet that was given up, for a while; return who."""
+        tenancy = self.tenancy
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(tenancy.ttl, HEIR)):
+                while tenancy.holder is None:
+                    await tenancy.changed()
+        holder = tenancy.holder
+        if tenancy.is_held:
+            return "no other gateway took it, so that this one has it again: see whether another one is up"
+        return "no gateway has taken it yet" if holder is None else f"{holder.name} has it now"
 
     async def _calm(self, plant: "Plant", patience: float) -> None:
         """Wait for a moment without a call that could not be made elsewhere."""
@@ -264,7 +297,7 @@ class Seat:
             "holder": None if holder is None else holder.name,
             "address": None if holder is None else holder.address,
             "term": 0 if holder is None else holder.term,
-            "answered_ago": round(self.tenancy.age, 2),
+            "answered_ago": round(self.tenancy.age, 2) if self.tenancy.has_answer else None,
             "forwarding": len(self.forwarder.under_way),
         }
 
@@ -272,13 +305,27 @@ class Seat:
         """Return why calls of this wallet cannot be answered through this gateway; empty when they can."""
         if self.plant is not None and self.plant is self._admitted:
             return self.plant.why_not_ready()
-        if self.tenancy.holder is None:
+        holder = self.tenancy.holder
+        if holder is None:
             return ["no gateway is known to hold this wallet"]
         if self.tenancy.is_held:
             why = f", and could not read its ledger so far: {self._unread}" if self._unread else ""
             return [f"this gateway has just taken it over{why}"]
+        if not holder.is_elsewhere:
+            # an earlier life of this gateway may have left it: then it ends soon, and calls wait for that
+            return [TWIN] if self.tenancy.has_twin else []
         unreached = self.forwarder.reach.cut_off_from(self.tenancy.ttl)
-        return [f"{unreached}, which holds it, is not reached from here"] if unreached else []
+        if unreached:
+            return [f"{unreached}, which holds it, is not reached from here"]
+        return self.forwarder.reach.not_ready()
+
+    def why_no_daemon(self) -> list[str]:
+        """Return why no daemon takes calls here, so that none would through any gateway; empty when one does.
+
+        While the wallet is just being taken over nobody says so: calls wait for that.
+        """
+        plant = self.plant
+        return plant.why_not_ready() if plant is not None and plant is self._admitted else []
 
 
 def _is_cut_off(plant: "Plant") -> bool:

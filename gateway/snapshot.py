@@ -19,6 +19,7 @@ from gateway.plant import Plant
 
 if TYPE_CHECKING:
     from gateway.cluster import Cluster
+    from gateway.ledger.store import Transacting
 
 PATIENCE = 9.0
 """Seconds that a call waits at most unless its client says otherwise: one that finds nobody for longer is an error."""
@@ -34,12 +35,14 @@ class Snapshots:
         settings, plants, names, is_draining: asked anew each time; `names` are the wallets that calls may be for.
         cluster: None where the gateway is alone.
         now: of the loop; clock: seconds since 1970.
+        book: the ledger, why it is not open, or None where none is kept.
     """
 
     def __init__(
         self, settings: Callable[[], Settings], plants: Callable[[], Mapping[str, Plant]],
         names: Callable[[], Collection[str]], cluster: Callable[[], "Cluster | None"], alerts: Alerts, rates: Rates,
         is_draining: Callable[[], bool], now: Callable[[], float], clock: Callable[[], float] = time.time,
+        book: Callable[[], "Transacting | str | None"] = lambda: None,
     ) -> None:  # fmt: skip
         """Begin now."""
         self.settings = settings
@@ -51,6 +54,7 @@ class Snapshots:
         self.is_draining = is_draining
         self.now = now
         self.clock = clock
+        self.book = book
         self._shift = clock() - now()
         """What turns a moment of the loop into one since 1970."""
         self._started_at = round(clock(), 3)
@@ -79,6 +83,8 @@ class Snapshots:
             "started_at": self._started_at,
             "time": round(at, 3),
             "draining": self.is_draining(),
+            "ledger": ledger_status(self.book()),
+            "peer_calls": None if cluster is None else cluster.peer_calls(),
             "alerts": self.alerts.shown(),
             "wallets": wallets,
         }
@@ -148,6 +154,26 @@ class Snapshots:
             one["sparkline"] = self.rates.sparkline(plant.name, backend.name)
             one["url"] = place(urls.get(backend.name, ""))
         return shown
+
+
+def ledger_status(ledger: "Transacting | str | None") -> dict[str, object] | None:
+    """Return how the ledger answers: what every gateway sees that talks to it, whoever holds the wallets."""
+    if ledger is None:
+        return None
+    if isinstance(ledger, str):
+        return {"error": ledger, "transactions": None}
+    figures = ledger.timing.figures()
+    return {
+        "error": ledger.last_error,
+        "transactions": {
+            "count": figures.count,
+            "failed": figures.failed,
+            "usual_ms": None if figures.usual is None else round(figures.usual * 1000, 2),
+            "slowest_ms": round(figures.slowest * 1000, 2),
+            "waiting": figures.waiting,
+            "waits_ms": round(figures.waits * 1000, 2),
+        },
+    }
 
 
 def place(url: str) -> str:

@@ -33,19 +33,23 @@ SETTINGS = "(settings)"
 
 def alerts_of(
     settings: Settings, plants: Callable[[], Mapping[str, Plant]], tell: Emit, loop: asyncio.AbstractEventLoop,
-    elsewhere: Callable[[], Mapping[str, bool]] = dict,
+    elsewhere: Callable[[], Iterable[WalletView]] = tuple, unsafe: Callable[[], str] = str,
 ) -> Alerts:  # fmt: skip
     """Build the alerts of a gateway; nothing is started.
 
     Args:
-        elsewhere: wallets without rooms here, where gateways share them; whether any gateway is known to hold each.
+        elsewhere: wallets without rooms here, where gateways share them.
+        unsafe: what may lose payments that the ledger has committed, "" for nothing.
     """
+
+    def seen() -> Iterator[WalletView]:
+        why = unsafe()
+        for view in chain(views(plants().values(), loop.time()), elsewhere()):
+            yield replace(view, ledger_unsafe=why) if why else view
+
     return Alerts(
         settings.alerts,
-        lambda: chain(
-            views(plants().values(), loop.time()),
-            (WalletView(name, has_no_holder=not is_held) for name, is_held in elsewhere().items()),
-        ),
+        seen,
         tell,
         time.time,
         random.random,
@@ -125,6 +129,7 @@ def _backend(plant: Plant, backend: Backend, now: float) -> BackendView:
         is_serving=phase.is_serving and not backend.is_drained,
         is_excused=backend.is_drained or is_excused,
         is_drained=backend.is_drained,
+        is_held=chart is not None and chart.is_held,
         is_in_care=phase.is_in_care,
         kind=found.kind,
         reason=found.reason,

@@ -75,6 +75,8 @@ class CareDaemon(FakeDaemon):
         """How a connection ends when it does not listen."""
         self.is_cut = False
         """Nobody finds the way to it, and it is well."""
+        self.is_full = False
+        """Its queue is: no connection comes about, and none is refused."""
         self.goes_on = 0.0
         """Seconds for which the process saves on once its port is closed."""
         self.is_lingering = False
@@ -107,6 +109,9 @@ class CareDaemon(FakeDaemon):
         if not exchange.ended and (self.is_cut or not self.is_alive):
             exchange.end(Fate.NOT_SENT, "resolve" if self.is_cut else self.refusal)
             return
+        if not exchange.ended and self.is_full:
+            exchange.end(Fate.NOT_SENT, "connect_timeout")
+            return
         super().connects(exchange)
 
     def work(self) -> None:
@@ -128,7 +133,7 @@ class CareDaemon(FakeDaemon):
 
     def kill(self) -> None:
         """End the process."""
-        self._is_booting = self.is_lingering = False
+        self._is_booting = self.is_lingering = self.is_full = False
         super().kill()
         self.is_told_to_stop = self.is_leaving = False
 
@@ -188,7 +193,11 @@ class FakeLauncher:
     start_ends: bool = False
     """Its order to start ends what runs."""
     is_lost: bool = False
-    """It knows of another process than the daemon's, which is not there."""
+    """It takes the daemon's process for gone."""
+    seconds: int = 0
+    """Starts of a second process beside one that it took for gone, and that could be seen to listen."""
+    kill_needs_one: bool = False
+    """Its order to kill fails where there is no process, as most commands do."""
     hangs: bool = False
     """No order comes back."""
     is_blind: bool = False
@@ -240,6 +249,8 @@ class FakeLauncher:
             self.daemon.thaw()
         elif not self.daemon.has_process:
             self._begin()
+        elif self.is_lost and self.daemon.is_alive and not self.daemon.is_cut:
+            self.seconds += 1
 
     async def stop(self, grace: float) -> None:
         """End softly."""
@@ -253,6 +264,8 @@ class FakeLauncher:
         """End by force."""
         self._note("kill")
         await self._order("kill")
+        if self.kill_needs_one and not self.daemon.has_process:
+            raise LauncherError("kill ended with code 1: it said «no such process»; run launcher.kill by hand")
         self.is_paused = False
         if self.daemon.has_process:
             self.daemon.kill()

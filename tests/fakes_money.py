@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from gateway.ledger.held import LeaseError
 from gateway.ledger.schema import metadata
 from gateway.ledger.store import InlineLedger, LedgerError, UncertainError
+from gateway.ledger.timing import Timing
 from gateway.sandbox import addresses
 from gateway.sandbox.chain import Chain, RefusedError
 from gateway.sandbox.commands import Commands, registered
@@ -398,7 +399,7 @@ class MortalLedger(InlineLedger):
         """Begin with nothing under way."""
         self.path = None
         self.last_error = ""
-        self.took = 0.0
+        self.timing = Timing(loop.time)
         self.engine = store.engine
         self.store = store
         self.life = life

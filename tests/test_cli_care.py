@@ -179,6 +179,43 @@ def test_who_holds_a_wallet_is_shown() -> None:
     assert cli_status.table(bare)[2:4] == ["wallet main", told]
     bare["wallets"]["main"]["lease"] = {"held": False, "holder": None, "term": 0, "answered_ago": None}
     assert cli_status.table(bare)[3] == ("   held by no gateway that is known here; the database was never heard of")
+    bare["wallets"]["main"]["lease"]["closed"] = "the key is another one; copy it"
+    assert cli_status.table(bare)[4] == "   this gateway cannot take it over: the key is another one; copy it"
+
+
+def test_how_the_ledger_answers_and_what_is_sent_to_other_gateways_is_shown() -> None:
+    """At every gateway, also where it holds nothing; one of before says nothing of it."""
+    assert [line for line in cli_status.table(standing()) if "ledger:" in line or "calls from" in line] == []
+    times = {"count": 240, "failed": 1, "usual_ms": 2.14, "slowest_ms": 2310.0, "waiting": 0, "waits_ms": 0.0}
+    outcomes = {"answered": 5, "unknown": 1, "something new": 2}
+    lease = {
+        "held": False, "holder": "gw-1", "address": "http://gw-1:7777", "term": 7, "answered_ago": 0.4,
+        "forwarding": 3, "forwarded": {"calls": 8, "outcomes": outcomes, "repeats": 4},
+    }  # fmt: skip
+    found = {
+        **standing(lease=lease),
+        "ledger": {"error": "", "transactions": times},
+        "peer_calls": {"taken": 9, "not_holder": 1, "refused": 0},
+    }
+    lines = cli_status.table(found)
+    assert lines[1:3] == [
+        "ledger: 240 transactions in the last minute, 2.1 ms each, 2.3 s the slowest, 1 failed",
+        "calls from other gateways: 9 taken, 1 for a wallet held elsewhere, 0 refused",
+    ]
+    assert lines[6] == (
+        "   8 calls sent to other gateways so far, 5 answered, 1 with an unknown outcome, 2 something new; "
+        "4 sent again, 3 under way"
+    )
+    found["ledger"] = {"error": "it is \033silent", "transactions": {**times, "waiting": 2, "waits_ms": 36.4}}
+    assert cli_status.table(found)[1].endswith("1 failed; one has waited for 36 ms")
+    assert cli_status.table(found)[2] == "ledger error: it is ?silent"
+    found["ledger"] = {"error": "", "transactions": {**times, "count": 0, "failed": 0, "usual_ms": None}}
+    assert cli_status.table(found)[1] == "ledger: 0 transactions in the last minute, 0 failed"
+    found["ledger"] = {"error": "not open", "transactions": None}
+    assert cli_status.table(found)[1] == "ledger error: not open"
+    # whoever holds it and never sent anything on
+    nothing = {**lease, "held": True, "forwarding": 0, "forwarded": {"calls": 0, "outcomes": {}, "repeats": 0}}
+    assert not any("so far" in line for line in cli_status.table(standing(lease=nothing)))
 
 
 def test_the_answer_can_be_had_as_json(gateway: FakeGateway, token: Path) -> None:
@@ -561,6 +598,9 @@ def test_a_restart_that_failed_before_anything_was_stopped_is_not_waited_for() -
     lines, told = followed(looks)
     assert lines == ["0 s: in service; well"]
     assert told == "ec-1 could not be restarted, and serves on: no such container?[31m"
+    # one that came round by itself meanwhile was restarted by nobody
+    again = standing(backend("ec-1", failure=failure, for_seconds=1.0))
+    assert followed([standing(backend("ec-1", phase="EJECTED", for_seconds=1.0)), again, again])[1] == told
     # one that is out of service, or that waits for its turn, is tried again
     for more in ({"phase": "EJECTED"}, {"ordered": "please"}, {"step": "drain", "phase": "READY"}):
         busy = standing(backend("ec-1", failure=failure, **more))

@@ -218,7 +218,8 @@ def test_a_file_is_opened_on_another_thread_and_each_refusal_takes_the_place_of_
         shop.opener.book, shop.opener.on_book = None, books.append
         for why in ("it is damaged", ""):
 
-            def opened(_settings: object, _clock: object, why: str = why) -> Book:
+            def opened(_settings: object, _clock: object, *, is_shared: bool, why: str = why) -> Book:
+                assert not is_shared
                 if why:
                     raise LedgerError(why)
                 return gateway_book

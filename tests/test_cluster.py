@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,22 @@ import pytest
 import yaml
 
 import gateway.app
+import gateway.closed
+import gateway.cluster
 from gateway.app import App
-from gateway.base.errors import READ_ONLY, Failure, LedgerError
+from gateway.base.errors import READ_ONLY, Failure, LedgerError, OrderError
 from gateway.base.events import Event
 from gateway.base.loader import load
+from gateway.ledger import leases
+from gateway.ledger.looking import Looking
 from gateway.ledger.migrations import bring_up
 from gateway.ledger.store import InlineLedger
 from gateway.money import Book
 from gateway.plant import Plant
 from gateway.profiles import path_of
+from gateway.rules import durability
+from gateway.rules.config_hash import differences
+from gateway.rules.lease import Gateway
 from gateway.rules.methods import Granted
 from gateway.seats import LAST_WORDS, PATIENCE, Seat
 from tests.test_app import plain
@@ -228,6 +236,160 @@ async def test_a_wallet_that_gateways_share_signs_nothing_without_its_ledger(
     assert told.kind is READ_ONLY
 
 
+class Closed(Place):
+    """One whose ledger cannot be opened, though it answers; another gateway may hold wallets in it."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Build it."""
+        self.ledger = InlineLedger(None)
+        self.ledger.transact(bring_up)
+        self.why = "it is of a newer version; run that one"
+        self.looked: list[Looking] = []
+        monkeypatch.setattr(gateway.app, "_open_book", lambda _settings: (None, self.why))
+        monkeypatch.setattr(gateway.cluster, "looking_at", self._looking)
+        monkeypatch.setattr(gateway.closed, "open_book", self._open)
+        monkeypatch.setattr(gateway.closed, "AGAIN", 0.1)
+        super().__init__(folder)
+
+    def _looking(self, _settings: object) -> Looking:
+        self.looked.append(Looking(self.ledger))
+        return self.looked[-1]
+
+    def _open(self, _settings: object, _clock: object, *, is_shared: bool) -> Book:
+        assert is_shared
+        if self.why:
+            raise LedgerError(self.why)
+        ledger = InlineLedger(None)
+        ledger.transact(bring_up)
+        return Book(ledger, b"k" * 32, lambda: 1.0)
+
+    def other_holds(self, wallet: str) -> None:
+        """Let another gateway take a wallet, for long."""
+        other = Gateway("gw-2", "other", "http://127.0.0.1:9", "c")
+        assert self.ledger.transact(lambda c: leases.acquire(c, wallet, other, 0, 1, 60.0))
+
+
+@pytest.fixture
+async def shut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Closed]:
+    """One that has started."""
+
+    async def never(*_args: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(gateway.app, "watch", never)
+    one = Closed(tmp_path, monkeypatch)
+    one.other_holds("main")
+    await one.app.start()
+    yield one
+    await one.app.stop()
+
+
+async def test_a_gateway_that_cannot_open_the_ledger_follows_who_holds_a_wallet(shut: Closed) -> None:
+    """It is ready for that wallet, and says of the other why nobody has it and why it does not take it itself."""
+    await shut.until(lambda: shut.cluster.has_holder("main"))
+    holder = shut.cluster.forwarders["main"].holder()
+    assert (holder.name, holder.address, holder.term, holder.is_elsewhere) == ("gw-2", "http://127.0.0.1:9", 1, True)
+    cannot = f"this gateway cannot take it over: {shut.why}"
+    assert shut.app.why_not_ready() == {"main": [], "second": ["no gateway is known to hold this wallet", cannot]}
+    assert shut.cluster.status("main")["closed"] == shut.why
+    assert shut.cluster.status("second")["holder"] is None
+    views = {view.name: view for view in shut.app._elsewhere()}
+    assert (views["main"].has_no_holder, views["second"].has_no_holder) == (False, True)
+    assert {view.why_not_held for view in views.values()} == {shut.why}
+    shut.why = "the key is another one; copy it"
+    await shut.until(lambda: shut.cluster.status("main")["closed"] == shut.why)
+    await asyncio.sleep(2 * LEASE)
+    assert shut.ledger.transact(lambda c: leases.read(c, "second")) is None, "it takes nothing"
+    assert not shut.app.plants
+    with pytest.raises(OrderError, match="gw-2 does"):
+        await shut.cluster.hand_over("main")
+
+
+async def test_a_ledger_that_can_be_opened_at_last_is_gone_after(shut: Closed) -> None:
+    """By the same seats; a wallet that came meanwhile has one as well, and what was looked by is let go of."""
+    await shut.until(lambda: shut.cluster.has_holder("main"))
+    shut.reload("main", "second", "third")
+    await shut.until(lambda: "third" in shut.cluster.seats)
+    seats, me = dict(shut.cluster.seats), shut.cluster.seats["third"].tenancy.me
+    assert (me.sections, len(shut.looked)) == ("", 1)
+    shut.why = ""
+    await shut.gained("main", "second", "third")
+    assert shut.cluster.seats == seats
+    assert seats["third"].tenancy.me.sections
+    assert shut.cluster.status("main")["closed"] == ""
+    assert shut.cluster._looking is None
+
+
+async def test_a_gateway_that_is_on_its_way_out_goes_after_nothing_any_more(shut: Closed) -> None:
+    """Also where the ledger can be opened just then."""
+    await shut.cluster.leave()
+    shut.why = ""
+    await shut.until(lambda: shut.app.book is not None)
+    await asyncio.sleep(2 * LEASE)
+    assert not shut.app.plants
+    assert not any(seat.tenancy.is_held for seat in shut.cluster.seats.values())
+
+
+async def test_a_follower_shows_how_the_ledger_answers_and_what_it_sent_on(place: Place) -> None:
+    """It holds nothing and talks to the database all the same; one that hangs is shown while it does."""
+    await place.gained("main", "second")
+    for wallet in ("main", "second"):
+        place.cluster.seats[wallet].tenancy.ttl = 1e9
+        await place.cluster.seats[wallet].hand_over(patience=0.0)
+    assert place.app.plants == {}
+    assert place.app.book is not None
+    timing = place.app.book.ledger.timing
+
+    def figures(name: str) -> dict[str, float]:
+        return {labels.get("wallet", ""): value for found, labels, value in place.app._gauges() if found == name}
+
+    assert figures("ledger_failing") == {"main": 0.0, "second": 0.0}
+    assert set(figures("ledger_last_transaction_seconds")) == {"main", "second"}
+    with timing.measured() as one:
+        one.asked_at -= 2.3
+        assert figures("ledger_last_transaction_seconds")["main"] >= 2.3
+        assert figures("ledger_failing") == {"main": 1.0, "second": 1.0}
+        assert figures("ledger_waiting_transactions") == {"": 1.0}
+        assert figures("ledger_waiting_seconds")[""] >= 2.3
+    assert figures("ledger_waiting_seconds") == {"": 0.0}
+    assert b"ecgw_ledger_transaction_duration_seconds_count" in place.app.metrics.text()
+    place.cluster.forwarded.outcomes.update({("main", "answered"): 3, ("main", "unknown"): 1, ("second", "here"): 5})
+    place.cluster.forwarded.repeated["main", "lost"] += 2
+    place.cluster.taken.refused["age"] += 4
+    whole: Any = place.app.snapshots.whole()
+    sent = {"calls": 4, "outcomes": {"answered": 3, "unknown": 1}, "repeats": 2}
+    assert whole["wallets"]["main"]["lease"]["forwarded"] == sent
+    assert whole["ledger"]["transactions"]["count"] == timing.figures().count > 0
+    assert whole["peer_calls"] == {"taken": 0, "not_holder": 0, "refused": 4}
+    place.app.book = None
+    assert figures("ledger_failing") == {"main": 1.0, "second": 1.0}
+    assert figures("ledger_last_transaction_seconds") == {}
+    shown: Any = place.app.snapshots.whole()
+    assert shown["ledger"]["transactions"] is None
+
+
+async def test_a_database_that_begins_to_forget_is_told_by_a_gateway_that_runs(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It serves on, and its alerts hear of it."""
+
+    class Forgetful:
+        connections_made = 1
+
+        async def judge(self) -> tuple[str, ...]:
+            return ("the database d has fsync off",)
+
+    monkeypatch.setattr(durability, "REST", 0.0)
+    monkeypatch.setattr(durability, "EVERY", 0.0)
+    assert place.app.durability is None, "what is in memory is no database"
+    assert place.app.book is not None
+    place.app._keep_book(replace(place.app.book, judged=Forgetful()))
+    await place.until(lambda: "ledger.unsafe" in {event.name for event in place.told})
+    assert place.app.durability is not None
+    assert {view.ledger_unsafe for view in place.app.alerts.views()} == {place.app.durability.alarm} != {""}
+    await place.gained("main", "second")
+
+
 async def test_a_follower_takes_over_an_edited_profile(place: Place) -> None:
     """By it its clients' calls are judged and, where it says so, repeated; its lease says that it has another one."""
     profile = place.folder / "own.yaml"
@@ -238,7 +400,7 @@ async def test_a_follower_takes_over_an_edited_profile(place: Place) -> None:
     seat = place.cluster.seats["main"]
     await seat.tenancy.handover(60.0)
     await place.gained("second")
-    before = seat.tenancy.me.config
+    before, sections = seat.tenancy.me.config, seat.tenancy.me.sections
     edited = [line for line in text.splitlines() if not line.startswith("  setlabel:")]
     profile.write_text("\n".join(edited), encoding="utf-8")
     place.app.reload()
@@ -247,6 +409,19 @@ async def test_a_follower_takes_over_an_edited_profile(place: Place) -> None:
     for wallet in ("main", "second"):
         assert "setlabel" not in place.cluster.forwarders[wallet].profile().methods
     assert seat.tenancy.me.config != before
+    assert differences(sections, seat.tenancy.me.sections) == ("profile",)
     place.told.clear()
     place.app.reload()
     assert place.told == []
+
+
+async def test_other_gateways_are_told_why_no_daemon_takes_calls(place: Place) -> None:
+    """Of what is held here, as soon as calls come to it; of anything else nobody here can say."""
+    await place.gained("main", "second")
+    not_ready = place.cluster.peers.not_ready
+    assert not_ready("main") == place.cluster.why_not_ready("main") == place.app.plants["main"].why_not_ready() != []
+    assert not_ready("third") == []
+    seat = place.cluster.seats["main"]
+    await seat.tenancy.handover(60.0)
+    assert not_ready("main") == []
+    assert seat.forwarder.reach.word.reasons, "until the next holder says how they are"

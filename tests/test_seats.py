@@ -17,7 +17,7 @@ from gateway.money import Book
 from gateway.rules.health import Kind
 from gateway.rules.lease import Gateway, Holder
 from gateway.rules.lifecycle import Phase
-from gateway.seats import CUT_OFF, LAST_WORDS, LOOK, PATIENCE, Seat
+from gateway.seats import CUT_OFF, LAST_WORDS, LOOK, PATIENCE, TWIN, Seat
 from gateway.supervision.schedule import Seen
 from gateway.supervision.tenancy import FOR_GOOD
 from gateway.upstream.launchers import State, Status
@@ -44,6 +44,9 @@ class FakeTenancy:
         self.handed: list[float | None] = []
         self.reaches_database = True
         self.age = 0.2
+        self.has_answer = True
+        self.has_twin = False
+        self.change = asyncio.Event()
 
     @property
     def is_held(self) -> bool:
@@ -53,7 +56,7 @@ class FakeTenancy:
     @property
     def holder(self) -> Holder | None:
         """Who has it."""
-        return Holder("gw-1", "http://gw-1", self.term, 9.0) if self.term else self.other
+        return Holder("gw-1", "http://gw-1", self.term, 9.0, is_elsewhere=False) if self.term else self.other
 
     def holds(self, term: int) -> bool:
         """Whether that holding is the one of now."""
@@ -64,8 +67,9 @@ class FakeTenancy:
         await asyncio.Event().wait()
 
     async def changed(self) -> None:
-        """Tell no news."""
-        await asyncio.Event().wait()
+        """Tell of what the test says has changed."""
+        await self.change.wait()
+        self.change.clear()
 
     async def handover(self, stand_back: float | None = None) -> bool:
         """Give it up, as the real one does."""
@@ -163,7 +167,12 @@ class Place:
         ledger.transact(bring_up)
         self.unreached = ""
         self.greets_at = 0.0
-        reach = SimpleNamespace(run=self._wait, cut_off_from=lambda ttl: self.unreached if ttl == 3.0 else "?")
+        self.not_ready: list[str] = []
+        self.remembered: list[list[str]] = []
+        reach = SimpleNamespace(
+            run=self._wait, cut_off_from=lambda ttl: self.unreached if ttl == 3.0 else "?",
+            not_ready=lambda: self.not_ready, remember=self.remembered.append,
+        )  # fmt: skip
         forwarder: Any = SimpleNamespace(holder_changed=lambda: self.did.append("news"), under_way=set(), reach=reach)
         self.asks: Callable[[], bool] = lambda: False
         self.seat = Seat(
@@ -351,7 +360,8 @@ def test_a_handover_keeps_nobody_waiting_for_a_call_under_way_and_does_not_wait_
             plant.immovable = 0
             await asyncio.sleep(0.1)
         assert handing.done()
-        assert await handing == "main was given up; any other gateway may take it at once"
+        words = "any other gateway may take it at once" if for_good else "gw-2 has it now"
+        assert await handing == f"main was given up; {words}"
         assert plant.did[1:] == ["move on", "give up, moved=True", "stop"]
         (told,) = [one for one in place.events if one.name == "lease.handed_over"]
         assert told.fields["given_up"] == (3 if is_long else 0)
@@ -406,6 +416,49 @@ def test_a_handover_says_what_the_database_did_not_hear_and_who_has_what_is_not_
         await place.tenancy.gain(7)
         place.tenancy.reaches_database = False
         assert "runs out by itself" in await place.seat.hand_over()
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("taken_by", "words"),
+    [
+        ("gw-2", "gw-2 has it now"),
+        ("gw-1", "no other gateway took it, so that this one has it again: see whether another one is up"),
+        ("", "no gateway has taken it yet"),
+    ],
+)
+def test_a_handover_says_who_has_it_then_and_waits_a_lease_at_most_to_hear_it(taken_by: str, words: str) -> None:
+    """It promises nothing of gateways that may not be there."""
+
+    async def scene(place: Place) -> None:
+        tenancy = place.tenancy
+        tenancy.other = None
+        await tenancy.gain(7)
+        began = tenancy.loop.time()
+        handing = asyncio.create_task(place.seat.hand_over())
+        await asyncio.sleep(0.5)
+        assert not handing.done()
+        if taken_by == "gw-2":
+            tenancy.other = Holder("gw-2", "http://gw-2", 8, 9.0)
+        elif taken_by:
+            tenancy.term = 8
+        tenancy.change.set()
+        assert await handing == f"main was given up; {words}"
+        assert tenancy.loop.time() - began < (0.6 if taken_by else tenancy.ttl + 0.1)
+
+    play(scene)
+
+
+def test_who_hands_over_because_no_daemon_is_reached_waits_for_nobody() -> None:
+    """There may be no other gateway."""
+
+    async def scene(place: Place) -> None:
+        place.tenancy.other = None
+        await place.tenancy.gain(7)
+        began = place.tenancy.loop.time()
+        assert "any other gateway may" in await place.seat.hand_over(patience=0.0)
+        assert place.tenancy.loop.time() == began
 
     play(scene)
 
@@ -509,13 +562,25 @@ def test_what_operators_are_told_of_a_lease() -> None:
         assert place.seat.why_not_ready() == []
         await asyncio.sleep(0.1)
         assert place.greets_at == 3.0
+        place.not_ready = ["gw-2, which holds it: ec-1: dead"]
+        assert place.seat.why_not_ready() == place.not_ready
+        assert place.seat.why_no_daemon() == [], "it is not held here, and nobody repeats what others repeat"
         place.unreached = "gw-2"
         assert place.seat.why_not_ready() == ["gw-2, which holds it, is not reached from here"]
-        place.tenancy.other = None
+        place.tenancy.other = Holder("gw-1", "http://gw-1", 5, 9.0, is_elsewhere=False)
+        assert place.seat.why_not_ready() == [], "it may be what an earlier life of this gateway left behind"
+        place.tenancy.has_twin = True
+        assert place.seat.why_not_ready() == [TWIN]
+        place.tenancy.has_answer, place.tenancy.other = False, None
+        assert place.seat.status()["answered_ago"] is None
         assert place.seat.status()["holder"] is None
         assert place.seat.why_not_ready() == ["no gateway is known to hold this wallet"]
         await place.tenancy.gain(7)
         assert place.seat.status()["held"]
-        assert place.seat.why_not_ready() == ["its own reason"]
+        assert place.seat.why_not_ready() == place.seat.why_no_daemon() == ["its own reason"]
+        await place.seat.lost()
+        assert place.remembered == [["its own reason"]]
+        await place.seat.lost()
+        assert place.remembered[1:] == [[]]
 
     play(scene)

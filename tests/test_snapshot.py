@@ -11,6 +11,8 @@ import pytest
 from gateway.base.config import Settings
 from gateway.base.events import Event
 from gateway.edge.admin_stream import essence
+from gateway.ledger.store import InlineLedger
+from gateway.ledger.timing import Timing
 from gateway.observe.rates import SPARKS, Rates
 from gateway.snapshot import PATIENCE, Snapshots, place
 from gateway.watch import alerts_of
@@ -66,6 +68,33 @@ def play(scene: Callable[[Shown], Coroutine[Any, Any, None]], cluster: object = 
         await world.stop()
 
     run_virtual(live())
+
+
+def test_how_the_ledger_answers_is_shown_whoever_holds_the_wallets() -> None:
+    """Why it is not open where it is not; its figures alone are no reason to send a snapshot."""
+
+    async def scene(shown: Shown) -> None:
+        assert shown.whole()["ledger"] is None
+        assert shown.whole()["peer_calls"] is None
+        ledger = InlineLedger(None)
+        ledger.timing = Timing(shown.loop.time)
+        shown.snapshots.book = lambda: ledger
+        before = essence(shown.whole())
+        none = {"count": 0, "failed": 0, "usual_ms": None, "slowest_ms": 0.0, "waiting": 0, "waits_ms": 0.0}
+        assert shown.whole()["ledger"] == {"error": "", "transactions": none}
+        with ledger.timing.measured():
+            await asyncio.sleep(2.3)
+            assert shown.whole()["ledger"]["transactions"] == none | {
+                "slowest_ms": 2300.0, "waiting": 1, "waits_ms": 2300.0,
+            }  # fmt: skip
+        found = shown.whole()["ledger"]["transactions"]
+        assert found == none | {"count": 1, "usual_ms": 2300.0, "slowest_ms": 2300.0}
+        assert essence({"ledger": shown.whole()["ledger"]}) == {"ledger": {"error": ""}}
+        assert "ledger" in str(before)
+        shown.snapshots.book = lambda: "the disk is away"
+        assert shown.whole()["ledger"] == {"error": "the disk is away", "transactions": None}
+
+    play(scene)
 
 
 def test_it_has_the_gateway_its_wallets_and_their_daemons() -> None:
@@ -233,7 +262,11 @@ def test_the_charts_are_those_of_the_wallets_there_are() -> None:
 def test_a_wallet_that_is_held_elsewhere_is_shown_with_its_holder() -> None:
     """And with nothing that only its holder knows."""
     lease = {"held": False, "holder": "gw-2", "address": "http://gw-2:7777", "term": 3, "answered_ago": 0.1}
-    cluster = SimpleNamespace(status=lambda _name: lease, why_not_ready=lambda _name: ["gw-2 is not reached from here"])
+    calls = {"taken": 2, "not_holder": 1, "refused": 0}
+    cluster = SimpleNamespace(
+        status=lambda _name: lease, why_not_ready=lambda _name: ["gw-2 is not reached from here"],
+        peer_calls=lambda: calls,
+    )  # fmt: skip
 
     async def scene(shown: Shown) -> None:
         found = shown.whole()["wallets"]

@@ -9,11 +9,13 @@ import pytest
 
 from gateway.base.config import Settings
 from gateway.base.errors import ConfigError
+from gateway.base.events import Event
 from gateway.ledger.epochs import ADOPTED, DOUBTED, NEW, UNADOPTED
 from gateway.rules import health
 from gateway.rules.conditions import WalletView
+from gateway.rules.kinds import ROWS, Kind
 from gateway.upstream.launchers import Memory, State, Status
-from gateway.watch import check_sinks, history_of, views
+from gateway.watch import alerts_of, check_sinks, history_of, views
 from tests.simulation.world import World
 from tests.supervision.care_bench import CareBench
 from tests.virtual_time import run_virtual
@@ -50,6 +52,38 @@ def test_a_wallet_that_is_well_is_seen_so() -> None:
         assert (view.longest_wait, view.pool_share, view.ledger_error, view.is_unadopted) == (0.0, None, "", False)
 
     play(scene)
+
+
+def test_a_database_that_may_forget_opens_one_alert_and_closes_it_when_it_is_mended() -> None:
+    """At the holder, and at a follower, which has no rooms."""
+
+    async def live() -> None:
+        loop = asyncio.get_running_loop()
+        world = World(2, 1)
+        world.start()
+        await asyncio.sleep(2.0)
+        for plants, elsewhere in (({"main": world.plant}, ()), ({}, (WalletView("main"),))):
+            why, told = [""], list[Event]()
+            alerts = alerts_of(
+                world.settings, lambda plants=plants: plants, told.append, loop, lambda seen=elsewhere: seen,  # type: ignore[misc]  # of this round
+                lambda why=why: why[0],  # type: ignore[misc]  # the same
+            )  # fmt: skip
+            alerts.start()
+            await asyncio.sleep(5.0)
+            why[0] = "has fsync off"
+            await asyncio.sleep(ROWS[Kind.UNSAFE].delay - 2.0)
+            assert told == []
+            await asyncio.sleep(300.0)
+            (opened,) = [one for one in told if one.name == "alert.opened"]
+            assert (opened.fields["alert"], opened.level) == ("unsafe", "error")
+            why[0] = ""
+            await asyncio.sleep(world.settings.alerts.settle + 2.0)
+            (closed,) = [one for one in told if one.name == "alert.closed"]
+            assert "watched here no more" not in str(closed.fields)
+            await alerts.stop()
+        await world.stop()
+
+    run_virtual(live())
 
 
 def test_a_gateway_that_has_just_begun_excuses_its_daemons() -> None:

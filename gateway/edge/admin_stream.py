@@ -44,7 +44,7 @@ RETRY = b"retry: 1000\n\n"
 
 FIGURES_ONLY = frozenset({
     "time", "for_seconds", "answered_ago", "next_try", "seconds_ago", "process_age", "took_ms",
-    "latency_ms", "rates", "sparkline", "memory", "score",
+    "latency_ms", "rates", "sparkline", "memory", "score", "transactions", "forwarded", "peer_calls",
 })  # fmt: skip
 """What changes all the time without anything having happened."""
 

@@ -109,8 +109,36 @@ SCHEMAS: dict[str, Schema] = {
             ),
             "answered_ago": figure("Seconds since the database answered.", may_lack=True),
             "forwarding": count("Calls on their way to the holder."),
+            "closed": text("Why this gateway could not take it over, with the way out; empty where it could."),
+            "forwarded": thing(
+                {
+                    "calls": count(),
+                    "outcomes": {"type": "object", "additionalProperties": count()},
+                    "repeats": count("Further tries of them."),
+                },
+                about="Calls that were sent to other gateways since this one was started, by what became of them.",
+            ),
         },
         lacks=("since", "forwarding"),
+    ),
+    "Ledger": thing(
+        {
+            "error": text("Why the last transaction failed, or the ledger is not open; empty where all is well."),
+            "transactions": or_null(
+                thing(
+                    {
+                        "count": count(),
+                        "failed": count(),
+                        "usual_ms": figure("On the average, failed ones included; null without any.", may_lack=True),
+                        "slowest_ms": figure("One that waits now included."),
+                        "waiting": count("Asked for and not answered now."),
+                        "waits_ms": figure("Age of the oldest of these."),
+                    },
+                    about="Of the last minute, those of leases included; null while the ledger is not open.",
+                )
+            ),
+        },
+        about="The ledger as this gateway reaches it.",
     ),
     "Rates": thing(
         {
@@ -243,6 +271,13 @@ SCHEMAS: dict[str, Schema] = {
             "started_at": figure(AT),
             "time": figure(f"When this was made. {AT}"),
             "draining": truth(),
+            "ledger": or_null(ref("Ledger")),
+            "peer_calls": or_null(
+                thing(
+                    {"taken": count(), "not_holder": count(), "refused": count()},
+                    about="Calls that other gateways sent here since this one was started; null where it is alone.",
+                )
+            ),
             "warnings": listed(text(), "What should be known about this door."),
             "alerts": listed(ref("Alert")),
             "wallets": {"type": "object", "additionalProperties": ref("Wallet")},

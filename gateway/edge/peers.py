@@ -6,7 +6,7 @@ other.  What is wrong with one is told to this gateway's own log; who knocked le
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from multidict import CIMultiDictProxy
@@ -34,6 +34,7 @@ WAYS_OUT = {
     "age": f"set the clocks of both gateways right; they may differ by {rules.BORNE:g} s",
     "replay": "somebody repeats what gateways send each other; look who can listen there",
     "body": "somebody changes what gateways send each other, or a proxy between them does",
+    "client": "give all gateways the same clients, and reload those that have not read them yet",
     "profile": "give all gateways the same profile of each wallet, and reload those that have not read it yet",
 }
 """Why a call is not let in, and what to do about it."""
@@ -42,6 +43,9 @@ Run = Callable[[str, Client, Call, float, str | None], Awaitable[Reply | None]]
 """Answers a call here: wallet, client, call, deadline in loop time, key; None, and nothing done, where the wallet is
 not held here."""
 
+
+Why = Callable[[str], Sequence[str]]
+"""Says why no daemon of a wallet held here takes calls, nothing where one does."""
 
 Judge = Callable[[str, Client, Call], Effect | Failure]
 """Says what a call may do here, or the error for one that its client may not make: wallet, client, call."""
@@ -66,12 +70,14 @@ class Peers:
         run: answers here.
         effect: what a call may do, by the profile that it would be run by here.
         clients: by name, as there are now.
+        not_ready: why no daemon of a wallet held here takes calls.
         now: the clock, seconds.
     """
 
     def __init__(
         self, name: str, secret: bytes, term: Callable[[str], int], run: Run, effect: Judge,
         clients: Callable[[], Mapping[str, Client]], emit: Emit, now: Callable[[], float], counters: PeerCounters,
+        not_ready: Why = lambda _wallet: (),
     ) -> None:  # fmt: skip
         """Begin with no call taken."""
         self.name = name
@@ -83,6 +89,7 @@ class Peers:
         self.emit = emit
         self.now = now
         self.counters = counters
+        self.not_ready = not_ready
         self._loop = asyncio.get_running_loop()
         self._replays = rules.Replays()
         self._logged: dict[str, float] = {}
@@ -118,8 +125,12 @@ class Peers:
             self._refuse("body", passage.sender)
             return None
         if not passage.client:
-            # a greeting of the gateway itself: it is answered, and that says all
-            reply = Reply(b'{"result":true,"id":0,"jsonrpc":"2.0"}')
+            # a greeting of the gateway itself: it is answered, and told whether calls would be
+            is_held = self.term(passage.wallet) == passage.term
+            reply = Reply(
+                rules.greeted(self.not_ready(passage.wallet) if is_held else ()),
+                200 if is_held else NOT_HOLDER.status,
+            )
         else:
             self.counters.taken += 1
             parsed = parse(body, max_depth=max_depth, max_batch=1)
@@ -130,6 +141,7 @@ class Peers:
     async def _reply(self, passage: Passage, call: Call) -> Reply:
         client = self.clients().get(passage.client)
         if client is None or passage.wallet not in client.wallets:
+            self._refuse("client", passage.sender, client=passage.client, wallet=passage.wallet)
             message = (
                 f"method_refused: the gateway {self.name} knows no client {passage.client} of {passage.wallet}; "
                 "the operator gives all gateways the same clients"
@@ -155,12 +167,12 @@ class Peers:
             return Reply(error_reply(call.id or b"null", call.v1, failure_error(failure)), NOT_HOLDER.status)
         return reply
 
-    def _refuse(self, reason: str, sender: str) -> None:
+    def _refuse(self, reason: str, sender: str, **more: object) -> None:
         self.counters.refused[reason] += 1
         now = self._loop.time()
         if now - self._logged.get(reason, -QUIET) >= QUIET:
             self._logged[reason] = now
-            fields: dict[str, object] = {"reason": reason, "gateway": sender, "way_out": WAYS_OUT[reason]}
+            fields: dict[str, object] = {"reason": reason, "gateway": sender, "way_out": WAYS_OUT[reason]} | more
             self.emit(Event("peer.refused", "", "", fields, level="warning"))
 
 

@@ -64,6 +64,12 @@ class ForwardCounters:
     repeated: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By wallet and reason."""
 
+    def of(self, wallet: str) -> dict[str, object]:
+        """Return what became of the calls of one wallet since this gateway was started."""
+        outcomes = {outcome: count for (name, outcome), count in self.outcomes.items() if name == wallet}
+        repeats = sum(count for (name, _), count in self.repeated.items() if name == wallet)
+        return {"calls": sum(outcomes.values()), "outcomes": outcomes, "repeats": repeats}
+
 
 @dataclass(slots=True)
 class _Errand:
@@ -168,7 +174,7 @@ class Forwarder:
         while True:
             news, holder = self._news, self.holder()
             pause = GLANCE
-            if holder is not None and holder.name != self.identity.name:
+            if holder is not None and holder.is_elsewhere:
                 ended = await self._ask(holder, errand)
                 if isinstance(ended, Reply):
                     self._count("answered")
@@ -268,10 +274,11 @@ class Forwarder:
             # somebody else's word, or that for another call
             self.reach.missed(holder, sent_at)
             return Lost(Sent.UNKNOWN, rules.BROKEN, holder.term)
-        self.reach.heard(holder)
         status, retry_after = told
         if status == NOT_HOLDER.status:
+            # it hands over, or has not begun, or the lease means another one: the next greeting finds out
             return Lost(Sent.NO, rules.NOT_HELD, holder.term)
+        self.reach.heard(holder)
         return Reply(ended.body, status, retry_after)
 
     # -- errors ---------------------------------------------------------------------------------------------

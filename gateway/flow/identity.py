@@ -27,6 +27,10 @@ class Holder(Protocol):
     def until(self) -> float:
         """End of the lease, by the clock of the database."""
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it can be called: False for this gateway itself, and where a call would come back to it."""
+
 
 class Identity:
     """Who signs: this process of this gateway.

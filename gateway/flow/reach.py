@@ -1,13 +1,16 @@
 """Whether the holder of a wallet is reached from here: learnt from the calls that are sent on, and from greetings.
 
-Rule: a holder that answered nothing for a second is greeted.  So this gateway knows that it is of no use before a
-client finds out, and knows when it is again though no client comes any more.  A greeting asks nothing of a daemon.
+Rule: the holder is greeted each second, whatever it answers to calls.  So this gateway knows that it is of no use
+before a client finds out, and knows when it is again though no client comes any more.  A greeting asks nothing of a
+daemon; its answer says whether those of the wallet take calls, for the holder alone sees them.  Who answers that it
+does not hold the wallet is not the holder, though it has its name and is found at its address.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gateway.base.effects import Effect
+from gateway.base.errors import NOT_HOLDER
 from gateway.base.events import Emit, Event
 from gateway.flow.identity import Holder, Identity
 from gateway.rules import forward as signing
@@ -15,7 +18,7 @@ from gateway.rules import reach as rules
 from gateway.upstream.relay import Arrived, Relay, Sending
 
 BEAT = 1.0
-"""Seconds between two greetings, and seconds without an answer before the first."""
+"""Seconds between two greetings."""
 
 PATIENCE = 1.0
 """Seconds in which a gateway that lives answers a greeting, whatever else it has to do."""
@@ -43,6 +46,7 @@ class Reach:
         self.loop = loop
         self.emit = emit
         self.found = rules.Reach()
+        self.word = rules.Word()
         self._told = ""
 
     def heard(self, holder: Holder) -> None:
@@ -63,13 +67,24 @@ class Reach:
         is_cut_off = rules.is_cut_off(self.found, holder.term, holder.until, ttl, self.loop.time())
         return holder.name if is_cut_off else ""
 
+    def not_ready(self) -> list[str]:
+        """Return why calls that reach the holder are not answered there either, in its words; empty where they are."""
+        holder = self._other()
+        if holder is None:
+            return []
+        return [f"{holder.name}, which holds it: {why}" for why in rules.not_ready(self.word)]
+
+    def remember(self, reasons: Sequence[str]) -> None:
+        """Take what this gateway knew while it held the wallet, until the next holder says how its daemons are."""
+        self.word = rules.known(tuple(reasons))
+
     async def run(self, ttl: float) -> None:
-        """Greet holders that say nothing, and tell when one is not reached, for ever."""
+        """Greet the holder, and tell when it is not reached, for ever."""
         while True:
             await asyncio.sleep(BEAT)
             holder = self._other()
             try:
-                if holder is not None and self.loop.time() - self._heard_at(holder) >= BEAT:
+                if holder is not None:
                     await self._greet(holder)
             except Exception as error:  # noqa: BLE001 - the lease is gone after beside this, and must not end with it
                 what = f"{type(error).__name__}: {error}"[:500]
@@ -78,10 +93,7 @@ class Reach:
 
     def _other(self) -> Holder | None:
         holder = self.holder()
-        return None if holder is None or holder.name == self.identity.name else holder
-
-    def _heard_at(self, holder: Holder) -> float:
-        return self.found.heard_at if self.found.term == holder.term else float("-inf")
+        return holder if holder is not None and holder.is_elsewhere else None
 
     async def _greet(self, holder: Holder) -> None:
         """Ask a holder for a word."""
@@ -97,10 +109,12 @@ class Reach:
             return
         told = ended.told if isinstance(ended, Arrived) else None
         body = ended.body if isinstance(ended, Arrived) else b""
-        if signing.read_answer(self.identity.secret, passage, told, body) is None:
+        answer = signing.read_answer(self.identity.secret, passage, told, body)
+        if answer is None or answer[0] == NOT_HOLDER.status:
             self.missed(holder, sent_at)
         else:
             self.heard(holder)
+            self.word = rules.said(self.word, signing.read_greeted(body))
 
     def _tell(self, name: str) -> None:
         """Say what has changed, once."""

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import asyncpg
+from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -62,6 +63,9 @@ class Connections:
         """Begin with none."""
         self.database = database
         self.engine = engine_of(database, name)
+        self.made = 0
+        """How many there were so far."""
+        event.listen(self.engine.sync_engine, "connect", self._count)
         self._looks: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -100,6 +104,9 @@ class Connections:
             is_spoilt = False
         finally:
             await _let_go(connection, raw, is_spoilt=is_spoilt)
+
+    def _count(self, _connection: object, _record: object) -> None:
+        self.made += 1
 
     async def end(self) -> None:
         """End all of them."""

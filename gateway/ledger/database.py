@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from gateway.base.cluster import DatabaseTls
 from gateway.ledger.store import MisplacedError
 
-GATEWAY, COMMAND = "ec-gateway", "ec-gateway command"
-"""What connections are called in pg_stat_activity."""
+GATEWAY, COMMAND, FOLLOWER = "ec-gateway", "ec-gateway command", "ec-gateway follower"
+"""What connections are called in pg_stat_activity; those of a gateway that cannot open the ledger only look."""
 
 LOCK = 0x6563_2D67_6174_6577
 """The advisory lock that transactions follow each other by: the letters `ec-gatew`."""

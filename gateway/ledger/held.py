@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from gateway.base.errors import LedgerError
 from gateway.ledger import leases
 from gateway.ledger.store import Transacting, UncertainError
+from gateway.ledger.timing import Timing
 from gateway.rules.lease import Gateway
 
 T = TypeVar("T")
@@ -72,9 +73,9 @@ class HeldLedger:
         return self._refusal or self.ledger.last_error
 
     @property
-    def took(self) -> float:
-        """Seconds of the last transaction that was done."""
-        return self.ledger.took
+    def timing(self) -> Timing:
+        """How long transactions take, those of other wallets included."""
+        return self.ledger.timing
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Do one transaction, if the lease is held.  Raises LedgerError."""

@@ -5,9 +5,10 @@ taken from its holder.  Each statement names the term that it goes by, so that o
 whoever sent it has given up waiting, changes nothing that came after it.
 """
 
+import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Generic, TypeVar
 
@@ -28,7 +29,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway.ledger.schema import leases
+from gateway.ledger.key_of import note
+from gateway.ledger.schema import leases, meta
 from gateway.rules.lease import Gateway, Lease
 
 Clock = Callable[[], float]
@@ -70,7 +72,7 @@ def acquire(
     row = _execute(connection, "acquire", values, clock).one_or_none()
     if row is None:
         return None
-    return Lease(me.name, me.instance, me.address, me.config, term, row.until, row.since, now=row.since)
+    return Lease(me.name, me.instance, me.address, me.config, term, row.until, row.since, row.since, me.sections)
 
 
 def renew(
@@ -85,6 +87,14 @@ def renew(
     return None if row is None else float(row.until)
 
 
+def publish(connection: Connection, wallet: str, me: Gateway) -> None:
+    """Write down how the holder of a wallet is configured, in the transaction in which it took or renewed its lease.
+
+    It stands in `meta`: the hash in `leases` stays what an older version compares it with, and no table changes.
+    """
+    note(connection, _place(wallet), f"{me.instance} {me.sections}")
+
+
 def release(connection: Connection, wallet: str, instance: str, term: int) -> bool:
     """Give a lease up, so that anybody may take it at once; False when it was not this holding's any more."""
     return _execute(connection, "release", _names(wallet, instance, term)).one_or_none() is not None
@@ -92,8 +102,12 @@ def release(connection: Connection, wallet: str, instance: str, term: int) -> bo
 
 def read(connection: Connection, wallet: str, clock: Clock = time.time) -> Lease | None:
     """Return a lease as it stands, None where nobody ever had one."""
-    row = _execute(connection, "read", {"_wallet": wallet}, clock).one_or_none()
-    return None if row is None else _lease(row)
+    row = _execute(connection, "read", {"_wallet": wallet, "_place": _place(wallet)}, clock).one_or_none()
+    if row is None:
+        return None
+    instance, _, sections = (row.sections or "").partition(" ")
+    # an older version publishes none, and leaves those of the holder before it
+    return replace(_lease(row), sections=sections if instance == row.instance else "")
 
 
 def read_all(connection: Connection, clock: Clock = time.time) -> dict[str, Lease]:
@@ -139,6 +153,7 @@ def _statements(dialect: str) -> _Statements:
     is_free = or_(leases.c.until <= now, leases.c.instance == bindparam("_instance"))
     returned = leases.c.until, leases.c.since
     rows = select(leases, now.label("now"))
+    sections = select(meta.c.value).where(meta.c.key == bindparam("_place")).scalar_subquery().label("sections")
     return _Statements(
         acquire=insert(leases)
         .values(wallet=bindparam("_wallet"), **taken)
@@ -150,7 +165,7 @@ def _statements(dialect: str) -> _Statements:
         .returning(*returned),
         renew=update(leases).where(*mine, leases.c.until > now).values(until=until, **published).returning(*returned),
         release=update(leases).where(*mine).values(until=0.0).returning(*returned),
-        read=rows.where(leases.c.wallet == bindparam("_wallet")),
+        read=rows.add_columns(sections).where(leases.c.wallet == bindparam("_wallet")),
         read_all=rows.order_by(leases.c.wallet),
         is_current=select(leases.c.term).where(*mine, leases.c.until > now),
     )
@@ -172,6 +187,11 @@ def _execute(connection: Connection, name: str, values: dict[str, object], clock
     if clock is not None and dialect != POSTGRESQL:
         values = {**values, "_now": clock()}
     return connection.execute(getattr(_statements(dialect), name), values)
+
+
+def _place(wallet: str) -> str:
+    """Return the row of `meta` for the configuration of a wallet's holder; its key is no longer than any wallet's."""
+    return f"lease {hashlib.sha256(wallet.encode()).hexdigest()[:32]}"
 
 
 def _names(wallet: str, instance: str, term: int) -> dict[str, object]:

@@ -9,6 +9,9 @@ out.  Nothing is changed before the server, the rights and the version were foun
     whole    nothing that was committed is known to be missing (see `seal`); a dump that was played back is taken for
              the older copy that it is: pools count as given out, no payment is bound to a key before an operator looked
     key      the file that all gateways share; it is never made here, for each would make its own
+
+What is known to have lost something is opened for its leases, where somebody may want that: reads go on then, and each
+transaction about anything else is refused until an operator has looked.
 """
 
 import secrets
@@ -31,7 +34,7 @@ from gateway.ledger.postgres import PostgresLedger
 from gateway.ledger.schema import addresses, meta, wallets
 from gateway.ledger.seal import ERA, LOST, OLD, OWN, SEQUENCE
 from gateway.ledger.server import asked, judge_server
-from gateway.ledger.store import LedgerError, MisplacedError
+from gateway.ledger.store import LedgerError, MisplacedError, OlderError
 
 LONG = 60.0
 """Seconds that the steps to a newer version may take, and that a second gateway waits for them."""
@@ -69,12 +72,13 @@ def database_of(settings: Settings) -> Database:
     )
 
 
-def open_database(settings: Settings, at: float, name: str = GATEWAY) -> OpenedDatabase:
+def open_database(settings: Settings, at: float, name: str = GATEWAY, *, may_be_behind: bool = False) -> OpenedDatabase:
     """Open the ledger of a gateway, and make it where there is none.
 
     Args:
         at: seconds since 1970.
         name: what the server calls its connections.
+        may_be_behind: also one that has lost something, for its leases: nothing else is done with it.
 
     Raises:
         MisplacedError: the configuration names what cannot be a ledger.
@@ -85,9 +89,15 @@ def open_database(settings: Settings, at: float, name: str = GATEWAY) -> OpenedD
     try:
         with _explained(database):
             unsafe = ledger.look(lambda c: judge_server(c, database, is_lax=settings.may_be_asynchronous))
-            before, copied = ledger.transact(lambda connection: _bring_up(connection, at), LONG)
-            key = key_of(ledger, Path(settings.key_file or ""))
-            ledger.memory.id = ledger.look(lambda c: fact(c, ID)) or ""
+            try:
+                before, copied = ledger.transact(lambda connection: _bring_up(connection, at), LONG)
+                key = key_of(ledger, Path(settings.key_file or ""))
+                ledger.memory.id = ledger.look(lambda c: fact(c, ID)) or ""
+            except OlderError as error:
+                if not may_be_behind:
+                    raise
+                before, copied = versions()[-1], ""
+                key = _remember(ledger, Path(settings.key_file or ""), error)
     except BaseException:
         ledger.close()
         raise
@@ -210,6 +220,23 @@ def _judge_key(mark: str | None, secret: Path, database: Database) -> bytes:
             f"the key file {secret} {what}, and the ledger in {database.where} was written with another; "
             "copy it from another gateway, or from your backup"
         )
+    return key
+
+
+def _remember(ledger: PostgresLedger, secret: Path, error: OlderError) -> bytes:
+    """Take for seen what a ledger should have that has lost something, and return its key; nothing is written.
+
+    So a process that never saw it whole knows as much as those that did: where it shows less later, and says nothing
+    of that any more, it is refused all the same.  One that wants steps or a key first stays closed.
+
+    Raises LedgerError.
+    """
+    found = ledger.look(lambda c: [version(c), *(fact(c, name) for name in (LOST, ERA, ID, KEY_MARK))])
+    is_of, lost, era, name, mark = found
+    if is_of != versions()[-1] or lost is None or name is None or mark is None:
+        raise error
+    key = _judge_key(mark, secret, ledger.database)
+    ledger.memory.id, ledger.memory.highest, ledger.memory.era = name, int(lost), int(era or 0)
     return key
 
 

@@ -18,7 +18,6 @@ How it is done:
 import asyncio
 import secrets
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
@@ -32,7 +31,9 @@ from gateway.ledger.connections import TROUBLE, Connections, driver, within
 from gateway.ledger.database import GATEWAY, Database
 from gateway.ledger.leases import OfLease
 from gateway.ledger.seal import FIND, MARK, OWN, BehindError, Memory, Seal, seal
+from gateway.ledger.server import judge_server
 from gateway.ledger.store import LedgerError, OlderError, UncertainError, heard
+from gateway.ledger.timing import Timing
 
 T = TypeVar("T")
 
@@ -55,8 +56,8 @@ class PostgresLedger:
         """Begin the thread; nothing is connected yet.  Raises MisplacedError."""
         self.database = database
         self.last_error = ""
-        self.took = 0.0
-        """Seconds that the last transaction took, without its wait for other ones of this process."""
+        self.timing = Timing()
+        """How long transactions take; looks, which may read years, are none."""
         self.memory = Memory()
         """What was seen committed."""
         self.may_be_behind = may_be_behind
@@ -71,7 +72,7 @@ class PostgresLedger:
 
     def __repr__(self) -> str:
         """Status line."""
-        what = f"number={self.memory.highest} took={self.took:.3f}s"
+        what = f"number={self.memory.highest} took={self.timing.last:.3f}s"
         return f"<PostgresLedger {self.database.where} {what} {self.last_error or 'ok'}>"
 
     # -- what rooms and commands ask --------------------------------------------------------------------------
@@ -110,6 +111,19 @@ class PostgresLedger:
         """
         return await asyncio.shield(heard(asyncio.wrap_future(self._ask(self._look(work, self.database.patience)))))
 
+    @property
+    def connections_made(self) -> int:
+        """How many connections were made so far; a new one may lead to another server than the one before."""
+        return self._connections.made
+
+    async def judge(self) -> tuple[str, ...]:
+        """Return what may lose payments, as at the start; on a connection of its own that waits for no lock.
+
+        A server that does not answer loses that connection in time.  Raises LedgerError, a MisplacedError for a server
+        that cannot keep a ledger at all.
+        """
+        return await asyncio.shield(heard(asyncio.wrap_future(self._ask(self._judge_server()))))
+
     def close(self) -> None:
         """Wait for the transactions that were asked for, then let go of the database."""
         if self._is_closed:
@@ -131,17 +145,18 @@ class PostgresLedger:
 
     async def _do(self, work: Callable[[Connection], T], limit: float | None) -> T:
         """Do one transaction when it is its turn."""
-        try:
-            async with self._my_turn(limit):
-                began = time.monotonic()
-                result, older = await self._in_turn(work, limit)
-        except LedgerError as error:
-            self.last_error = str(error)
-            raise
-        except TROUBLE as error:
-            self.last_error = told(error, self.database.where)
-            raise LedgerError(self.last_error) from error
-        self.last_error, self.took = older, time.monotonic() - began
+        with self.timing.measured() as one:
+            try:
+                async with self._my_turn(limit):
+                    one.began_at = self.timing.now()
+                    result, older = await self._in_turn(work, limit)
+            except LedgerError as error:
+                self.last_error = str(error)
+                raise
+            except TROUBLE as error:
+                self.last_error = told(error, self.database.where)
+                raise LedgerError(self.last_error) from error
+        self.last_error = older
         return result
 
     @asynccontextmanager
@@ -266,6 +281,26 @@ class PostgresLedger:
                 return await connection.run_sync(work)
         except TROUBLE as error:
             raise LedgerError(told(error, self.database.where)) from error
+
+    async def _judge_server(self) -> tuple[str, ...]:
+        limit, database = self.database.patience, self.database
+
+        def work(connection: Connection) -> tuple[str, ...] | LedgerError:
+            try:
+                return judge_server(connection, database, is_lax=True)
+            except LedgerError as error:
+                # raised in here it would cost the connection, and the next judgement come at once
+                return error
+
+        try:
+            async with self._connections.looking(limit) as connection:
+                raw = await driver(connection)
+                found = await within(limit, raw, connection.run_sync(work))
+        except TROUBLE as error:
+            raise LedgerError(told(error, database.where)) from error
+        if isinstance(found, LedgerError):
+            raise found
+        return found
 
     async def _end(self) -> None:
         """Let go of the database when everything is done that was asked for."""

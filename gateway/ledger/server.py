@@ -95,7 +95,9 @@ def _unsafe(connection: Connection) -> Iterator[str]:
         text(
             "SELECT r.application_name AS name, r.sync_state AS sync FROM pg_stat_replication r "
             "LEFT JOIN pg_replication_slots s ON s.active_pid = r.pid AND s.slot_type = 'logical' "
-            "WHERE s.slot_name IS NULL AND r.application_name NOT IN ('pg_basebackup', 'pg_receivewal') ORDER BY 1"
+            # whoever takes a base backup is no standby, by whatever name
+            "WHERE s.slot_name IS NULL AND r.state IS DISTINCT FROM 'backup' "
+            "AND r.application_name NOT IN ('pg_basebackup', 'pg_receivewal') ORDER BY 1"
         )
     ).all()
     yield from unsafe_standbys([(row.name, row.sync) for row in rows])
@@ -103,9 +105,10 @@ def _unsafe(connection: Connection) -> Iterator[str]:
 
 def unsafe_standbys(standbys: list[tuple[str, str | None]]) -> Iterator[str]:
     """Yield why standbys, each with its name and sync_state, are not enough; nothing where they are, or are none."""
-    if not standbys or any(sync in ("sync", "quorum") for _, sync in standbys):
+    # one that may be the next to be waited for, as while it catches up after a restart: then commits wait for it
+    if not standbys or any(sync in ("sync", "quorum", "potential") for _, sync in standbys):
         return
-    names = ", ".join(name for name, _ in standbys)
+    names = ", ".join(dict.fromkeys(name for name, _ in standbys))
     if all(sync is None for _, sync in standbys):
         yield "has standbys, and the user of ledger.url may not see whether they are waited for; GRANT pg_monitor to it"
     else:

@@ -15,7 +15,6 @@ import os
 import re
 import sqlite3
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -30,6 +29,7 @@ from sqlalchemy.pool import StaticPool
 from gateway.base.errors import LedgerError
 from gateway.ledger import seen
 from gateway.ledger.files import Files, LogGoneError
+from gateway.ledger.timing import Timing
 
 __all__ = (
     "BUSY",
@@ -101,8 +101,8 @@ class Transacting(Ledger, Protocol):
     """A ledger that starts and commands may use without a loop."""
 
     @property
-    def took(self) -> float:
-        """Seconds of the last transaction that was done."""
+    def timing(self) -> Timing:
+        """How long its transactions take."""
         raise NotImplementedError
 
     def transact(self, work: Callable[[Connection], T]) -> T:
@@ -134,8 +134,8 @@ class InlineLedger:
         """Open the engine; the schema is `migrations.bring_up`'s business.  Raises LedgerError."""
         self.path = path
         self.last_error = ""
-        self.took = 0.0
-        """Seconds of the last transaction that was done, its fsync included."""
+        self.timing = Timing()
+        """How long transactions take, their fsync included."""
         self.damage = ""
         """Why nothing is written any more, until a restart looks the whole file through."""
         self.counts = False
@@ -151,7 +151,10 @@ class InlineLedger:
 
     def transact(self, work: Callable[[Connection], T]) -> T:
         """Do one transaction.  Raises LedgerError."""
-        began = time.monotonic()
+        with self.timing.measured():
+            return self._transact(work)
+
+    def _transact(self, work: Callable[[Connection], T]) -> T:
         is_committing, commits = False, 0
         try:
             self._see_damage()
@@ -180,7 +183,7 @@ class InlineLedger:
                 # it may have gone after the commit, and what it holds can be put back
                 raise UncertainError(self.last_error) from error
             raise
-        self.last_error, self.took = "", time.monotonic() - began
+        self.last_error = ""
         return result
 
     def look(self, work: Callable[[Connection], T]) -> T:

@@ -98,9 +98,16 @@ calls_unknown | gauge | wallet | Calls of clients whose outcome nobody knows; so
 broadcasts_unknown | gauge | wallet | Broadcasts on which the chain has not spoken; they are sent again.
 held_satoshis | gauge | wallet | Coins held for signed payments that the chain does not have.
 held_oldest_age_seconds | gauge | wallet | Age of the oldest of these holds.
-ledger_failing | gauge | wallet | 1 while the ledger cannot be read or written; nothing is given out then.
+ledger_failing | gauge | wallet |
+    1 while the ledger cannot be read or written, or has not answered for two seconds; nothing is given out then.
 ledger_last_transaction_seconds | gauge | wallet |
-    Time of the ledger's last transaction, the disk or the way to its database included.
+    Time of the ledger's last transaction, the disk or the way to its database included: also of one that failed, and of
+    one that waits by now, where that is longer.
+ledger_transaction_duration_seconds | histogram | outcome |
+    The same of all transactions, by whether they were `done` or `failed`; where gateways share wallets, those of the
+    leases as well.
+ledger_waiting_transactions | gauge | | Transactions of the ledger that were asked for and are not answered.
+ledger_waiting_seconds | gauge | | Age of the oldest of these.
 """,
     "Several gateways": """
 lease_held | gauge | wallet | 1 while this gateway holds the wallet.

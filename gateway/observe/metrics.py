@@ -80,6 +80,21 @@ class DoorLike(Protocol):
     malformed: dict[str, int]
 
 
+class _HasSpread(Protocol):
+    counts: list[int]
+    total: float
+
+
+class TimingLike(Protocol):
+    """What is needed of the times of a ledger's transactions: how they are spread, by how they ended."""
+
+    bounds: tuple[str, ...]
+
+    @property
+    def spreads(self) -> Mapping[str, _HasSpread]:
+        """By outcome."""
+
+
 class Histogram:
     """Counts by bucket as plain integers."""
 
@@ -163,6 +178,8 @@ class Metrics:
         """Wallets and their daemons, as they are configured."""
         self.rates: Rates | None = None
         """Who keeps the last minutes for charts."""
+        self.timing: Callable[[], TimingLike | None] = lambda: None
+        """The times of the ledger's transactions; None while there is no ledger."""
         self._source: Callable[[], Gauges] = list
         self._calls: dict[tuple[str, str, str, str], Tally] = {}
         self._latency: dict[tuple[str, str], Histogram] = {}
@@ -268,6 +285,12 @@ class Metrics:
         for counted, name in COUNTED.items():
             # nothing happened yet is 0 and not nothing: else the first time would be no increase
             page.add_counts(name, [((wallet,), self._counts.get((counted, wallet), 0)) for wallet in self._places])
+        timing = self.timing()
+        if timing is not None:
+            for outcome, spread in timing.spreads.items():
+                page.add_histogram(
+                    "ledger_transaction_duration_seconds", (outcome,), timing.bounds, spread.counts, spread.total
+                )
         self._show_door(page)
         page.add(self._source())
         page.add_counts("build_info", [((self.version,), 1)])

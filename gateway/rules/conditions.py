@@ -23,6 +23,7 @@ class BackendView:
         is_serving: it takes calls.
         is_excused: out of service by intent: drained, or starting for the first time.
         is_drained: by an operator's order, which he may have forgotten.
+        is_held: by an operator's order, so that nobody restarts it or loads its wallet.
         is_in_care: the supervisor restarts it right now.
         failures: faults in a row.
         silent_for: seconds in which it accepted no connection or answered nothing, without an excuse.
@@ -33,6 +34,7 @@ class BackendView:
     is_serving: bool = True
     is_excused: bool = False
     is_drained: bool = False
+    is_held: bool = False
     is_in_care: bool = False
     kind: health.Kind = health.Kind.OK
     reason: str = ""
@@ -56,6 +58,8 @@ class WalletView:
         why_no_address: what else keeps it from giving out an address, in words.
         is_doubted: the daemons have more than the ledger, so that no payment is bound to a key.
         has_no_holder: gateways share it, and none is known to hold it.
+        why_not_held: why this gateway could not take it over, with the way out.
+        ledger_unsafe: what may lose payments that the ledger has committed, in words.
     """
 
     name: str
@@ -69,6 +73,8 @@ class WalletView:
     why_no_address: str = ""
     is_doubted: bool = False
     has_no_holder: bool = False
+    why_not_held: str = ""
+    ledger_unsafe: str = ""
 
     @property
     def is_here(self) -> bool:
@@ -108,11 +114,7 @@ def _of_wallet(view: WalletView, planned: frozenset[str], limits: Alerts) -> Ite
         hours = round(view.held_for / HOUR)
         text = f"coins of {name} have been held for {hours} hours for a payment that is on no chain"
         yield Condition(Kind.HELD_LONG, name, "", text, {"hours": hours})
-    if view.ledger_error:
-        # one ledger for all wallets
-        reason = blot(view.ledger_error)
-        text = f"nothing is given out and no key is taken: {reason}"
-        yield Condition(Kind.READ_ONLY, "", "", text, {"reason": reason})
+    yield from _of_ledger(view)
     if view.why_no_address:
         why = blot(view.why_no_address)
         yield Condition(Kind.NO_ADDRESSES, name, "", f"{name} gives out no address: {why}", {"reason": why})
@@ -121,12 +123,34 @@ def _of_wallet(view: WalletView, planned: frozenset[str], limits: Alerts) -> Ite
         yield Condition(Kind.NOT_ADOPTED, name, "", text)
     if view.has_no_holder:
         text = f"no gateway is known to hold {name}, so that none of its calls is answered"
-        yield Condition(Kind.NO_HOLDER, name, "", text)
+        yield Condition(Kind.NO_HOLDER, name, "", *_with_reason(text, view.why_not_held))
+    elif view.why_not_held:
+        # it sends calls to the holder, and nobody would miss it before that one is gone
+        text = f"another gateway holds {name}, and this one could not take it over"
+        yield Condition(Kind.GATEWAYS, name, "", *_with_reason(text, view.why_not_held))
     if view.is_doubted:
         text = f"the daemons of {name} have more than the ledger; until somebody has looked no key binds a payment"
         yield Condition(Kind.DOUBTED, name, "", text)
     for backend in view.backends:
         yield from _of_backend(name, backend, limits)
+
+
+def _of_ledger(view: WalletView) -> Iterator[Condition]:
+    """Yield what is the matter with the ledger, which is one for all wallets."""
+    if view.ledger_error:
+        text, facts = _with_reason("nothing is given out and no key is taken", view.ledger_error)
+        yield Condition(Kind.READ_ONLY, "", "", text, facts)
+    if view.ledger_unsafe:
+        text, facts = _with_reason("payments may be forgotten", view.ledger_unsafe)
+        yield Condition(Kind.UNSAFE, "", "", text, facts)
+
+
+def _with_reason(text: str, why: str) -> tuple[str, dict[str, object]]:
+    """Return a text with its reason, where there is one, and what a program reads of it."""
+    if not why:
+        return text, {}
+    reason = blot(why)
+    return f"{text}: {reason}", {"reason": reason}
 
 
 def _of_service(view: WalletView, planned: frozenset[str]) -> Iterator[Condition]:
@@ -138,7 +162,9 @@ def _of_service(view: WalletView, planned: frozenset[str]) -> Iterator[Condition
     # one that is restarted on purpose comes back in a moment, and somebody knows; a drain lasts until it is taken back
     is_quiet = bool(missing) and all(one.is_in_care and one.name in planned for one in missing)
     facts = {"serving": serving, "backends": len(backends)}
-    reasons = [f"{one.name}: {blot(one.reason) or one.kind}" for one in missing]
+    reasons = [
+        f"{one.name}: {blot(one.reason) or one.kind}{', and held by order' if one.is_held else ''}" for one in missing
+    ]
     why = "; ".join([*reasons, *(f"{one.name}: drained by order" for one in drained)][:MOST_NAMED])
     if not serving and (missing or (drained and len(drained) == len(backends))):
         text = f"{name} answers nothing ({why})"

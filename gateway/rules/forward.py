@@ -21,6 +21,7 @@ changed on its way, is taken for the holder's word.
 
 import hashlib
 import hmac
+import json
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -41,6 +42,12 @@ SCHEME = "ECGW-HMAC-SHA256"
 
 GREETING = b'{"method":"gateway.greeting","id":0,"jsonrpc":"2.0"}'
 """What a gateway says in its own name, which is no client's: only to hear an answer."""
+
+GREETED = b'{"result":true,"id":0,"jsonrpc":"2.0"}'
+"""What is answered to that, in the words of every version, unless the wallet's daemons take no calls."""
+
+MOST_REASONS, LONGEST_REASON = 8, 300
+"""How many reasons such an answer holds, and characters of each; a wallet may have a thousand daemons."""
 
 BORNE = 60.0
 """Seconds by which the clocks of two gateways may differ, a call's way between them included."""
@@ -224,6 +231,30 @@ def read_answer(secret: bytes, passage: Passage, head: str | None, body: bytes) 
         return None
     status, _, retry_after = told.partition(" ")
     return int(status), None if retry_after == "-" else float(retry_after)
+
+
+def greeted(reasons: Sequence[str]) -> bytes:
+    """Return the answer to a greeting.
+
+    Args:
+        reasons: why no daemon of the wallet takes calls; empty where one does, and where it is not held here.
+    """
+    if not reasons:
+        return GREETED
+    more = len(reasons) - MOST_REASONS
+    told = [reason[:LONGEST_REASON] for reason in reasons[:MOST_REASONS]]
+    not_ready = [*told, f"and {more} more"] if more > 0 else told
+    return json.dumps({"result": {"not_ready": not_ready}, "id": 0, "jsonrpc": "2.0"}).encode()
+
+
+def read_greeted(body: bytes) -> tuple[str, ...]:
+    """Return why no daemon takes calls there; nothing where one does, or a gateway of another version does not say."""
+    try:
+        found = json.loads(body)["result"]["not_ready"]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return ()
+    reasons = found if isinstance(found, list) else []
+    return tuple(one[:LONGEST_REASON] for one in reasons[: MOST_REASONS + 1] if isinstance(one, str))
 
 
 def _answered(passage: Passage, told: str, body: bytes) -> bytes:

@@ -34,7 +34,7 @@ LEAVES: dict[str, tuple[Kind, str]] = {
     "wallet.not_loaded": (Kind.NOT_LOADED, "does not load its wallet"),
     "room.failed": (Kind.ROOM_FAILED, "a part of the gateway failed, and the log says how"),
     "lease.name_taken": (Kind.GATEWAYS, "another gateway that is alive has this one's name"),
-    "lease.config_differs": (Kind.GATEWAYS, "another gateway has this wallet with other backends or another profile"),
+    "lease.config_differs": (Kind.GATEWAYS, "gateways that share this wallet are configured differently"),
     "lease.database_went_back": (Kind.GATEWAYS, "the database has forgotten what it had shown"),
     "forward.refused": (Kind.GATEWAYS, "another gateway does not take the calls of this one"),
     "lease.holder_unreached": (Kind.CUT_OFF, "calls that come to this gateway are not answered"),

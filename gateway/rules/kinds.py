@@ -51,6 +51,7 @@ class Kind(StrEnum):
     NO_HOLDER = "no_holder"
     GATEWAYS = "gateways"
     CUT_OFF = "cut_off"
+    UNSAFE = "unsafe"
 
 
 FOR_EVER = float("inf")
@@ -119,6 +120,8 @@ ROWS: dict[Kind, Row] = {
     # a takeover takes a lease or two
     Kind.NO_HOLDER: Row(_CRITICAL, "no gateway holds a wallet", delay=10.0, is_of_gateway=True),
     Kind.GATEWAYS: Row(_WARNING, "gateways that share a wallet disagree", lasts=HOUR, is_of_gateway=True),
+    # a standby that has just come back is asynchronous until whoever looks after the database has it waited for
+    Kind.UNSAFE: Row(_CRITICAL, "the database may lose what it has committed", delay=30.0, is_of_gateway=True),
     # /readyz says so, and whoever balances sends calls to the holder; two seconds of silence were awaited already
     Kind.CUT_OFF: Row(_WARNING, "a gateway does not reach the one that holds a wallet", is_of_gateway=True),
 }

@@ -29,11 +29,19 @@ Another configuration
     A gateway whose configuration is not the holder's says so while it follows.  It does not refuse to take over, for
     a daemon more or less is no reason to stand still, and in a rolling change every gateway differs from some other.
     But others go first: it waits for another ttl after the end of a lease that was not given up, and its takeover is
-    told as an error.  What must not be wrong, the seed, is compared with the ledger by others.
+    told as an error.  What must not be wrong, the seed, is compared with the ledger by others.  That goes by `config`
+    alone, which says where calls go; other clients or limits are told (`differing`) and make nobody wait.
+
+Another gateway of the same name
+    Who holds is told apart by the instance, never by the name.  A gateway whose name alone is taken follows and takes
+    over like any other.  One whose address is taken as well could not be reached by the rest once it held, for they
+    call there and meet the other one: whoever has seen that other one alive lets everybody else go first.
 """
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from gateway.rules.config_hash import UNNAMED, differences
 
 DRIFT = 0.01
 """By how much a monotonic clock may run fast or slow; real ones are better by a hundred times."""
@@ -53,8 +61,13 @@ LOOK = 1 / 6
 PATIENCE = 1 / 2
 """Share of the ttl for which an answer is waited for; so no more than three renewals wait for theirs at once."""
 
-STAND_BACK = 2.0
-"""In ttls: for how long a gateway that gave a lease up leaves it to the others."""
+STAND_BACK = 1 / 2
+"""In ttls: for how long a gateway that gave a lease up leaves it to the others.  One that lives needs a look and two
+answers of the database, each of which may take a sixth of a ttl; where there is none, nobody answers for so long."""
+
+RUN_OUT = 2.0
+"""The same where the database was not told, so that the others have to wait for the end of the lease; and where the
+rooms failed by a mistake, so that they would fail again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +79,14 @@ class Gateway:
         instance: random, of this process alone; two that have one name by mistake differ in it.
         address: where other gateways reach it.
         config: of the wallet, as `rules.config_hash` makes it short.
+        sections: all that must be the same elsewhere, as told there; "" where nothing is.
     """
 
     name: str
     instance: str
     address: str
     config: str
+    sections: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +94,7 @@ class Lease:
     """A lease as the database showed it; times are of its clock.
 
     Args:
-        holder, instance, address, config: of who has it, or had it last.
+        holder, instance, address, config, sections: of who has it, or had it last.
         term: number of the holding; grows.
         until: when it ends; 0.0 once it was given up.
         since: when this holding began.
@@ -94,6 +109,7 @@ class Lease:
     until: float
     since: float
     now: float
+    sections: str = ""
 
     @property
     def is_given_up(self) -> bool:
@@ -108,12 +124,18 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The gateway that has a wallet, as last seen; `until` is of the database's clock."""
+    """The gateway that has a wallet, as last seen; `until` is of the database's clock.
+
+    Args:
+        is_elsewhere: it can be called: it is neither this process, nor published at the name and address of this one,
+            be it by an earlier life of this gateway or by another one that has both by mistake.
+    """
 
     name: str
     address: str
     term: int
     until: float
+    is_elsewhere: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +147,14 @@ class Sight:
         ends_at: when that lease has ended for certain.
         highest: the highest term that it ever saw.
         went_back: the database showed an older lease than it had shown before.
+        is_alive: its holder took or renewed it while it was looked at, so that it is none that a dead process left.
     """
 
     lease: Lease | None
     ends_at: float
     highest: int
     went_back: bool = False
+    is_alive: bool = False
 
 
 class Remark(StrEnum):
@@ -191,12 +215,13 @@ def see(before: Sight | None, lease: Lease | None, me: Gateway, ttl: float, now:
     went_back = before is not None and _age(lease) < _age(before.lease)
     if went_back:
         ends_at = max(ends_at, now + ttl * (1 + DRIFT))
-    return Sight(lease, ends_at, highest, went_back)
+    return Sight(lease, ends_at, highest, went_back, _is_alive(before, lease))
 
 
 def ready_at(sight: Sight, me: Gateway, ttl: float) -> float:
     """Return when a follower may try to take over, on its own clock."""
-    return sight.ends_at + (ttl if does_defer(sight.lease, me) else 0.0)
+    defers = does_defer(sight.lease, me) or is_twin(sight, me)
+    return sight.ends_at + (ttl if defers else 0.0)
 
 
 def does_defer(lease: Lease | None, me: Gateway) -> bool:
@@ -207,6 +232,20 @@ def does_defer(lease: Lease | None, me: Gateway) -> bool:
 def is_other(lease: Lease, me: Gateway) -> bool:
     """Whether the last holder was another gateway that had the wallet in another configuration."""
     return lease.instance != me.instance and lease.config != me.config
+
+
+def differing(lease: Lease, me: Gateway) -> tuple[str, ...]:
+    """Return the names of what the last holder had otherwise than this gateway; nothing where that was this one."""
+    if lease.instance == me.instance:
+        return ()
+    found = differences(me.sections, lease.sections)
+    return (UNNAMED,) if not found and is_other(lease, me) else found
+
+
+def is_twin(sight: Sight, me: Gateway) -> bool:
+    """Whether the last holder is another process that was seen alive and has the name and address of this one."""
+    lease = sight.lease
+    return lease is not None and sight.is_alive and lease.instance != me.instance and _is_where(lease, me)
 
 
 def may_try(sight: Sight | None, me: Gateway, stand_back_until: float, ttl: float, now: float) -> bool:
@@ -244,7 +283,7 @@ def remarks(before: Sight | None, sight: Sight, me: Gateway) -> list[Remark]:
     moves = before is not None and _age(before.lease) < _age(lease)
     if lease.holder == me.name and moves:
         found.append(Remark.NAME_TAKEN)
-    if is_other(lease, me) and lease.left:
+    if differing(lease, me) and lease.left:
         found.append(Remark.OTHER_CONFIG)
     return found
 
@@ -254,7 +293,7 @@ def holder(sight: Sight | None, me: Gateway, now: float) -> Holder | None:
     lease = None if sight is None else sight.lease
     if sight is None or lease is None or lease.is_given_up or lease.instance == me.instance or now >= sight.ends_at:
         return None
-    return Holder(lease.holder, lease.address, lease.term, lease.until)
+    return Holder(lease.holder, lease.address, lease.term, lease.until, is_elsewhere=not _is_where(lease, me))
 
 
 def is_another(before: Holder | None, now: Holder | None) -> bool:
@@ -264,6 +303,19 @@ def is_another(before: Holder | None, now: Holder | None) -> bool:
 
 def _who(holder: Holder | None) -> tuple[str, str, int]:
     return ("", "", 0) if holder is None else (holder.name, holder.address, holder.term)
+
+
+def _is_where(lease: Lease, me: Gateway) -> bool:
+    """Whether whoever calls the holder as it is published may meet this gateway."""
+    return (lease.holder, lease.address) == (me.name, me.address)
+
+
+def _is_alive(before: Sight | None, lease: Lease | None) -> bool:
+    """Whether a lease that is seen in another state than before shows that its holder lives."""
+    if before is None or lease is None:
+        return False
+    # one that was given up may be the last word of a process that ends
+    return before.is_alive if lease.is_given_up else _age(before.lease) < _age(lease)
 
 
 def _state(lease: Lease | None) -> tuple[str, int, float]:

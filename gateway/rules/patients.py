@@ -78,7 +78,7 @@ class Patient:
             since when nobody could.
         shared_at: when another one had last what it has; 0.0 for never.
         busy_until: when the last call there has had all the time of its class.
-        reloaded_at: when its wallet was reloaded in this illness.
+        reloaded_at: when its wallet was reloaded, in this illness or one that it had a short while before.
         can_reload: its family's wallets are closed and loaded by plain calls.
         load_at: when loading its wallet may be tried again.
         is_in_hands: somebody else works on its wallet (reload, reinit).

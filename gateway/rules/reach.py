@@ -5,6 +5,8 @@ A holder that is dead is no reason for that: somebody takes over within a lease,
 
 What tells the two apart is the lease.  It is renewed every RENEW of its ttl, and its end is seen in the database: when
 that moved on by more than one renewal since the first try that brought nothing, its holder was alive after it.
+
+A holder that says that its daemons take no calls is believed: they take none that come through this gateway either.
 """
 
 from dataclasses import dataclass, replace
@@ -16,6 +18,24 @@ UNREACHED = 2.0
 
 LIVED = 1.5 * RENEW
 """Share of the ttl: one renewal may not have been seen yet when the silence began, and two prove a life after that."""
+
+
+REPEATED = 2
+"""Answers in a row after which that is said here too: the daemons of a wallet that was just taken over are probed
+first, and take calls before the second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What holders say of a wallet's daemons; it goes from one to the next, for the daemons are the same.
+
+    Args:
+        reasons: why none of them takes calls, as the last answer says.
+        times: answers in a row that had any.
+    """
+
+    reasons: tuple[str, ...] = ()
+    times: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +83,18 @@ def is_cut_off(reach: Reach, term: int, until: float, ttl: float, now: float) ->
     if term != reach.term or reach.since is None:
         return False
     return now - reach.since >= UNREACHED and until - reach.until >= LIVED * ttl
+
+
+def said(word: Word, reasons: tuple[str, ...]) -> Word:
+    """Return what is known after a holder has said why no daemon takes calls; without a reason one does."""
+    return Word(reasons, word.times + 1 if reasons else 0)
+
+
+def known(reasons: tuple[str, ...]) -> Word:
+    """Return what whoever held the wallet until now knows, without having been told."""
+    return Word(reasons, REPEATED if reasons else 0)
+
+
+def not_ready(word: Word) -> tuple[str, ...]:
+    """Return why no daemon takes calls; empty where one does, or nobody is sure."""
+    return word.reasons if word.times >= REPEATED else ()

@@ -238,7 +238,7 @@ def _not_before(patient: Patient, want: _Want, view: View, limits: Limits) -> tu
                 return quiet, "it may be working on a call"
             return lasted, "waits whether it comes round by itself"
         case Cause.ADRIFT if want.act is Act.RESTART:
-            alone_since = max(patient.reloaded_at or since, patient.shared_at)
+            alone_since = max(since, patient.reloaded_at or 0.0, patient.shared_at)
             return alone_since + limits.adrift_after, "waits whether it catches up"
         case Cause.ORDER:
             return _known_from(patient, view, limits), "it may be working on a call from before the gateway's start"

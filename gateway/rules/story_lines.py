@@ -34,6 +34,7 @@ LINES: Mapping[str, str] = {
     "restart.begun": "restart begun ({cause}){because}",
     "restart.done": "restarted, which took {took} s",
     "restart.failed": "the restart failed (at: {step}){because}",
+    "restart.left_out": "its restart by cron was left out for this time{because}",
     "restart.would_be": "would be restarted ({cause}), but restart.enforce is off",
     "wallet.loaded": "its wallet was loaded",
     "wallet.not_loaded": "its wallet could not be loaded{because}",

@@ -119,7 +119,10 @@ class Chart:
         elif self.silent_since is None:
             self.silent_since = now
         if is_healthy:
-            self.reloaded_at, self.loads, self.load_at = None, 0, 0.0
+            self.loads, self.load_at = 0, 0.0
+            if self.record.healthy_since is not None and now - self.record.healthy_since >= limits.healthy_after:
+                # before, it has only drifted back: reloaded for that again and again, it would be closed all night
+                self.reloaded_at = None
 
 
 def _wedged_since(chart: Chart, backend: Backend, limits: Limits, now: float, connect: float) -> float | None:
@@ -221,7 +224,7 @@ def status(
         }
     return {
         "step": backend.step,
-        "care": verdict.reason,
+        "care": _care(verdict, limits),
         "next_try": None if verdict.at is None else round(max(0.0, verdict.at - now), 1),
         "restarts": recent(chart.record, limits, now),
         "restarts_in_a_row": chart.record.in_a_row,
@@ -235,6 +238,12 @@ def status(
         "launcher_error": blot(seen.error),
         "memory": memory,
     }
+
+
+def _care(verdict: Verdict, limits: Limits) -> str:
+    """Return what is done about it, or why nothing is; of what a dry run only tells, that."""
+    is_told = verdict.cause is not None and not limits.enforce
+    return f"{verdict.reason}; restart.enforce is false, so that nothing is done" if is_told else verdict.reason
 
 
 def _failure(failure: Failure | None, now: float) -> Mapping[str, object] | None:

@@ -5,7 +5,7 @@ renews a lease must not end by it.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -14,26 +14,28 @@ from gateway.base.errors import LedgerError
 from gateway.base.events import Emit, Event
 from gateway.ledger.leases import OfLease
 from gateway.ledger.store import Ledger
-from gateway.rules.lease import Gateway, Lease, Remark
+from gateway.rules import config_hash
+from gateway.rules.config_hash import Difference
+from gateway.rules.lease import Gateway, Lease, Remark, differing
 
 T = TypeVar("T")
 
-SAME_BACKENDS = "give all gateways the same backends and profile; one with others takes over later than the rest would"
+SAME = (
+    "give all gateways the same of that, and reload those that differ (cluster.lease takes a restart); one with other "
+    "backends or another profile takes over later than the rest would"
+)
 
 WORDS = {
     Remark.NAME_TAKEN: (
         "lease.name_taken", "another gateway that is alive has this one's name",
         "give each gateway a name of its own, cluster.name",
     ),
-    Remark.OTHER_CONFIG: (
-        "lease.config_differs", "the holder has this wallet with other backends or another profile", SAME_BACKENDS,
-    ),
     Remark.WENT_BACK: (
         "lease.database_went_back", "the database has forgotten a lease that it had shown",
         "see whether it failed over to a copy that lags, or its clock was set back",
     ),
 }  # fmt: skip
-"""Event, reason and remedy of what is odd."""
+"""Event, reason and remedy of what is odd; another configuration is told with what differs."""
 
 
 class NoAnswer:
@@ -60,6 +62,7 @@ class News:
         """Why the database could not be asked; "" when it could."""
         self._is_older = False
         self._told: dict[Remark, tuple[str, ...]] = {}
+        self._difference: Difference | None = None
 
     async def ask(self, work: Callable[[Connection], T], patience: float) -> T | NoAnswer:
         """Do one transaction of the lease's own, and wait for it no longer than `patience` seconds.
@@ -96,20 +99,37 @@ class News:
             self.tell("lease.ledger_is_older", "error", reason=older)
         self._is_older = bool(older)
 
-    def remark(self, remark: Remark, lease: Lease | None, me: Gateway) -> None:
-        """Tell what is odd; once of each process and configuration."""
+    def remark(self, remarks: Collection[Remark], lease: Lease | None, me: Gateway, now: float) -> None:
+        """Tell what is odd about a lease, after each look at it; once of each process and configuration."""
+        for remark in remarks:
+            if remark is not Remark.OTHER_CONFIG:
+                self._remark(remark, lease, me)
+        names = differing(lease, me) if lease is not None and Remark.OTHER_CONFIG in remarks else ()
+        self._differ(names, lease, now)
+
+    def _differ(self, names: tuple[str, ...], lease: Lease | None, now: float) -> None:
+        """Tell what the holder has otherwise, once that has lasted, and now and then while it does."""
+        instance = "" if lease is None else lease.instance
+        found = self._difference = config_hash.see(self._difference, instance, names, now)
+        if found is not None and config_hash.is_due(found, now):
+            self._difference = config_hash.told(found, now)
+            where, sections = _where(lease), ", ".join(names)
+            reason = f"{where['holder']}, which holds {self.wallet}, differs from this gateway in: {sections}"
+            self.tell("lease.config_differs", "error", **where, sections=sections, reason=reason, remedy=SAME)
+
+    def _remark(self, remark: Remark, lease: Lease | None, me: Gateway) -> None:
         about = () if lease is None else (lease.instance, lease.config, me.config)
         if self._told.get(remark) == about and remark is not Remark.WENT_BACK:
             return
         self._told[remark] = about
         name, reason, remedy = WORDS[remark]
-        where = {} if lease is None else {"holder": lease.holder, "address": lease.address, "term": lease.term}
-        self.tell(name, "error", **where, reason=reason, remedy=remedy)
+        self.tell(name, "error", **_where(lease), reason=reason, remedy=remedy)
 
-    def taken_with_other_config(self, former: Lease) -> None:
+    def taken_with_other_config(self, former: Lease, names: tuple[str, ...]) -> None:
         """Tell that this gateway took over and has the wallet in another configuration than it was held in."""
-        why = "the last holder had this wallet with other backends or another profile"
-        self.tell("lease.taken_with_other_config", "error", holder=former.holder, reason=why, remedy=SAME_BACKENDS)
+        sections = ", ".join(names)
+        fields = {"sections": sections, "reason": f"the last holder differed from this gateway in: {sections}"}
+        self.tell("lease.taken_with_other_config", "error", holder=former.holder, **fields, remedy=SAME)
 
     def failed(self, room: str, error: BaseException) -> None:
         """Tell a mistake of ours."""
@@ -118,3 +138,7 @@ class News:
     def tell(self, name: str, level: str = "info", **fields: object) -> None:
         """Tell anything."""
         self.emit(Event(name, self.wallet, "", {"gateway": self.gateway, **fields}, level))
+
+
+def _where(lease: Lease | None) -> dict[str, object]:
+    return {} if lease is None else {"holder": lease.holder, "address": lease.address, "term": lease.term}

@@ -34,7 +34,11 @@ SAVED = 3.0
 AWAY = 1.5
 """Seconds within which a probe shows whether something listens."""
 
-STRANGER = "something that its launcher does not know listens there; end it by hand"
+STRANGER = (
+    "its launcher says that nothing runs, and something listens there; correct launcher.status, or end it by hand"
+)
+
+TAKEN_BACK = "its launcher said that its process was gone, and says now that it runs"
 
 RESUMED = 2.0
 """Seconds in which a paused daemon answers once it was let go on."""
@@ -48,10 +52,13 @@ class Renewing:
     Args:
         is_urgent: it serves nobody.
         is_gentle: it may be running and well; it is started, and nothing is ended.
+        is_for_gone: it is renewed because its launcher said that its process is gone.
+        is_wedged: it is renewed because it takes connections and answers nothing.
     """
 
     def __init__(
-        self, hands: Hands, backend: Backend, steps: Steps, *, is_urgent: bool, is_gentle: bool = False
+        self, hands: Hands, backend: Backend, steps: Steps, *, is_urgent: bool, is_gentle: bool = False,
+        is_for_gone: bool = False, is_wedged: bool = False,
     ) -> None:  # fmt: skip
         """Have ended nothing."""
         self.hands = hands
@@ -60,6 +67,8 @@ class Renewing:
         self.steps = steps
         self.is_urgent = is_urgent
         self.is_gentle = is_gentle
+        self.is_for_gone = is_for_gone
+        self.is_wedged = is_wedged
         self.loop = hands.loop
         self.instance = ""
         """Of the process that is to end."""
@@ -70,24 +79,35 @@ class Renewing:
         """Ask the launcher before anything is stopped.
 
         Raises StepError where it says that nothing is there and something listens: it would start a second daemon on
-        the same wallet.  Raises LauncherError.
+        the same wallet; and where it takes back that the process was gone, which may be well then behind a way that is
+        gone.  Raises LauncherError.
         """
         status = await self.status()
+        if self.is_for_gone and status.state is State.RUNNING and not (self._is_fresh(status) or self._is_refused()):
+            raise StepError(TAKEN_BACK)
         if status.state in GONE and await self._listens():
-            raise StepError(STRANGER)
+            raise StepError(f"{STRANGER}; {status.detail}" if status.detail else STRANGER)
         return status
 
     async def _listens(self) -> bool:
         """Whether something listens, as far as a probe shows within a moment."""
         until, backend = self.loop.time() + AWAY, self.backend
+        if self.is_wedged and backend.refused_since is not None and backend.is_out_of_reach:
+            # the way to it is there again, and a probe that waits for an answer has shown it
+            return True
         while backend.refused_since is None:
-            if backend.is_suspect and backend.suspected_of == "connect_timeout":
+            if self._is_mute():
                 return False
             if self.loop.time() >= until:
                 return True
             self.pool.on_doubt(backend)
             await asyncio.sleep(LOOK)
         return False
+
+    def _is_mute(self) -> bool:
+        """Whether no connection comes about and none is refused: nobody is there, or one whose queue is full."""
+        backend = self.backend
+        return backend.refused_since is None and backend.is_suspect and backend.suspected_of == "connect_timeout"
 
     async def status(self) -> Status:
         """Ask the launcher.  Raises StepError, LauncherError."""
@@ -131,6 +151,8 @@ class Renewing:
             is_fresh = status.state is State.STARTING
         if not is_fresh and status.state not in GONE and not self.is_gentle:
             status = await self._end(status)
+        elif status.state in GONE and self._is_mute():
+            await self._end_hidden()
         if status.state in GONE or not self.is_gentle:
             self.pool.renewed(backend, self.loop.time())
         if not is_fresh and status.state not in (State.RUNNING, State.STARTING):
@@ -172,8 +194,11 @@ class Renewing:
 
     def _is_deaf(self, status: Status) -> bool:
         """Whether it runs and does not listen: it is on its way up, or down, or will never listen again."""
-        is_refused = self.backend.refused_since is not None and not self.backend.is_out_of_reach
-        return self.is_urgent and status.state is State.RUNNING and is_refused
+        return self.is_urgent and status.state is State.RUNNING and self._is_refused()
+
+    def _is_refused(self) -> bool:
+        """Whether nobody listens there, which its host has said."""
+        return self.backend.refused_since is not None and not self.backend.is_out_of_reach
 
     async def _comes(self, patience: float, *, is_fresh: bool) -> bool:
         """Wait whether a process that does not answer does so, or ends.
@@ -238,12 +263,28 @@ class Renewing:
                 async with self.steps.step("end", limits.stop_timeout + self.hands.patience("stop")):
                     await heard(lambda: launcher.stop(limits.stop_timeout))
                 return await self._polled() or Status(State.UNKNOWN)
-        # one order after the other, and each may take what its launcher says
-        async with self.steps.step("kill", self.hands.patience("status") + self.hands.patience("kill")):
-            if await self._is_same():
-                await heard(launcher.kill)
-                self.has_reached = True
+        try:
+            # one order after the other, and each may take what its launcher says
+            async with self.steps.step("kill", self.hands.patience("status") + self.hands.patience("kill")):
+                if await self._is_same():
+                    await heard(launcher.kill)
+                    self.has_reached = True
+        except (StepError, LauncherError):
+            # where nobody listens, and nobody can say whether a process is there, there may be none to end: most
+            # commands fail then
+            if status.state is not State.UNKNOWN or not self._is_refused():
+                raise
         return await self._polled() or Status(State.UNKNOWN)
+
+    async def _end_hidden(self) -> None:
+        """End what its launcher takes for gone, as far as that can be; a launcher that is right may fail with it.
+
+        A wedged daemon whose queue is full looks like nobody, and a second one beside it would have the same wallet.
+        """
+        with suppress(StepError, LauncherError):
+            async with self.steps.step("kill", self.hands.patience("kill")):
+                await heard(self.hands.launcher.kill)
+                self.has_reached = True
 
     async def _until_saved(self, until: float) -> None:
         """Wait until a daemon that was told to stop has closed its port, and had a moment to save; to `until` at most.

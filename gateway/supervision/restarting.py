@@ -28,6 +28,7 @@ from gateway.base.levels import Level
 from gateway.fleet.backend import Backend
 from gateway.rules.health import Kind
 from gateway.rules.lifecycle import Phase
+from gateway.rules.patients import Cause
 from gateway.supervision.hands import Hands
 from gateway.supervision.renewing import ASK, LOOK, Renewing
 from gateway.supervision.steps import TROUBLE, StepError, Steps
@@ -43,12 +44,13 @@ class Restarting:
     Args:
         is_urgent: the daemon serves nobody, so that there is nothing to drain.
         is_gentle: nothing is ended: it may be running, and its network away.
+        is_for_gone: its launcher said that its process is gone.
         on_loaded: called when its process is up and has its wallet.
     """
 
     def __init__(
         self, hands: Hands, backend: Backend, *, cause: str, reason: str, is_urgent: bool,
-        is_gentle: bool = False, on_loaded: Callable[[], None] = lambda: None,
+        is_gentle: bool = False, is_for_gone: bool = False, on_loaded: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         """Begin nothing yet."""
         self.hands = hands
@@ -65,7 +67,15 @@ class Restarting:
         self.steps = Steps(hands.pool, backend, cause, hands.loop, hands.is_ours)
         self.failure: tuple[str, str] | None = None
         """Step and reason, where it failed."""
-        self.renewing = Renewing(hands, backend, self.steps, is_urgent=is_urgent, is_gentle=is_gentle)
+        self.renewing = Renewing(
+            hands,
+            backend,
+            self.steps,
+            is_urgent=is_urgent,
+            is_gentle=is_gentle,
+            is_for_gone=is_for_gone,
+            is_wedged=cause == Cause.WEDGED,
+        )
 
     async def run(self) -> bool:
         """Do it; return whether it went well, which is told as an event, as is why not."""

@@ -4,8 +4,8 @@ Rule: a launcher that does not answer is told once and asked on; nobody waits fo
 
 Times of `preventive.cron` are of the wall clock in `preventive.time_zone`.  When clocks go forward, a time that is
 skipped comes right after the gap; when they go back, a time that is there twice counts once, the first; expressions
-with * or */n in minute or hour go on with the real time.  A time that passed while no gateway ran is left out.  Where
-the clock is set back, times are counted anew from there.
+with * or */n in minute or hour go on with the real time.  A time that passed while no gateway ran, or over which the
+clock was set ahead, is left out.  Where the clock is set back, times are counted anew from there.
 """
 
 import asyncio
@@ -37,6 +37,15 @@ SOON = 1.0
 KEPT = 360
 """Samples of memory kept: an hour."""
 
+LATE = 600.0
+"""Seconds after which a time of cron is past: a clock that was set ahead must not restart daemons at noon that were to
+be restarted at night."""
+
+WRONG_AFTER = 1.0
+"""Seconds after which a daemon that answers proves a launcher wrong that takes it for gone."""
+
+WRONG = "it says that nothing runs, and the daemon answers; correct it, or else no restart will help"
+
 PATIENCE = 60.0
 """Seconds after which a launcher counts as hanging, whatever its own limit is."""
 
@@ -47,6 +56,8 @@ class Seen:
 
     status: Status | None = None
     error: str = ""
+    gone_since: float | None = None
+    """Since when the launcher says so."""
     memory: Memory | None = None
     is_memory_unknown: bool = False
     """Its launcher was asked what it takes, and could not say."""
@@ -131,7 +142,7 @@ class Watching:
         seen = self.of(backend.name)
         try:
             async with asyncio.timeout(PATIENCE):
-                seen.status = await heard(launcher.status)
+                seen.status = self._believed(backend, seen, await heard(launcher.status))
         except (LauncherError, TimeoutError) as error:
             text = str(error) or f"its launcher does not answer within {PATIENCE:g} s"
             seen.status = None
@@ -146,6 +157,16 @@ class Watching:
             if is_well:
                 await self._weigh(backend, launcher, seen)
         self.on_look()
+
+    def _believed(self, backend: Backend, seen: Seen, status: Status) -> Status:
+        """Return what a launcher says, unless the daemon itself has proved that wrong.  Raises LauncherError."""
+        if status.state not in (State.EXITED, State.ABSENT):
+            seen.gone_since = None
+        elif seen.gone_since is None:
+            seen.gone_since = self.loop.time()
+        elif backend.probed_at > seen.gone_since + WRONG_AFTER and not backend.phase.is_in_care:
+            raise LauncherError(f"{WRONG}; {status.detail}" if status.detail else WRONG)
+        return status
 
     async def _weigh(self, backend: Backend, launcher: Launcher, seen: Seen) -> None:
         """Ask what a process takes; where that cannot be had, how it is remains true, and it can be restarted."""
@@ -180,13 +201,13 @@ class Cron:
         self.next_at = self._after(self._asked_at)
 
     def has_come(self) -> bool:
-        """Whether a time has come since this was asked last; several that were missed are one."""
+        """Whether a time has come since this was asked last, a moment ago; one that is long past is left out."""
         now = self.clock()
         self._see_set_back(now)
         if self.next_at is None or now < self.next_at:
             return False
         self._came_at, self.next_at = self.next_at, self._after(now)
-        return True
+        return now - self._came_at < LATE
 
     def _see_set_back(self, now: float) -> None:
         """Count anew where the clock was set back: the next time was that of a date that is far away now."""

@@ -42,7 +42,7 @@ LOAD_AGAIN, LOAD_AGAIN_MOST, DENIED_AGAIN = 1.0, 60.0, 60.0
 """Seconds until a wallet that could not be loaded is tried again: first, most, and when its password is wrong."""
 
 CRON_COUNTS = 3600.0
-"""Seconds after which a time of cron has passed for those that could not be restarted."""
+"""Seconds after which a time of cron has passed for those that could not be restarted; that is told."""
 
 
 class Supervisor(Ward):
@@ -177,6 +177,12 @@ class Supervisor(Ward):
             for chart in self.charts.values():
                 chart.is_due = True
         elif now - self._due_since >= CRON_COUNTS:
+            for backend in self.pool.backends:
+                chart = self.charts[backend.name]
+                if chart.is_due and backend.name not in self.restarts:
+                    self._tell(
+                        "restart.left_out", backend, {"cause": "cron", "reason": chart.verdict.reason}, "warning"
+                    )
             for chart in self.charts.values():
                 chart.is_due = False
 
@@ -194,7 +200,7 @@ class Supervisor(Ward):
         self._spawn(self.restarts, backend.name, self._restart(backend, chart, act, cause, reason))
 
     async def _restart(self, backend: Backend, chart: Chart, act: Act, cause: Cause, reason: str) -> None:
-        name = backend.name
+        name, is_gone = backend.name, self.watching.of(backend.name).is_gone
 
         def loaded() -> None:
             self._under_way.discard(name)
@@ -202,7 +208,7 @@ class Supervisor(Ward):
 
         work = Restarting(
             self.hands(name), backend, cause=cause.value, reason=reason, is_urgent=cause.is_urgent,
-            is_gentle=act is Act.START, on_loaded=loaded,
+            is_gentle=act is Act.START, is_for_gone=cause is Cause.DEAD and is_gone, on_loaded=loaded,
         )  # fmt: skip
         is_done = False
         try:

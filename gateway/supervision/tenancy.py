@@ -44,12 +44,13 @@ class Tenancy:
         on_gained: builds the rooms of a holding; where it fails, the lease is left to others for a while.
         on_lost: ends them; `is_held` is False and the fence is shut by then.  Neither of the two may hand over.
         clock: seconds since 1970, for SQLite alone.
+        looks_alone: the lease is only looked at, until `go_after`.
     """
 
     def __init__(
         self, wallet: str, ledger: Ledger, me: Gateway, ttl: float, loop: asyncio.AbstractEventLoop,
         on_gained: Callable[[int], Awaitable[None]], on_lost: Callable[[], Awaitable[None]], emit: Emit,
-        clock: leases.Clock = time.time,
+        clock: leases.Clock = time.time, *, looks_alone: bool = False,
     ) -> None:  # fmt: skip
         """Begin as a follower that has seen nothing."""
         self.wallet = wallet
@@ -66,11 +67,13 @@ class Tenancy:
         """Why a holding is over before its time; "" while it is not."""
         self._renewed_at = self._tried_at = 0.0
         self._answered_at = loop.time()
+        self._published = ""
+        """How this gateway is configured, as the database has it by this holding."""
         self._renewals: set[asyncio.Task[None]] = set()
         self._begin: asyncio.Task[None] | None = None
         self._sight: Sight | None = None
         self._look_at = loop.time()
-        self._stand_back_until = loop.time()
+        self._stand_back_until = FOR_GOOD if looks_alone else loop.time()
         self._turns = asyncio.Lock()
         self._wake = asyncio.Event()
         self._change = asyncio.Event()
@@ -95,12 +98,22 @@ class Tenancy:
     def holder(self) -> Holder | None:
         """Who has the wallet, as last seen; None where nobody is known to."""
         if self.is_held:
-            return Holder(self.me.name, self.me.address, self._term, self._until)
+            return Holder(self.me.name, self.me.address, self._term, self._until, is_elsewhere=False)
         return rules.holder(self._sight, self.me, self.loop.time())
 
     @property
+    def has_twin(self) -> bool:
+        """Whether the holder of now is another process that is alive and has the name and address of this one."""
+        return self._sight is not None and not self.is_held and rules.is_twin(self._sight, self.me)
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether the database ever answered about this lease."""
+        return self._sight is not None
+
+    @property
     def age(self) -> float:
-        """Seconds since the database last answered about this lease."""
+        """Seconds since the database last answered about this lease, or since it was to be asked first."""
         return self.loop.time() - self._answered_at
 
     async def changed(self) -> None:
@@ -113,9 +126,15 @@ class Tenancy:
             self._look_at = self.loop.time()
             self._wake.set()
 
-    def update(self, address: str, config: str) -> None:
+    def update(self, address: str, config: str, sections: str = "") -> None:
         """Take what a reload changed; the next renewal publishes it."""
-        self.me = replace(self.me, address=address, config=config)
+        self.me = replace(self.me, address=address, config=config, sections=sections)
+
+    def go_after(self, ledger: Ledger, clock: leases.Clock) -> None:
+        """Take the lease from now on where it is nobody's, after it was only looked at; both as at the start."""
+        self.news.ledger, self.clock = ledger, clock
+        self._stand_back_until = self.loop.time()
+        self.look_now()
 
     # -- the shell ------------------------------------------------------------------------------------------------
 
@@ -139,23 +158,28 @@ class Tenancy:
         Calls under way are the caller's to wait for, before this: the fence is shut at once, and rooms are ended.
 
         Args:
-            stand_back: seconds for which it is left to others; FOR_GOOD for ever; None for two ttls.
+            stand_back: seconds for which it is left to others; FOR_GOOD for ever; None for as long as one that lives
+                needs, or for two ttls where the database was not told.
         """
         wait = self.ttl * rules.STAND_BACK if stand_back is None else stand_back
         self._stand_back_until = self.loop.time() + wait
         async with self._turns:
             # a look that was under way may just have brought it
             self._stand_back_until = self.loop.time() + wait
-            return await self._hand_over("it was handed over", "info") if self._term else False
+            if not self._term:
+                return False
+            return await self._hand_over("it was handed over", "info", rules.STAND_BACK, stand_back)
 
     async def _turn(self) -> float:
         """Do what is due, and return when something is due again."""
         now = self.loop.time()
         if self._term and not rules.does_count(self._counts_until, now):
             await self._lose(self._over or f"it was not renewed in time: {self.news.trouble or 'no answer yet'}")
-        elif self._term and (why := self._why_not_begun()):
-            self._stand_back_until = now + self.ttl * rules.STAND_BACK
-            await self._hand_over(f"its rooms could not be begun: {why}", "error")
+        elif self._term and (why := self._why_not_begun()) is not None:
+            is_ledger = isinstance(why, LedgerError)
+            words = (str(why) or "the ledger") if is_ledger else type(why).__name__
+            wait = rules.STAND_BACK if is_ledger else rules.RUN_OUT
+            await self._hand_over(f"its rooms could not be begun: {words}", "error", wait)
         elif self._term:
             if now >= self._next_renewal():
                 self._tried_at = now
@@ -181,15 +205,21 @@ class Tenancy:
 
     async def _renew(self, term: int, sent_at: float) -> None:
         """Send a renewal; what it brings counts from the sending, and only for a holding that still counts."""
-        me = self.me
-        found = await self.news.ask(
-            lambda c: leases.renew(c, self.wallet, me, term, self.ttl, self.clock), self.ttl * rules.PATIENCE
-        )
+        me, published = self.me, self._published
+
+        def work(connection: Connection) -> float | None:
+            until = leases.renew(connection, self.wallet, me, term, self.ttl, self.clock)
+            if until is not None and me.sections != published:
+                leases.publish(connection, self.wallet, me)
+            return until
+
+        found = await self.news.ask(work, self.ttl * rules.PATIENCE)
         if isinstance(found, NoAnswer) or not self.holds(term):
             pass  # whatever is due, the next turn sees it
         elif found is None:
             self._over, self._counts_until = "the database gave it to another, or says that it has ended", 0.0
         else:
+            self._published = me.sections
             self._until = max(self._until, found)
             self._counts_until = max(self._counts_until, rules.counts_until(sent_at, self.ttl))
             self._renewed_at = max(self._renewed_at, sent_at)
@@ -214,14 +244,23 @@ class Tenancy:
         self._look_at = self.loop.time()
         self._wake.set()
 
-    async def _hand_over(self, reason: str, level: str) -> bool:
-        """End a holding and tell the database, so that others need not wait."""
+    async def _hand_over(self, reason: str, level: str, ttls: float, seconds: float | None = None) -> bool:
+        """End a holding and tell the database, so that others need not wait.
+
+        Args:
+            ttls: for how long it is left to the others, who need not wait for its end; seconds: the same, where it is
+                said.
+        """
         term = self._term
         await self._lose(reason, level)
         released = await self.news.ask(
             lambda c: leases.release(c, self.wallet, self.me.instance, term), self.ttl * rules.PATIENCE
         )
-        return released is True
+        is_told = released is True
+        wait = self.ttl * (ttls if is_told else rules.RUN_OUT) if seconds is None else seconds
+        # from now on: to end the rooms may have taken longer than all of it
+        self._stand_back_until = self.loop.time() + wait
+        return is_told
 
     # -- the follower ---------------------------------------------------------------------------------------------
 
@@ -238,6 +277,7 @@ class Tenancy:
                     connection, self.wallet, me, seen, before.highest + 1, self.ttl, self.clock
                 )  # fmt: skip
                 if taken is not None:
+                    leases.publish(connection, self.wallet, me)
                     return True, taken
             return False, leases.read(connection, self.wallet, self.clock)
 
@@ -249,8 +289,7 @@ class Tenancy:
         self._answered_at = now
         is_taken, lease = found
         sight = self._sight = rules.see(before, lease, me, self.ttl, now)
-        for remark in rules.remarks(before, sight, me):
-            self.news.remark(remark, lease, me)
+        self.news.remark(rules.remarks(before, sight, me), lease, me, now)
         if rules.is_another(rules.holder(before, me, now), rules.holder(sight, me, now)):
             self._notify()
         if is_taken and lease is not None and rules.does_count(rules.counts_until(sent_at, self.ttl), now):
@@ -262,13 +301,13 @@ class Tenancy:
 
     def _gain(self, lease: Lease, sent_at: float, before: Sight | None) -> None:
         """Begin a holding."""
-        self._term, self._until, self._over = lease.term, lease.until, ""
+        self._term, self._until, self._over, self._published = lease.term, lease.until, "", lease.sections
         self._counts_until = rules.counts_until(sent_at, self.ttl)
         self._renewed_at = self._tried_at = sent_at
         former = None if before is None else before.lease
         self.news.tell("lease.gained", term=lease.term, former="" if former is None else former.holder)
-        if former is not None and rules.is_other(former, self.me):
-            self.news.taken_with_other_config(former)
+        if former is not None and (names := rules.differing(former, self.me)):
+            self.news.taken_with_other_config(former, names)
         self._notify()
         self._begin = self.loop.create_task(self._call_on_gained(lease.term), name=f"gain-{self.wallet}")
 
@@ -278,19 +317,16 @@ class Tenancy:
         finally:
             self.loop.call_soon(self._wake.set)
 
-    def _why_not_begun(self) -> str:
-        """Why the rooms could not be built, "" where they could; a mistake of ours is told."""
+    def _why_not_begun(self) -> BaseException | None:
+        """Why the rooms could not be built, None where they could; a mistake of ours is told."""
         begin = self._begin
         if begin is None or not begin.done():
-            return ""
+            return None
         self._begin = None
         error = asyncio.CancelledError() if begin.cancelled() else begin.exception()
-        if error is None:
-            return ""
-        if isinstance(error, LedgerError):
-            return str(error) or "the ledger"
-        self.news.failed("on_gained", error)
-        return type(error).__name__
+        if error is not None and not isinstance(error, LedgerError):
+            self.news.failed("on_gained", error)
+        return error
 
     def _notify(self) -> None:
         """Wake whoever waits for a change."""

@@ -17,7 +17,7 @@ from gateway.fleet.backend import Backend
 from gateway.fleet.pool import Pool
 from gateway.profiles import Profile
 from gateway.rules.patients import Patient
-from gateway.rules.records import Limits
+from gateway.rules.records import Limits, lift
 from gateway.supervision.asking import Asking
 from gateway.supervision.charts import Chart, patient, status
 from gateway.supervision.hands import Hands
@@ -111,6 +111,9 @@ class Ward:
                 self.charts[name].loads, self.charts[name].load_at = 0, 0.0
         gone = [(name, one) for name, one in self.launchers.items() if launchers.get(name) is not one]
         for name, one in gone:
+            if name in self.charts:
+                # what failed by the launcher alone says nothing of another one
+                self.charts[name].record = lift(self.charts[name].record)
             heir = launchers.get(name)
             if isinstance(heir, Heir):
                 # a child goes on with the launcher that comes after

@@ -32,8 +32,8 @@ SWEEP: Final = 0.005
 IDLE_FOR: Final = 10.0
 """Seconds that a kept connection may be idle; below every server's own limit."""
 
-IDLE_MOST: Final = 16
-"""Kept connections for each target."""
+IDLE_MOST: Final = 64
+"""Kept connections for each target: as many as it may have slots, so that no busy one is closed and made anew."""
 
 LOOK: Final = 1.0
 """Seconds between two looks when nothing but kept connections is there."""
@@ -112,6 +112,8 @@ class Exchange:
             return
         self._protocol = connection
         connection.exchange = self
+        # whoever connected has done his work; cancelled by an answer that overtakes him, he would close what is kept
+        self._task = None
         self.connected_at = self.connected_at or now
         self.sent, self.sent_at = True, now
         self.expires_at = self.whole_at
@@ -261,10 +263,13 @@ class Wire:
     def _connect_now(self, exchange: Exchange, *, keep: bool) -> bool:
         """Connect and write in this very turn, where the kernel can; return False where that has to be waited for.
 
+        For a connection of one call.  One that carries many is the loop's own (`_connect`), which costs more to make
+        and less for each answer.
+
         Never ends the exchange from in here: what goes wrong is told from the loop.
         """
         target = exchange.target
-        if target.is_name or target.tls is not None:
+        if keep or target.is_name or target.tls is not None:
             return False
         exchange.address = target.host
         try:
@@ -277,9 +282,9 @@ class Wire:
             # on loopback it is done by now, and asking again costs less than a turn of the loop
             code = sock.connect_ex((target.host, target.port))
         if code in CONNECTED:
-            self._attach(exchange, sock, keep=keep)
+            self._attach(exchange, sock)
         elif code in (errno.EINPROGRESS, errno.EALREADY):
-            exchange._task = task = self.loop.create_task(self._connect(exchange, keep=keep, sock=sock))  # noqa: SLF001 - one unit, two classes
+            exchange._task = task = self.loop.create_task(self._connect(exchange, keep=False, sock=sock))  # noqa: SLF001 - one unit, two classes
             # one that is given up before its first step closes nothing itself
             task.add_done_callback(lambda done: sock.close() if done.cancelled() else None)
         else:
@@ -290,6 +295,7 @@ class Wire:
     async def _connect(self, exchange: Exchange, *, keep: bool, sock: socket.socket | None = None) -> None:
         """Open one connection to one address and write the request; `sock` is one that connects already."""
         target = exchange.target
+        is_loops_own = keep or target.tls is not None
         try:
             host = exchange.address = await self._address(target)
         except (OSError, UnicodeError):
@@ -299,12 +305,12 @@ class Wire:
         try:
             sock = sock or _socket(host)
             await _until_connected(self.loop, sock, (host, target.port))
-            if target.tls is not None:
+            if is_loops_own:
                 await self.loop.create_connection(
                     lambda: cast("asyncio.Protocol", Connection(self, target, keep=keep, first=exchange)),
                     sock=sock,
                     ssl=target.tls,
-                    server_hostname=target.host,
+                    server_hostname=None if target.tls is None else target.host,
                 )
         except (OSError, ssl.SSLError) as error:
             if sock is not None:
@@ -316,12 +322,12 @@ class Wire:
                 sock.close()
             raise
         exchange._task = None  # noqa: SLF001 - one unit, two classes
-        if target.tls is None:
-            self._attach(exchange, sock, keep=keep)
+        if not is_loops_own:
+            self._attach(exchange, sock)
 
-    def _attach(self, exchange: Exchange, sock: socket.socket, *, keep: bool) -> None:
-        """Make a connection of a connected socket; its request goes out at once."""
-        connection = Connection(self, exchange.target, keep=keep, first=exchange)
+    def _attach(self, exchange: Exchange, sock: socket.socket) -> None:
+        """Make a connection for one call of a connected socket; its request goes out at once."""
+        connection = Connection(self, exchange.target, keep=False, first=exchange)
         transport = PlainTransport(self.loop, sock, connection)
         connection.connection_made(cast("asyncio.Transport", transport))
         transport.start()

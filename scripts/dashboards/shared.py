@@ -10,6 +10,7 @@ from scripts.dashboards.model import (
     RED_FROM_ONE,
     YES_NO,
     Ask,
+    I,
     Panel,
     W,
     coded,
@@ -87,10 +88,18 @@ HELD_AGE = Panel(
     [Ask(f"ecgw_held_oldest_age_seconds{{{W}}}", "{{wallet}}")], unit="s",
 )  # fmt: skip
 LEDGER = Panel(
-    "Ledger", "Time of its last transaction, the disk or the way to the database included. Failing: nothing is given "
-    "out.",
+    "Ledger", "Time of its last transaction, failed or not, or of one that waits now. Failing: nothing is given out.",
     [Ask(f"ecgw_ledger_last_transaction_seconds{{{W}}}", "{{wallet}} last transaction"),
      Ask(f"ecgw_ledger_failing{{{W}}}", "{{wallet}} failing (1)")], unit="s",
+)  # fmt: skip
+LEDGER_TIMES = Panel(
+    "Ledger, as each gateway reaches it", "95 of 100 transactions took no longer, those of leases included; a "
+    "gateway that holds nothing has these alone. One that waits for long is a database that does not answer.",
+    [Ask("histogram_quantile(0.95, sum by (instance, outcome, le) "
+         f"(rate(ecgw_ledger_transaction_duration_seconds_bucket{{{I}}}[$__rate_interval])))",
+         "{{instance}} {{outcome}} p95"),
+     Ask(f"ecgw_ledger_waiting_seconds{{{I}}}", "{{instance}} the oldest waits"),
+     Ask(f"ecgw_ledger_waiting_transactions{{{I}}}", "{{instance}} wait (number)")], unit="s",
 )  # fmt: skip
 POOL = Panel(
     "Addresses ahead", "What can be given out while every daemon is down, and what the pool is filled up to.",

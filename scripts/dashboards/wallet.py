@@ -8,6 +8,7 @@ from scripts.dashboards.shared import (
     HELD_AGE,
     LATENCY,
     LEDGER,
+    LEDGER_TIMES,
     NO_HOLDER,
     PHASE,
     POOL,
@@ -105,7 +106,7 @@ WALLET = [
         Panel("Reign", "Grows with each promotion and each start.", [Ask(f"ecgw_epoch{{{W}}}", "{{wallet}}")],
               minimum=None),
     ]),
-    Row("Is the money safe?", [UNKNOWN, HELD, HELD_AGE, LEDGER]),
+    Row("Is the money safe?", [UNKNOWN, HELD, HELD_AGE, LEDGER, LEDGER_TIMES]),
     Row("Is the pool enough?", [POOL, POOL_LASTS, GIVEN]),
 ]  # fmt: skip
 
@@ -121,6 +122,6 @@ INCIDENT = [
     Row("What do clients feel?", [
         calls("outcome", text="Everything but ok and daemon_error is an error of the gateway."), LATENCY, QUEUE,
     ]),
-    Row("Is the money safe?", [UNKNOWN, HELD, LEDGER]),
+    Row("Is the money safe?", [UNKNOWN, HELD, LEDGER, LEDGER_TIMES]),
     Row("Is the pool enough?", [POOL, POOL_LASTS, GIVEN]),
 ]  # fmt: skip

@@ -66,10 +66,11 @@ class Gateway:
         identity = Identity(name, SECRET, lambda: NOW)
         loop = asyncio.get_running_loop()
         self.forwarders = {wallet: self._forwarder(wallet, identity, loop) for wallet in WALLETS}
-        clients = {one.name: one for one in CLIENTS}
+        self.clients = {one.name: one for one in CLIENTS}
+        self.ailing: list[str] = []
         self.peers = Peers(
-            name, SECRET, self.term_of, self.run, self.effect, lambda: clients, self.events.append, lambda: NOW,
-            self.counters,
+            name, SECRET, self.term_of, self.run, self.effect, lambda: self.clients, self.events.append, lambda: NOW,
+            self.counters, lambda _wallet: self.ailing,
         )  # fmt: skip
         self.door = RpcDoor(
             listen or Listen(port=0, max_body=4096, max_depth=16, max_batch=8),
@@ -101,6 +102,8 @@ class Gateway:
     def until(self) -> float:
         """Of every lease there is."""
         return NOW + 3.0
+
+    is_elsewhere = True
 
     def effect(self, wallet: str, client: Client, call: Call) -> Effect | Failure:
         """What a call may do, as this one has it."""
@@ -305,6 +308,7 @@ class Who:
     address: str
     term: int
     until: float = 0.0
+    is_elsewhere: bool = True
 
 
 def replace_holder(gateway: Gateway, term: int) -> Who:
@@ -528,6 +532,49 @@ async def test_a_gateway_is_greeted_in_nobodys_name(gateways: Make) -> None:
     assert told is not None
     assert rules.read_answer(SECRET, signed, told[1].decode(), body(answer)) == (200, None)
     assert (one.dispatcher.asked, one.counters.taken) == ([], 0)
+    assert body(answer) == rules.GREETED, "in the words that an older version knows"
+
+
+async def test_a_greeting_is_told_whether_calls_would_be_answered(gateways: Make) -> None:
+    """By who holds the wallet in that very term; of what others hold nobody speaks."""
+    one, two = await gateways()
+    one.ailing = two.ailing = ["ec-1: dead"]
+
+    async def greet(gateway: Gateway, **changes: object) -> tuple[str, ...]:
+        signed = passage(client="", body=rules.digest(rules.GREETING), to=gateway.name, **changes)
+        return rules.read_greeted(body(await gateway.knock.raw(forwarded(signed, rules.GREETING))))
+
+    assert await greet(one) == ("ec-1: dead",)
+    assert await greet(one, count=2, term=2) == ()
+    assert await greet(two) == ()
+
+
+async def test_a_client_that_only_one_gateway_knows_is_told_to_the_operator(gateways: Make) -> None:
+    """By the log of the one that does not, and not at each call."""
+    one, two = await gateways()
+    one.clients.pop("shop")
+    for _ in range(3):
+        assert b"knows no client shop of main" in await two.knock.post(READ)
+    told = [event for event in one.events if event.name == "peer.refused"]
+    assert [(event.level, event.fields["reason"], event.fields["gateway"]) for event in told] == [
+        ("warning", "client", "two")
+    ]
+    assert (told[0].fields["client"], told[0].fields["wallet"]) == ("shop", "main")
+    assert "same clients" in str(told[0].fields["way_out"])
+    assert one.counters.refused == {"client": 3}
+    assert one.dispatcher.asked == []
+
+
+async def test_a_greeting_of_somebody_else_of_that_name_is_answered_as_such(gateways: Make) -> None:
+    """Two were given one name by mistake: who does not hold the wallet in that term is not taken for the holder."""
+    one, two = await gateways()
+    for holder, term in ((one, one.lease.term + 1), (two, one.lease.term)):
+        one.lease.holders = dict.fromkeys(WALLETS, holder)
+        signed = passage(client="", body=rules.digest(rules.GREETING), term=term, count=term + 100 * (holder is two))
+        answer = await one.knock.raw(forwarded(signed, rules.GREETING))
+        told = re.search(rb"X-Ecgw-Answer: ([^\r]*)", answer)
+        assert told is not None
+        assert rules.read_answer(SECRET, signed, told[1].decode(), body(answer)) == (421, None)
 
 
 async def test_a_call_that_its_sender_would_repeat_and_must_not_is_not_run(gateways: Make) -> None:

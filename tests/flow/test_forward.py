@@ -40,10 +40,11 @@ class Who:
     address: str
     term: int
     until: float = 0.0
+    is_elsewhere: bool = True
 
 
 ONE, TWO = Who("gw-1", "http://one", 1), Who("gw-2", "http://two", 2)
-ME = Who("gw-me", "http://me", 3)
+ME = Who("gw-me", "http://me", 3, is_elsewhere=False)
 
 Act = Callable[["Sent1"], Awaitable[Arrived | Broken]]
 
@@ -317,10 +318,21 @@ def test_a_holder_that_is_not_ready_yet_lets_calls_wait() -> None:
     """This gateway has the lease and its rooms are not built."""
 
     async def scene() -> None:
-        world = World(holder=Who("gw-me", "http://me", 9))
+        world = World(holder=Who("gw-me", "http://me", 9, is_elsewhere=False))
         world.later(1.0, ME)
         assert await world.ask() == b"[here]"
         assert not world.relay.sent
+
+    play(scene)
+
+
+def test_a_holder_that_has_this_gateways_name_is_asked_like_any_other() -> None:
+    """Two were given one name by mistake; the calls that come to either are answered."""
+
+    async def scene() -> None:
+        world = World(holder=Who("gw-me", "http://two", 4))
+        assert await world.ask(SIGN) == b"[answer]"
+        assert [sent.url for sent in world.relay.sent] == ["http://two/wallets/main"]
 
     play(scene)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,7 @@ from gateway.base.events import Event
 from gateway.base.jsonrpc import Call
 from gateway.flow.identity import Identity
 from gateway.flow.reach import BEAT, PATIENCE, Reach
-from gateway.rules.forward import GREETING, REFUSED
+from gateway.rules.forward import GREETING, REFUSED, greeted
 from gateway.rules.reach import UNREACHED
 from gateway.rules.retry import Sent
 from gateway.upstream.relay import Arrived, Broken
@@ -59,7 +60,7 @@ class Way:
     def holder(self) -> Who | None:
         """Who has it; the end of its lease is as of its last renewal."""
         renewed_at = self.loop.time() if self.is_alive else self.died_at
-        return None if self.who is None else Who(self.who.name, self.who.address, self.who.term, renewed_at + TTL)
+        return None if self.who is None else replace(self.who, until=renewed_at + TTL)
 
     def dies(self) -> None:
         """Renew no more."""
@@ -132,18 +133,93 @@ def test_a_holder_that_died_is_waited_for() -> None:
     play(scene)
 
 
-def test_a_holder_that_answers_is_left_in_peace() -> None:
-    """Calls say as much as greetings do; that it holds nothing any more is an answer too."""
+def test_a_holder_is_greeted_each_second_whatever_it_answers() -> None:
+    """Calls say whether it is reached, and not how its daemons are."""
 
     async def scene() -> None:
         way = Way(not_holder)
         for _ in range(100):
             way.reach.heard(ONE)
             await asyncio.sleep(BEAT / 2)
-        assert way.relay.sent == []
-        await asyncio.sleep(20.0)
-        assert len(way.relay.sent) > 5
-        assert (way.cut_off_from, way.told()) == ("", [])
+        assert 45 <= len(way.relay.sent) <= 50
+        assert (way.cut_off_from, way.told(), way.reach.not_ready()) == ("", [], [])
+
+    play(scene)
+
+
+@pytest.mark.parametrize("is_alive", [True, False])
+def test_who_answers_that_it_does_not_hold_the_wallet_is_not_the_holder(*, is_alive: bool) -> None:
+    """While its lease moves on that is another one, whose name and address both have; else it has just handed over."""
+
+    async def scene() -> None:
+        way = Way(not_holder)
+        if not is_alive:
+            way.dies()
+        await asyncio.sleep(SOON + BEAT)
+        assert way.cut_off_from == ("gw-1" if is_alive else "")
+
+    play(scene)
+
+
+def test_calls_that_are_answered_so_say_nothing_of_the_way_to_the_holder() -> None:
+    """It may be just beginning; greetings tell."""
+
+    async def scene() -> None:
+        world = World(not_holder)
+        await world.ask(READ, 1.0)
+        assert world.forwarder.reach.found == type(world.forwarder.reach.found)()
+
+    play_world(scene)
+
+
+async def dead(call: Sent1) -> Arrived | Broken:
+    """Answer that no daemon takes calls."""
+    return call.answer(greeted(["ec-1: dead", "ec-2: dead"]))
+
+
+def test_what_the_holder_says_of_its_daemons_is_said_here_too() -> None:
+    """Once it has said so twice; over as soon as one of them is well, and by whoever holds the wallet next."""
+
+    async def scene() -> None:
+        way = Way(dead)
+        await asyncio.sleep(1.5 * BEAT)
+        assert way.reach.not_ready() == [], "it may just have taken over"
+        await asyncio.sleep(BEAT)
+        found = ["gw-1, which holds it: ec-1: dead", "gw-1, which holds it: ec-2: dead"]
+        assert way.reach.not_ready() == found
+        way.relay.acts = [good]
+        await asyncio.sleep(BEAT)
+        assert way.reach.not_ready() == [], "an older version does not say more than that it is there"
+        way.relay.acts = [dead]
+        await asyncio.sleep(2 * BEAT)
+        assert way.reach.not_ready() == found
+        way.who = TWO
+        assert way.reach.not_ready()[0] == "gw-2, which holds it: ec-1: dead", "the daemons are the same"
+        way.who = ME
+        assert way.reach.not_ready() == [], "it sees for itself"
+        way.who, way.relay.acts = None, [good]
+        assert way.reach.not_ready() == [], "nobody is there to say so"
+        way.who = TWO
+        await asyncio.sleep(BEAT)
+        assert way.reach.not_ready() == []
+
+    play(scene)
+
+
+def test_what_was_known_while_the_wallet_was_held_is_known_until_the_next_holder_speaks() -> None:
+    """All daemons are dead, and the wallet goes round: no gateway is ready in between."""
+
+    async def scene() -> None:
+        way = Way(dead, holder=TWO)
+        way.reach.remember(["ec-1: dead"])
+        assert way.reach.not_ready() == ["gw-2, which holds it: ec-1: dead"]
+        await asyncio.sleep(1.5 * BEAT)
+        assert len(way.reach.not_ready()) == 2
+        way.relay.acts = [good]
+        await asyncio.sleep(BEAT)
+        assert way.reach.not_ready() == []
+        way.reach.remember([])
+        assert way.reach.not_ready() == []
 
     play(scene)
 

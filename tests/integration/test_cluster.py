@@ -17,7 +17,7 @@ import pytest
 
 from gateway.sandbox.fleet import Fleet
 from gateway.sandbox.ports import free_port
-from tests.integration.gateway_process import Gateway, backends, settings_for, wait_until
+from tests.integration.gateway_process import Gateway, backends, client, settings_for, wait_until
 from tests.integration.postgres_server import PASSWORD, Server, running
 
 SECRET = "the gateways know it"
@@ -38,8 +38,8 @@ class Gateways:
     running: dict[str, Gateway] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
 
-    def start(self, name: str, **changes: Any) -> Gateway:
-        """Start one of them; it has the same address each time."""
+    def start(self, name: str, called: str = "", **changes: Any) -> Gateway:
+        """Start one of them, which is called otherwise where that is said; it has the same address each time."""
         port = self.ports.setdefault(name, free_port())
         key = self.folder / "ledger.key"
         if not key.exists():
@@ -50,7 +50,7 @@ class Gateways:
             listen={"port": port},
             ledger={"url": self.url, "password": PASSWORD, "key_file": str(key)},
             admin={"port": 0, "token": TOKEN},
-            cluster={"name": name, "address": f"http://127.0.0.1:{port}", "secret": SECRET, "lease": LEASE},
+            cluster={"name": called or name, "address": f"http://127.0.0.1:{port}", "secret": SECRET, "lease": LEASE},
             **changes,
         )
         self.running[name] = Gateway(self.folder / name, chosen)
@@ -253,6 +253,44 @@ def test_a_gateway_that_is_told_to_stop_hands_over_first(gateways: Gateways) -> 
     wait_until(lambda: lease(gateways.running[first])["holder"] == other, "it follows")
 
 
+def test_a_gateway_that_knows_other_clients_and_limits_says_so(gateways: Gateways) -> None:
+    """What differs, to the operators of both; nobody who reads the database sees a password, or can try one out."""
+    first = gateways.wait_for_holder()
+    (other,) = set(gateways.names) - {first}
+    gateways.running.pop(other).stop()
+    known = [client("shop", max_per_day="0.5"), client("web", errors="http"), client("newshop")]
+    follower, holder = gateways.start(other, clients=known), gateways.running[first]
+    wait_until(lambda: follower.events("lease.config_differs"), "it says so")
+    assert follower.events("lease.config_differs")[0]["sections"] == "clients, limits"
+    wait_until(lambda: [one for one in status(follower)["alerts"] if one["kind"] == "gateways"], "an alert says so")
+    assert "differs from this gateway in: clients, limits" in str(status(follower)["alerts"])
+    refused = follower.call("getbalance", user="newshop").error["message"]
+    assert refused.startswith("method_refused: ")
+    (told,) = holder.events("peer.refused")
+    assert (told["reason"], told["client"], told["gateway"]) == ("client", "newshop", other)
+    database = gateways.url.rpartition("/")[2]
+    shown = gateways.server.sql("SELECT value FROM meta WHERE starts_with(key, 'lease ')", database)
+    assert "clients=" in shown
+    assert not [one for one in (gateways.fleet.password, "shop", "web") if one in shown]
+
+
+def test_no_gateway_is_ready_while_no_daemon_lives(gateways: Gateways) -> None:
+    """Whichever of them one asks; and both are again as soon as daemons are."""
+    first = gateways.wait_for_holder()
+    (other,) = set(gateways.names) - {first}
+    follower = gateways.running[other]
+    wait_until(lambda: follower.admin("/readyz").status == 200, "the follower is ready")
+    for n in range(len(gateways.fleet)):
+        gateways.fleet.kill(n)
+    both = list(gateways.running.values())
+    wait_until(lambda: [one.admin("/readyz").status for one in both] == [503, 503], "neither is ready")
+    assert "which holds it: ec-1: " in follower.admin("/readyz").text.decode()
+    assert "ecgw_ready 0.0" in follower.admin("/metrics").text.decode()
+    for n in range(len(gateways.fleet)):
+        gateways.fleet.start(n)
+    wait_until(lambda: [one.admin("/readyz").status for one in both] == [200, 200], "both are ready")
+
+
 def test_a_database_that_goes_away_leaves_reads_for_a_lease_and_nothing_more(gateways: Gateways) -> None:
     """Then no_backend for everything, and all is well again when it is back."""
     first = gateways.wait_for_holder()
@@ -269,3 +307,46 @@ def test_a_database_that_goes_away_leaves_reads_for_a_lease_and_nothing_more(gat
     gateways.wait_for_holder()
     told = {one.call("createnewaddress").result for one in gateways.running.values()}
     assert len(told) == 2
+
+
+def test_a_gateway_of_the_holders_name_sends_its_calls_there_like_any_other(gateways: Gateways) -> None:
+    """The one address and the other are told apart; whoever is left takes over."""
+    first = gateways.wait_for_holder()
+    (other,) = set(gateways.names) - {first}
+    twin = gateways.start("twin", called=first)
+    wait_until(lambda: twin.events("lease.name_taken"), "it sees that its name is taken")
+    assert twin.admin("/readyz").status == 200
+    told = [one.call("createnewaddress", wait=2.0).result for one in (twin, gateways.running[first], twin)]
+    gateways.running.pop(other).kill()
+    gateways.running.pop(first).kill()
+    gateways.wait_for_holder()
+    told.append(twin.call("createnewaddress", wait=2.0).result)
+    assert len(set(told)) == 4
+
+
+def test_a_gateway_that_cannot_open_the_ledger_is_of_use_all_the_same(gateways: Gateways) -> None:
+    """A newer version's it follows in; one that has lost something it holds for reads, and says why for no more."""
+    first = gateways.wait_for_holder()
+    (other,) = set(gateways.names) - {first}
+    name = gateways.url.rpartition("/")[2]
+    version = gateways.server.sql("SELECT version_num FROM alembic_version", name)
+    gateways.running.pop(other).kill()
+    gateways.server.sql("UPDATE alembic_version SET version_num = '9999'", name)
+    follower = gateways.start(other)
+    wait_until(lambda: lease(follower)["holder"] == first, "it sees the holder")
+    told = [follower.call("createnewaddress", wait=2.0).result for _ in range(2)]
+    assert follower.admin("/readyz").status == 200
+    assert "was written by a newer ec-gateway" in lease(follower)["closed"]
+    for each in gateways.names:
+        gateways.running.pop(each).kill()
+    gateways.server.sql(f"UPDATE alembic_version SET version_num = '{version}'", name)  # noqa: S608 - ours
+    gateways.server.sql("INSERT INTO meta (key, value) SELECT 'lost', '99999'", name)
+    for each in gateways.names:
+        gateways.start(each)
+    wait_until(lambda: gateways.holder() != "", "one of them holds the wallet")
+    for one in gateways.running.values():
+        wait_until(lambda one=one: "result" in one.call("getbalance", wait=2.0).json, "it reads")  # type: ignore[misc]
+        refused = one.call("createnewaddress", wait=2.0).error["message"]
+        assert refused.startswith("read_only")
+        assert "`ec-gateway ledger adopt`" in refused
+    assert len(set(told)) == 2

@@ -12,21 +12,26 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, insert, select, text, update
 
 from gateway.base.cluster import Ledger as Settings
+from gateway.base.events import Event
 from gateway.ledger import addresses, epochs, leases, listing, opening_postgres
-from gateway.ledger.database import Database
+from gateway.ledger.database import COMMAND, Database
 from gateway.ledger.key_file import make_key
+from gateway.ledger.looking import looking_at
 from gateway.ledger.opening_postgres import OpenedDatabase, open_database, take_for_granted
 from gateway.ledger.postgres import PostgresLedger
 from gateway.ledger.schema import meta, wallets
 from gateway.ledger.seal import LOST, OWN, SEQUENCE
 from gateway.ledger.store import LedgerError, MisplacedError, OlderError, UncertainError
+from gateway.rules import durability as rules
 from gateway.rules.lease import Gateway
+from gateway.supervision.durability import Durability
 from tests.integration.postgres_server import OWNER, PASSWORD, Server, give, running, server, small_disk, wait
 
 __all__ = ("server",)
@@ -649,6 +654,101 @@ async def test_a_lease_goes_on_in_a_database_that_lost_something_and_nothing_els
         await ledger.run(renewal())
 
 
+async def test_a_database_that_lost_something_is_opened_for_its_leases_where_gateways_share_it(
+    server: Server, settings: Settings, opened: OpenedDatabase
+) -> None:
+    """By one that never saw it whole: it knows what there should be, and writes once an operator looked."""
+    ledger, name = opened.ledger, name_of(settings)
+    me = Gateway("gw-2", "two", "http://gw-2", "c")
+    for n in range(9):
+        ledger.transact(put(f"t-{n}"))
+    known = ledger.memory.highest
+    set_back(server, settings, known - 5)
+    with pytest.raises(OlderError):
+        ledger.transact(facts)
+    young = open_database(settings, AT, may_be_behind=True)
+    with closing(young.ledger) as one:
+        assert (young.key, young.id) == (opened.key, opened.id)
+        taking = leases.OfLease(lambda c: leases.acquire(c, "main", me, 0, 1, 60.0))
+        assert await one.run(taking) is not None
+        assert "older than what was committed" in taking.older
+        for work in (put("t-a"), facts):
+            with pytest.raises(OlderError, match="older than what was committed"):
+                await one.run(work)
+        # a copy of before it was known, as a dump that is played back or a further failover brings it
+        server.sql(f"DELETE FROM meta WHERE key = '{LOST}'", name)  # noqa: S608 - ours
+        set_back(server, settings, known - 3)
+        with pytest.raises(OlderError, match="older than what was committed"):
+            await one.run(put("t-a"))
+        with closing(opening_postgres.open_beside(settings, may_be_behind=True)) as command:
+            assert command.transact(lambda c: take_for_granted(c, AT))
+        assert await one.run(put("t-a")) == "t-a"
+        assert one.memory.highest > known
+
+
+@pytest.mark.parametrize(
+    "spoils",
+    [
+        (
+            "DROP TABLE lives, incidents, restarts, audit, availability; DROP INDEX ix_keys_state, ix_holds_key; "
+            "UPDATE alembic_version SET version_num = '0002'"
+        ),
+        "DELETE FROM meta WHERE key = 'key_mark'",
+        "DELETE FROM meta WHERE key = 'id'",
+    ],
+)
+def test_one_that_wants_more_than_a_look_stays_closed_until_an_operator_looked(
+    server: Server, settings: Settings, ledger: PostgresLedger, spoils: str
+) -> None:
+    """Steps to this version, the mark of its key, a name: none of them can be written into it."""
+    ledger.transact(put("t-a"))
+    set_back(server, settings, ledger.memory.highest - 1)
+    with pytest.raises(OlderError):
+        ledger.transact(facts)
+    server.sql(spoils, name_of(settings))
+    with pytest.raises(OlderError, match="older than what was committed"):
+        open_database(settings, AT, may_be_behind=True)
+
+
+def test_another_key_is_no_key_of_one_that_lost_something(
+    server: Server, settings: Settings, ledger: PostgresLedger, tmp_path: Path
+) -> None:
+    """What is written once an operator looked would be under two keys."""
+    ledger.transact(put("t-a"))
+    set_back(server, settings, ledger.memory.highest - 1)
+    with pytest.raises(OlderError):
+        ledger.transact(facts)
+    make_key(tmp_path / "other")
+    other = settings.model_copy(update={"key_file": str(tmp_path / "other")})
+    with pytest.raises(LedgerError, match="is not the one of this ledger"):
+        open_database(other, AT, may_be_behind=True)
+
+
+async def test_who_cannot_open_a_ledger_sees_its_leases_and_writes_nothing(
+    server: Server, settings: Settings, ledger: PostgresLedger
+) -> None:
+    """Also in one of a newer version; it counts as no gateway that has it open."""
+    me = Gateway("gw-1", "one", "http://gw-1", "c")
+    assert await ledger.run(leases.OfLease(lambda c: leases.acquire(c, "main", me, 0, 1, 60.0)))
+    server.sql("UPDATE alembic_version SET version_num = '9999'", name_of(settings))
+    ledger.close()
+    looking = looking_at(settings)
+    found = await looking.run(leases.OfLease(lambda c: leases.read(c, "main")))
+    assert found is not None
+    assert (found.holder, found.term) == ("gw-1", 1)
+    with pytest.raises(LedgerError, match="read-only transaction"):
+        await looking.run(leases.OfLease(lambda c: leases.acquire(c, "other", me, 0, 1, 60.0)))
+    with closing(PostgresLedger(opening_postgres.database_of(settings), COMMAND)) as command:
+        assert command.look(lambda c: leases.read(c, "other")) is None
+        assert not command.look(opening_postgres.is_in_use)
+    late = asyncio.create_task(looking.run(lambda c: c.scalar(text("SELECT 'done' FROM pg_sleep(0.3)"))))
+    await asyncio.sleep(0.05)
+    await looking.end()
+    assert await late == "done", "it was waited for"
+    with pytest.raises(LedgerError, match="closed"):
+        await looking.run(leases.OfLease(lambda c: leases.read(c, "main")))
+
+
 def test_another_ledger_behind_the_same_url_is_refused(
     server: Server, settings: Settings, ledger: PostgresLedger
 ) -> None:
@@ -882,6 +982,80 @@ def test_looking_finds_what_a_start_would_refuse_and_changes_nothing(settings: S
 
 
 # -- standbys -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_standby_that_comes_to_a_database_in_use_is_told_and_what_mends_it(
+    key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is connected anew; a restart of the server is, and is seen as such; nobody's transaction waits for it."""
+    monkeypatch.setattr(rules, "EVERY", 0.5)
+    monkeypatch.setattr(rules, "SOON", 0.2)
+    monkeypatch.setattr(rules, "REST", 0.1)
+    with running() as primary:
+        found = open_database(settings_for(primary.database(), key), AT)
+        told: list[Event] = []
+        loop = asyncio.get_running_loop()
+        with closing(found.ledger) as ledger:
+            watching = Durability(ledger, found.warnings, told.append, loop.time, is_borne=False)
+            task = loop.create_task(watching.run())
+
+            async def hears(name: str) -> str:
+                async with asyncio.timeout(30):
+                    while not any(one.name == name for one in told):  # noqa: ASYNC110 - no event for it
+                        await asyncio.sleep(0.05)
+                said = "; ".join(str(one.fields.get("warning")) for one in told)
+                told.clear()
+                return said
+
+            await asyncio.sleep(2.0)
+            assert told == []
+            with running(primary):
+                assert "which is asynchronous" in await hears("ledger.unsafe")
+                assert await ledger.run(put("a")) == "a", "it serves on"
+                primary.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
+                primary.sql("SELECT pg_reload_conf()")
+                await hears("ledger.safe")
+                assert watching.alarm == ""
+            primary.sql("ALTER SYSTEM RESET synchronous_standby_names")
+            primary.sql("ALTER SYSTEM SET fsync = off")
+            primary.sql("SELECT pg_reload_conf()")
+            assert "has fsync off" in await hears("ledger.unsafe")
+            made = ledger.connections_made
+            await asyncio.to_thread(primary.stop)
+            await asyncio.sleep(1.0)
+            assert "fsync off" in watching.alarm, "what is not answered changes nothing"
+            await asyncio.to_thread(primary.start)
+            async with asyncio.timeout(30):
+                while ledger.connections_made == made:  # noqa: ASYNC110 - the same
+                    await asyncio.sleep(0.05)
+            task.cancel()
+
+
+async def test_a_frozen_server_keeps_no_connection_of_who_judges_it(key: Path) -> None:
+    """It ends in time, and the next judgement comes through."""
+    with running() as primary:
+        database = replace(primary.database(), statement_timeout=0.3, connect_timeout=0.5)
+        found = open_database(settings_for(database, key), AT)
+        with closing(found.ledger) as ledger:
+            assert await ledger.judge() == ()
+            stopped = primary.processes()
+            for pid in stopped:
+                os.kill(pid, signal.SIGSTOP)
+            try:
+                async with asyncio.timeout(10):
+                    with pytest.raises(LedgerError):
+                        await ledger.judge()
+                waiting = asyncio.create_task(ledger.run(put("b")))
+                await asyncio.sleep(0.5)
+                assert ledger.timing.waits >= 0.4
+                with pytest.raises(LedgerError):
+                    await waiting
+            finally:
+                for pid in stopped:
+                    os.kill(pid, signal.SIGCONT)
+            assert ledger.timing.figures().failed >= 1
+            assert ledger.timing.last >= 0.3
+            assert await ledger.judge() == ()
 
 
 def test_a_server_that_forgets_is_refused_unless_that_is_borne(key: Path) -> None:

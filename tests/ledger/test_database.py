@@ -59,7 +59,9 @@ def test_certificates_that_cannot_be_read_are_told(tmp_path: Path) -> None:
         ([("a", "sync"), ("b", "async")], None),
         ([("a", "quorum")], None),
         ([("a", "async")], "the standby a, which is asynchronous"),
-        ([("a", "potential"), ("b", "async")], "the standby a, b, which"),
+        ([("a", "potential"), ("b", "async")], None),
+        ([("a", "async"), ("b", "async")], "the standby a, b, which"),
+        ([("a", "async"), ("a", "async")], "the standby a, which"),
         ([("a", None)], "GRANT pg_monitor"),
     ],
 )

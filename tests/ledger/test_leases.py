@@ -1,5 +1,6 @@
 """Leases as statements: never taken from a holder, by the clock of the database, whenever they are carried out."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -40,6 +41,10 @@ class Book:
     def renew(self, me: Gateway, term: int) -> float | None:
         """Try to renew it."""
         return self.ledger.transact(lambda c: leases.renew(c, "main", me, term, TTL, self.clock))
+
+    def publish(self, me: Gateway, wallet: str = "main") -> None:
+        """Write down how it is configured."""
+        self.ledger.transact(lambda c: leases.publish(c, wallet, me))
 
     def release(self, instance: str, term: int) -> bool:
         """Try to give it up."""
@@ -203,6 +208,43 @@ def test_postgresql_goes_by_its_own_clock_of_the_moment() -> None:
     for said in spy.said:
         assert "CAST(EXTRACT(epoch FROM clock_timestamp()) AS FLOAT)" in said
     assert "ON CONFLICT (wallet) DO UPDATE" in spy.said[0]
+
+
+# -- how the holder is configured -----------------------------------------------------------------------------
+
+
+def test_how_a_holder_is_configured_stands_beside_its_lease(book: Book) -> None:
+    """By wallet, and of its holder alone: an older version that takes over leaves what the one before it wrote."""
+    told = replace(ONE, sections="clients=1 limits=2")
+    taken = book.acquire(told, 0)
+    assert taken is not None
+    assert taken.sections == told.sections
+    assert book.read() == replace(taken, sections=""), "nobody wrote it down so far"
+    book.publish(told)
+    book.publish(replace(TWO, sections="clients=7"), "w" * 63)
+    assert book.read() == taken
+    book.publish(replace(told, sections="clients=3"))
+    found = book.read()
+    assert found is not None
+    assert found.sections == "clients=3"
+    book.at += TTL + 1.0
+    book.acquire(TWO, 1)
+    found = book.read()
+    assert found is not None
+    assert (found.instance, found.sections) == ("two", "")
+    keys = book.ledger.transact(lambda c: c.execute(select(meta.c.key)).scalars().all())
+    assert max(map(len, keys)) <= 63, "as many as the column has"
+
+
+def test_an_older_version_finds_a_lease_as_ever(book: Book) -> None:
+    """The hash that it compares is the same, and no column is new."""
+    book.acquire(replace(ONE, sections="clients=1"), 0)
+    book.publish(replace(ONE, sections="clients=1"))
+    row = book.ledger.transact(lambda c: c.execute(select(rows)).one())
+    assert row._asdict() == {
+        "wallet": "main", "holder": "gw-1", "instance": "one", "address": "http://10.0.0.1:7777", "config": "c" * 64,
+        "term": 1, "until": AT + TTL, "since": AT,
+    }  # fmt: skip
 
 
 # -- the fence ------------------------------------------------------------------------------------------------

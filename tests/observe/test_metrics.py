@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.base.effects import Effect
 from gateway.base.jsonrpc import Answer
 from gateway.edge.rpc import DoorCounters
+from gateway.ledger.timing import Timing
 from gateway.observe.catalogue import CATALOGUE
 from gateway.observe.metrics import BOUNDS, BUCKETS, COUNTED, MOST_METHODS, MOST_REASONS, OTHER, Histogram, Metrics
 from gateway.observe.rates import Rates
@@ -197,6 +198,20 @@ def test_a_histogram_is_cumulative_and_complete(durations: list[float]) -> None:
         assert count == sum(seconds <= float(bound) for seconds in durations)
     assert value(found, "ecgw_call_duration_seconds_count", **place) == len(durations)
     assert value(found, "ecgw_call_duration_seconds_sum", **place) == pytest.approx(sum(durations))
+
+
+def test_the_times_of_the_ledger_are_shown_by_how_its_transactions_ended() -> None:
+    """Nothing while there is no ledger."""
+    metrics, timing = fresh(), Timing(lambda: 1.0)
+    assert "ecgw_ledger_transaction_duration_seconds" not in scrape(metrics)
+    metrics.timing = lambda: timing
+    with timing.measured() as one:
+        one.began_at -= 0.03
+    found, name = scrape(metrics), "ecgw_ledger_transaction_duration_seconds"
+    assert value(found, f"{name}_count", outcome="done") == value(found, f"{name}_bucket", outcome="done", le="0.05")
+    assert value(found, f"{name}_sum", outcome="done") == pytest.approx(0.03)
+    assert value(found, f"{name}_bucket", outcome="done", le="0.025") == 0
+    assert value(found, f"{name}_count", outcome="failed") == 0
 
 
 def test_a_histogram_has_a_place_for_what_is_longer_than_all_bounds() -> None:

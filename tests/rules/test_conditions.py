@@ -82,6 +82,12 @@ def test_what_is_out_by_intent_is_no_outage() -> None:
     assert kinds(wallet(excused, DOWN)) == {"all_down", "below_half"}
 
 
+def test_an_order_that_keeps_a_daemon_down_is_named() -> None:
+    """Whoever held it may have gone home."""
+    condition = held(wallet(replace(DOWN, is_held=True)))[Kind.ALL_DOWN, "main", ""]
+    assert condition.text == "main answers nothing (ec-1: silent, and held by order)"
+
+
 def test_a_wallet_whose_daemons_are_all_drained_is_all_down() -> None:
     """Whoever ordered it may have forgotten one, or that there is no other; a planned restart hushes no drain."""
     drained = replace(DOWN, is_excused=True, is_drained=True)
@@ -187,6 +193,8 @@ def test_a_primary_with_other_addresses_holds_another_seed() -> None:
         ({"is_unadopted": True, "why_no_address": "two seeds"}, "no_addresses"),
         ({"is_doubted": True}, "doubted"),
         ({"has_no_holder": True}, "no_holder"),
+        ({"has_no_holder": True, "why_not_held": "of another version"}, "no_holder"),
+        ({"why_not_held": "of another version"}, "gateways"),
     ],
 )
 def test_each_fact_of_a_wallet_makes_its_condition(change: dict[str, object], kind: str) -> None:
@@ -200,10 +208,33 @@ def test_limits_are_not_reached_from_below() -> None:
     assert held(view) == {}
 
 
+def test_why_this_gateway_cannot_take_a_wallet_over_is_told_with_what_follows() -> None:
+    """That nobody has it, or that nobody would have it next; a password of its is not told."""
+    why = "postgresql://u:secret@db is of a newer ec-gateway; run that one"
+    said = "postgresql://***@db is of a newer ec-gateway; run that one"
+    found = held(WalletView("main", has_no_holder=True, why_not_held=why))[Kind.NO_HOLDER, "main", ""]
+    assert found.text == f"no gateway is known to hold main, so that none of its calls is answered: {said}"
+    assert found.facts == {"reason": said}
+    found = held(WalletView("main", why_not_held=why))[Kind.GATEWAYS, "main", ""]
+    assert found.text == f"another gateway holds main, and this one could not take it over: {said}"
+    assert held(WalletView("main", has_no_holder=True))[Kind.NO_HOLDER, "main", ""].facts == {}
+
+
 def test_a_ledger_that_cannot_be_written_is_told_once_for_all_wallets() -> None:
     """It is one ledger."""
     views = [WalletView(name, (WELL,), ledger_error="disk full") for name in ("main", "other")]
     assert list(held(*views)) == [(Kind.READ_ONLY, "", "")]
+
+
+def test_a_database_that_may_forget_is_told_once_also_where_no_wallet_is_held() -> None:
+    """Each gateway tells it, for each would refuse it at its next start."""
+    why = "the database has fsync off; set fsync = on"
+    views = [WalletView("main", (WELL,), ledger_unsafe=why), WalletView("other", ledger_unsafe=why)]
+    for seen in (views, views[1:]):
+        found = held(*seen)
+        assert list(found) == [(Kind.UNSAFE, "", "")]
+        assert found[Kind.UNSAFE, "", ""].text == f"payments may be forgotten: {why}"
+    assert ROWS[Kind.UNSAFE].is_of_gateway, "where nothing is held it closes as elsewhere"
 
 
 # -- events ---------------------------------------------------------------------------------------------------

@@ -11,6 +11,9 @@ from gateway.rules import forward
 from gateway.rules.forward import (
     BORNE,
     BROKEN,
+    GREETED,
+    LONGEST_REASON,
+    MOST_REASONS,
     MOST_REFUSED,
     MOST_SENT,
     MOST_SESSIONS,
@@ -256,3 +259,30 @@ def test_who_would_repeat_what_must_not_be_is_bolder(theirs: Effect, mine: Effec
 def test_each_unknown_outcome_has_a_way_out(effect: Effect, keyed: bool, says: str) -> None:  # noqa: FBT001 - a table
     """The client can do something in each case."""
     assert says in forward.next_step(effect, keyed=keyed)
+
+
+@given(st.lists(st.text(max_size=LONGEST_REASON), max_size=MOST_REASONS))
+def test_what_is_said_of_daemons_arrives(reasons: list[str]) -> None:
+    """Word for word; where they are well it is what every version has answered."""
+    assert forward.read_greeted(forward.greeted(reasons)) == tuple(reasons)
+    assert (forward.greeted(reasons) == GREETED) is (not reasons)
+
+
+def test_of_many_daemons_the_first_are_named() -> None:
+    """A thousand of them are no answer that one waits for."""
+    told = forward.read_greeted(forward.greeted([f"ec-{n}: {'x' * 1000}" for n in range(1000)]))
+    assert len(told) == MOST_REASONS + 1
+    assert max(map(len, told)) == LONGEST_REASON
+    assert told[-1] == f"and {1000 - MOST_REASONS} more"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        GREETED, b"", b"{", b"[]", b"7", b'{"result":{}}', b'{"result":{"not_ready":7}}', b"[" * 100_000, b"\xff",
+        b'{"result":{"not_ready":[7]}}',
+    ],
+)  # fmt: skip
+def test_another_version_that_does_not_say_counts_as_ready(body: bytes) -> None:
+    """Whatever it answers instead."""
+    assert forward.read_greeted(body) == ()

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.rules import lease as rules
+from gateway.rules.config_hash import UNNAMED
 from gateway.rules.lease import DRIFT, LOOK, RENEW, RETRY, Gateway, Holder, Lease, Remark, Sight
 
 ME = Gateway("gw-1", "mine", "http://10.0.0.1:7777", "config")
@@ -218,6 +219,36 @@ def test_a_name_is_taken_only_by_somebody_who_is_alive() -> None:
     assert told(lease(), replace(lease(), until=DAWN + 4.0)) == [], "another name"
 
 
+def test_who_is_called_is_told_apart_by_name_and_address_together() -> None:
+    """A call to what has both of this gateway would come back, be it an earlier life of it or another one."""
+    for who, is_elsewhere in (
+        (OTHER, True), (replace(OTHER, name=ME.name), True), (replace(OTHER, address=ME.address), True),
+        (replace(ME, instance="before"), False),
+    ):  # fmt: skip
+        found = rules.holder(seen((NOW, lease(who=who))), ME, NOW)
+        assert found is not None
+        assert found.is_elsewhere is is_elsewhere
+
+
+def test_a_living_gateway_with_this_ones_name_and_address_lets_all_others_go_first() -> None:
+    """Nobody could call this one as holder.  What an earlier life left behind is no such gateway."""
+    twin = replace(ME, instance="twin")
+    left, renewed = lease(left=1.0, who=twin), lease(left=2.0, who=twin)
+    earlier = seen((NOW, left), (NOW + 0.5, replace(left, now=DAWN + 0.5)))
+    assert (rules.is_twin(earlier, ME), may_try(earlier, NOW + 1.02)) == (False, True)
+    alive = seen((NOW, left), (NOW + 0.5, renewed), (NOW + 0.6, replace(renewed, now=DAWN + 0.1)))
+    assert rules.is_twin(alive, ME)
+    assert not may_try(alive, NOW + 2.5 + TTL)
+    assert may_try(alive, NOW + 2.53 + TTL)
+    gone = rules.see(alive, given_up(who=twin), ME, TTL, NOW + 1.0)
+    assert not may_try(gone, NOW + 1.0 + TTL - 0.01)
+    assert may_try(gone, NOW + 1.0 + TTL)
+    assert not rules.is_twin(seen((NOW, left), (NOW + 0.5, given_up(who=twin))), ME), "it was never seen to live"
+    for who in (ME, OTHER, replace(OTHER, name=ME.name)):
+        assert not rules.is_twin(seen((NOW, lease(left=1.0, who=who)), (NOW + 0.5, lease(who=who))), ME)
+    assert not rules.is_twin(seen((NOW, left), (NOW + 0.5, None)), ME)
+
+
 def test_another_configuration_is_told_and_goes_last() -> None:
     """A whole ttl after the end, unless the holder meant to go."""
     strange = replace(OTHER, config="another")
@@ -231,3 +262,18 @@ def test_another_configuration_is_told_and_goes_last() -> None:
     assert rules.remarks(None, over, ME) == [], "nobody has it"
     assert not may_try(over, NOW + TTL - 0.1)
     assert not rules.does_defer(None, ME)
+
+
+def test_what_makes_nobody_wait_is_told_too() -> None:
+    """Other clients are no reason to stand still for another ttl; an older version says only that something differs."""
+    me = replace(ME, sections="clients=1 backends=2")
+    other = replace(OTHER, sections="clients=9 backends=2")
+    found = replace(lease(left=1.0, who=other), sections=other.sections)
+    sight = rules.see(None, found, me, TTL, NOW)
+    assert rules.differing(found, me) == ("clients",)
+    assert rules.remarks(None, sight, me) == [Remark.OTHER_CONFIG]
+    assert rules.may_try(sight, me, 0.0, TTL, NOW + 1.02)
+    assert rules.differing(replace(found, instance=me.instance), me) == (), "of this process itself, before a reload"
+    assert rules.differing(replace(found, sections=""), me) == (), "an older version, configured alike"
+    assert rules.differing(replace(found, sections="", config="another"), me) == (UNNAMED,)
+    assert rules.differing(replace(found, config="another"), me) == ("clients",)

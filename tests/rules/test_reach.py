@@ -2,7 +2,19 @@
 
 import pytest
 
-from gateway.rules.reach import LIVED, UNREACHED, Reach, heard, is_cut_off, missed
+from gateway.rules.reach import (
+    LIVED,
+    REPEATED,
+    UNREACHED,
+    Reach,
+    Word,
+    heard,
+    is_cut_off,
+    known,
+    missed,
+    not_ready,
+    said,
+)
 
 TTL, NOW, UNTIL = 3.0, 1000.0, 1_800_000_000.0
 SILENT = missed(Reach(), 5, UNTIL, NOW)
@@ -46,3 +58,21 @@ def test_each_holding_is_reached_or_not_by_itself() -> None:
     assert missed(SILENT, 4, UNTIL, NOW) == SILENT
     assert heard(SILENT, 4, NOW) == SILENT
     assert heard(SILENT, 6, NOW + 4.0) == Reach(6, NOW + 4.0)
+
+
+def test_daemons_take_no_calls_once_that_was_said_in_a_row() -> None:
+    """In the last words; one answer that names no reason ends it."""
+    word = Word()
+    for _ in range(REPEATED - 1):
+        word = said(word, ("ec-1: starting",))
+        assert not_ready(word) == ()
+    word = said(word, ("ec-1: dead",))
+    assert not_ready(word) == ("ec-1: dead",)
+    assert not_ready(said(word, ())) == ()
+    assert not_ready(said(said(word, ()), ("ec-1: dead",))) == ()
+
+
+def test_who_held_the_wallet_need_not_be_told() -> None:
+    """What it saw itself holds until the next holder has spoken."""
+    assert not_ready(known(("ec-1: dead",))) == ("ec-1: dead",)
+    assert not_ready(said(known(()), ("ec-1: starting",))) == ()

@@ -136,6 +136,8 @@ class CareWorld:
         self.cuts: dict[str, float] = {}
         """Since when nobody finds the way to a daemon; a moment between two cuts is not seen."""
         self.cut_until: dict[str, float] = {}
+        self.lies_since: dict[str, float] = {}
+        """Since when a launcher takes its process for gone; one that begins in the middle of a restart is believed."""
         self.held: dict[str, float] = {}
         """Since when which daemons are held."""
         self.causes: dict[str, tuple[float, str]] = {}
@@ -151,6 +153,7 @@ class CareWorld:
             self._wedge, self._wedge, self._pause, self._unload, self._lock_out, self._drift, self._drift,
             self._drift_all, self._drift_all, self._launcher_fails, self._launcher_hangs, self._stays_dead,
             self._cut, self._cut, self._cut_all,
+            self._launcher_lies, self._fill,
             self._stop_hangs, self._order, self._order, self._hold, self._drain, self._starts_slowly, self._kill_all,
         )  # fmt: skip
 
@@ -327,6 +330,19 @@ class CareWorld:
     def _launcher_hangs(self, name: str, lasts: float) -> None:
         self._for(name, lasts, self.launchers[name], "hangs", value=True)
 
+    def _launcher_lies(self, name: str, lasts: float) -> None:
+        """Take its process for gone, whatever that does."""
+        if not self.launchers[name].is_lost:
+            self.lies_since[name] = self.loop.time()
+        self._for(name, lasts, self.launchers[name], "is_lost", value=True)
+
+    def _fill(self, name: str, _lasts: float) -> None:
+        """Stop in the middle of everything, with a queue that is full: nobody is refused, and nobody gets in."""
+        self._hurt(name)
+        if self.daemons[name].is_alive:
+            self.daemons[name].freeze()
+            self.daemons[name].is_full = True
+
     def _stays_dead(self, name: str, lasts: float) -> None:
         """End again at each start."""
         self._for(name, lasts, self.daemons[name], "stays_dead", value=True)
@@ -401,6 +417,8 @@ class CareWorld:
         if self.held.get(name, now) < begun_at:
             self.misdeeds.append(f"{what}, and is held")
         self.misdeeds += [f"{what}, beside {other}" for other in self.down if other != name]
+        if verb == "start" and self._is_second(name, now):
+            self.misdeeds.append(f"{what} a second time, because of {cause}, and it listens")
         if verb not in DESTRUCTIVE:
             if not (daemon.is_alive and daemon.care.is_loaded):
                 self.down[name] = now
@@ -418,6 +436,12 @@ class CareWorld:
         lasted = UNREACHED if self.launchers[name].is_blind else RESTART.adrift_after
         if now - self.cuts[name] < lasted or is_shared:
             self.misdeeds.append(f"{what} because of {cause}, and only the way to it was cut")
+
+    def _is_second(self, name: str, now: float) -> bool:
+        """Whether a start makes a second process beside one that could be seen to listen, whoever says what."""
+        is_seen = self.daemons[name].is_alive and now - self.cut_until.get(name, 0.0) > OLD_NEWS
+        is_known = self.lies_since.get(name, now) < self.causes.get(name, (0.0, ""))[0]
+        return self.launchers[name].is_lost and is_known and is_seen
 
     def _is_well(self, name: str) -> bool:
         """Whether a daemon works, whoever finds the way to it."""

@@ -15,6 +15,7 @@ from gateway.flow import runner as runner_room
 from gateway.rules import health, restart
 from gateway.rules.patients import Act, Cause, Patient, View
 from gateway.rules.records import Limits, Record, next_try
+from gateway.supervision.renewing import Renewing
 from tests.simulation.care_world import RESTART, history
 from tests.virtual_time import run_virtual
 
@@ -138,10 +139,24 @@ def memory_round_and_round(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(restart, "NO_HELP", 0.0)
 
 
+def launchers_are_believed(patch: pytest.MonkeyPatch) -> None:
+    """A process that its launcher takes for gone is gone, whoever listens there."""
+
+    async def nobody(_self: Renewing) -> bool:
+        return False
+
+    async def nothing(_self: Renewing) -> None:
+        pass
+
+    patch.setattr(Renewing, "_listens", nobody)
+    patch.setattr(Renewing, "_end_hidden", nothing)
+
+
 MUTANTS: dict[str, tuple[Patch, str]] = {
     "a cut is a death": (a_cut_is_a_death, "only the way to it was cut"),
     "a hold is nothing": (a_hold_is_nothing, "and is held"),
     "well is no excuse": (well_is_no_excuse, "nothing was the matter with it"),
+    "launchers are believed": (launchers_are_believed, "a second time"),
     "memory round and round": (memory_round_and_round, "round and round"),
     "two at once": (two_at_once, "beside"),
     "busy is no excuse": (busy_is_no_excuse, "s into"),

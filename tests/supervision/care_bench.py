@@ -34,11 +34,16 @@ class Timed(Recorder):
         super().__init__()
         self.loop = loop
         self.at: list[float] = []
+        self.heard: list[Callable[[Event], None]] = []
+        """Whoever wants to know of each at once."""
 
     def emit(self, event: object) -> None:
         """Keep an event."""
         super().emit(event)
         self.at.append(self.loop.time())
+        assert isinstance(event, Event)
+        for hear in self.heard:
+            hear(event)
 
 
 class CareBench:

@@ -47,12 +47,17 @@ def test_a_time_comes_once() -> None:
     assert times.has_come()
 
 
-def test_times_that_were_missed_are_one() -> None:
-    """A gateway that was stopped for a week restarts nothing seven times."""
-    clock = Clock(2026, 6, 1, 12)
+def test_a_time_that_is_long_past_is_left_out() -> None:
+    """A clock that was years behind is set right at noon, or a machine wakes up then: nobody is restarted at noon."""
+    clock = Clock(2021, 1, 1)
     times = cron(clock, "30 4 * * *")
     clock.move(2026, 6, 8, 12)
+    assert not times.has_come()
+    clock.move(2026, 6, 9, 4, 31)
     assert times.has_come()
+    clock.move(2026, 6, 10, 4, 39, 59)
+    assert times.has_come()
+    clock.move(2026, 6, 11, 4, 40)
     assert not times.has_come()
 
 
@@ -239,6 +244,28 @@ def test_what_a_command_printed_is_shown_to_no_client() -> None:
         shown = bench.status()
         assert shown["launcher_error"].startswith("status ended with code 5: it said «see the log»; run launcher")
         assert "hunter2" not in str(shown)
+
+    play(scene)
+
+
+def test_a_launcher_that_takes_a_daemon_for_gone_which_answers_is_told() -> None:
+    """Its status command may not reach the other machine, and a restart by it would do harm; the daemon serves on."""
+
+    async def scene(bench: CareBench) -> None:
+        await asyncio.sleep(5.0)
+        bench.launchers[0].is_lost = True
+        await asyncio.sleep(30.0)
+        assert len(bench.told("launcher.failed")) == 1
+        assert "it says that nothing runs, and the daemon answers" in bench.status()["launcher_error"]
+        assert bench.status()["phase"] == "READY"
+        assert not bench.launchers[0].deeds
+        bench.launchers[0].is_lost = False
+        await asyncio.sleep(15.0)
+        assert bench.status()["launcher_error"] == ""
+        # one that is gone indeed is no such thing
+        bench.daemons[0].kill()
+        await bench.until_well()
+        assert len(bench.told("launcher.failed")) == 1
 
     play(scene)
 

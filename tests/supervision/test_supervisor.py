@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from gateway.base.care import Launcher as LauncherSettings
 from gateway.base.errors import Failure, OrderError
+from gateway.base.events import Event
 from gateway.base.jsonrpc import Answer
 from gateway.rules.lifecycle import Phase
 from gateway.rules.patients import Act
@@ -580,6 +581,74 @@ def test_no_second_daemon_is_started_beside_one_that_its_launcher_does_not_know(
     play(scene)
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_wedged_one_whose_queue_is_full_is_ended_though_its_launcher_takes_it_for_gone(*, fails: bool) -> None:
+    """No connection comes about, as where nobody is; started at once, a second one would have the same wallet."""
+
+    async def scene(bench: CareBench) -> None:
+        await asyncio.sleep(1.0)
+        launcher, daemon = bench.launchers[0], bench.daemons[0]
+        daemon.freeze()
+        daemon.is_full = launcher.is_lost = True
+        if fails:
+            # it is gone indeed, and its host answers nothing
+            daemon.kill()
+            daemon.refusal, launcher.kill_needs_one = "connect_timeout", True
+        await bench.until(lambda: launcher.did("start") > 0)
+        assert [one.verb for one in launcher.deeds][:2] == ["kill", "start"]
+        assert launcher.seconds == 0
+        launcher.is_lost = False
+        await bench.until_well()
+
+    play(scene)
+
+
+def test_one_that_its_launcher_takes_for_gone_and_then_does_not_is_not_ended() -> None:
+    """Nobody finds the way to it, and its status command did not either; it is well."""
+
+    async def scene(bench: CareBench) -> None:
+        await asyncio.sleep(1.0)
+        launcher, daemon = bench.launchers[0], bench.daemons[0]
+        launcher.is_lost = daemon.is_cut = True
+
+        def begun(event: Event) -> None:
+            if event.name == "restart.begun":
+                launcher.is_lost = False
+
+        bench.recorder.heard.append(begun)
+        await bench.until(lambda: bool(bench.told("restart.failed")))
+        assert "says now that it runs" in str(bench.told("restart.failed")[0].fields["reason"])
+        await asyncio.sleep(20.0)
+        assert not launcher.deeds
+        daemon.is_cut = False
+        await bench.until_well()
+        assert daemon.lives == 1
+
+    play(scene)
+
+
+def test_where_nobody_listens_a_kill_that_fails_keeps_nobody_from_being_started() -> None:
+    """Commands without a status: `pkill` and the like fail where there is no process."""
+
+    async def scene(bench: CareBench) -> None:
+        await asyncio.sleep(1.0)
+        bench.daemons[0].kill()
+        await bench.until(lambda: bench.launchers[0].did("start") > 0)
+        await bench.until_well()
+        assert [one.verb for one in bench.launchers[0].deeds] == ["kill", "start"]
+        assert not bench.told("restart.failed")
+        # of one that may be there it is an error as ever
+        bench.daemons[0].freeze()
+        bench.launchers[0].kill_needs_one = False
+        bench.launchers[0].fails = True
+        await bench.until(lambda: bool(bench.told("restart.failed")))
+
+    def before(bench: CareBench) -> None:
+        bench.launchers[0].is_blind = bench.launchers[0].kill_needs_one = True
+
+    play(scene, daemons=1, before=before)
+
+
 def test_a_host_name_that_nobody_knows_is_a_death_where_the_launcher_cannot_say() -> None:
     """The name of a container goes with it."""
 
@@ -851,6 +920,26 @@ def test_one_that_is_adrift_is_reloaded_and_then_restarted() -> None:
         assert bench.told("restart.begun")[0].fields["cause"] == "adrift"
 
     play(scene)
+
+
+def test_one_that_drifts_back_and_forth_is_not_closed_and_loaded_all_night() -> None:
+    """A reload that helped for a moment has not helped; after health that lasts it may be tried again."""
+
+    async def scene(bench: CareBench) -> None:
+        await asyncio.sleep(1.0)
+        care = bench.daemons[0].care
+        for _ in range(10):
+            care.connected = False
+            await asyncio.sleep(14.0)
+            care.connected = True
+            await asyncio.sleep(5.0)
+        assert len(bench.told("backend.reloaded")) == 1
+        assert not bench.told("restart.begun")
+        await asyncio.sleep(700.0)
+        care.connected = False
+        await bench.until(lambda: len(bench.told("backend.reloaded")) == 2, 30.0)
+
+    play(scene, daemons=2)
 
 
 def test_a_reload_that_helps_is_all() -> None:
@@ -1144,6 +1233,22 @@ def test_a_busy_daemon_outlives_the_gateway_and_its_successor() -> None:
 
 
 # -- preventive -----------------------------------------------------------------------------------------------------
+
+
+def test_a_restart_by_cron_that_never_found_its_moment_is_told() -> None:
+    """One that is drained keeps the others waiting, and nobody would know that they are restarted no more."""
+
+    async def scene(bench: CareBench) -> None:
+        await bench.plant.drain("ec-2")
+        await asyncio.sleep(3600.0)
+        assert not bench.told("restart.left_out")
+        await asyncio.sleep(300.0)
+        told = bench.told("restart.left_out")
+        assert [one.backend for one in told] == ["ec-1", "ec-2"]
+        assert "waits until ec-2 is well and whole" in str(told[0].fields["reason"])
+        assert not bench.told("restart.begun")
+
+    play(scene, daemons=2, wallet={"preventive": {"cron": "18 8 * * *"}})
 
 
 def test_at_a_time_of_cron_one_after_the_other_is_restarted() -> None:

@@ -13,7 +13,8 @@ from gateway.ledger import leases
 from gateway.ledger.held import HeldLedger, LeaseError
 from gateway.ledger.schema import metadata
 from gateway.ledger.store import InlineLedger, T
-from gateway.rules.lease import Gateway, Holder, Lease
+from gateway.rules.config_hash import AGAIN, SETTLES
+from gateway.rules.lease import STAND_BACK, Gateway, Holder, Lease
 from gateway.supervision.tenancy import FOR_GOOD, Tenancy
 from tests.virtual_time import VirtualLoop, run_virtual
 
@@ -28,7 +29,7 @@ class Line:
         """Begin with a line on which all is well."""
         self.store = store
         self.last_error = ""
-        self.took = 0.0
+        self.timing = store.timing
         self.before = 0.001
         """Seconds until a statement is carried out."""
         self.after = 0.001
@@ -81,7 +82,7 @@ class Line:
 class Member:
     """One gateway."""
 
-    def __init__(self, bench: "Bench", name: str, instance: str, config: str) -> None:
+    def __init__(self, bench: "Bench", name: str, instance: str, config: str, sections: str) -> None:
         """Begin as a follower."""
         self.bench = bench
         self.line = Line(bench.store)
@@ -89,10 +90,13 @@ class Member:
         """What was called, in order."""
         self.begins = 0.0
         """Seconds that the rooms take to begin."""
+        self.ends = 0.0
+        """Seconds that they take to end."""
         self.fails = False
         self.trouble: Exception = LedgerError("the rooms want a ledger")
         self.tenancy = Tenancy(
-            "main", self.line, Gateway(name, instance, f"http://{instance}:7777", config), TTL, bench.loop,
+            "main", self.line, Gateway(name, instance, f"http://{instance}:7777", config, sections), TTL,
+            bench.loop,
             self.gained, self.lost, bench.events.append, lambda: DAWN + bench.loop.time(),
         )  # fmt: skip
         self.task = bench.loop.create_task(self.tenancy.run())
@@ -112,6 +116,7 @@ class Member:
         """End."""
         assert not self.tenancy.is_held
         self.calls.append("lost")
+        await asyncio.sleep(self.ends)
         if self.fails:
             raise ZeroDivisionError
 
@@ -136,10 +141,10 @@ class Bench:
         self.events: list[Event] = []
         self.members: list[Member] = []
 
-    def start(self, name: str = "", instance: str = "", config: str = "c") -> Member:
+    def start(self, name: str = "", instance: str = "", config: str = "c", sections: str = "") -> Member:
         """Start another gateway."""
         number = len(self.members) + 1
-        member = Member(self, name or f"gw-{number}", instance or f"i{number}", config)
+        member = Member(self, name or f"gw-{number}", instance or f"i{number}", config, sections)
         self.members.append(member)
         return member
 
@@ -208,7 +213,7 @@ def test_the_first_gateway_gains_the_lease_at_once_and_keeps_it() -> None:
         assert 55 <= one.line.statements - before <= 62
         assert one.calls == ["gained 1"]
         assert bench.names() == ["gw-1 lease.gained"]
-        assert one.tenancy.holder == Holder("gw-1", "http://i1:7777", 1, bench.row().until)
+        assert one.tenancy.holder == Holder("gw-1", "http://i1:7777", 1, bench.row().until, is_elsewhere=False)
 
     scenario(play)
 
@@ -398,10 +403,121 @@ def test_a_handover_lets_another_go_on_within_a_moment() -> None:
         assert await two.tenancy.handover(FOR_GOOD)
         await bench.holds_within(one, 7.0)
         assert await one.tenancy.handover()
-        await asyncio.sleep(5.9)
+        await asyncio.sleep(STAND_BACK * TTL - 0.05)
         assert not one.is_held
-        await bench.holds_within(one, 0.6)
+        await bench.holds_within(one, 0.1)
         assert two.calls == ["gained 2", "lost"]
+
+    scenario(play)
+
+
+@pytest.mark.parametrize("slow", [0.0, 0.25, 0.45])
+def test_whoever_gave_it_up_stands_back_for_as_long_as_a_live_follower_needs(slow: float) -> None:
+    """Also where its rooms take longer to end than it stands back, and the database is slow."""
+
+    async def play(bench: Bench) -> None:
+        one = bench.start()
+        await bench.holds_within(one, 0.05)
+        two = bench.start()
+        await asyncio.sleep(1.0)
+        one.ends, one.line.after, two.line.after = 2.0, 0.001 + slow / 2, 0.001 + slow / 2
+        one.line.before = two.line.before = 0.001 + slow / 2
+        assert await one.tenancy.handover()
+        await asyncio.sleep(2 * TTL)
+        assert two.is_held
+        assert one.calls == ["gained 1", "lost"]
+
+    scenario(play)
+
+
+def test_a_lone_gateway_that_handed_over_is_back_after_half_a_lease() -> None:
+    """Nobody answered for so long, and no longer."""
+
+    async def play(bench: Bench) -> None:
+        one = bench.start()
+        await bench.holds_within(one, 0.05)
+        assert await one.tenancy.handover()
+        assert await bench.holds_within(one, TTL) < STAND_BACK * TTL + 0.05
+
+    scenario(play)
+
+
+def test_whoever_could_not_tell_the_database_leaves_the_lease_to_the_others_until_it_has_run_out() -> None:
+    """It would take its own at once, and they have to wait for the end of it."""
+
+    async def play(bench: Bench) -> None:
+        one = bench.start()
+        await bench.holds_within(one, 0.05)
+        two = bench.start()
+        await asyncio.sleep(1.0)
+        one.line.is_away = True
+        assert not await one.tenancy.handover()
+        one.line.is_away = False
+        await bench.holds_within(two, TTL + 0.1)
+        assert one.calls == ["gained 1", "lost"]
+
+    scenario(play)
+
+
+def test_who_only_looks_sees_the_holder_and_takes_nothing_until_it_may() -> None:
+    """Its ledger cannot be opened; once it is, the lease is taken like anybody's."""
+
+    async def play(bench: Bench) -> None:
+        one, two = bench.start(), bench.start()
+        two.task.cancel()
+        open_line, two.line.is_away = two.line, True
+        looks = Line(bench.store)
+        two.tenancy = Tenancy(
+            "main", looks, two.tenancy.me, TTL, bench.loop, two.gained, two.lost, bench.events.append,
+            looks_alone=True,
+        )  # fmt: skip
+        assert not two.tenancy.has_answer
+        two.tenancy.clock = lambda: DAWN + bench.loop.time()
+        two.task = bench.loop.create_task(two.tenancy.run())
+        await bench.holds_within(one, 0.05)
+        await asyncio.sleep(1.0)
+        assert two.tenancy.has_answer
+        found = two.tenancy.holder
+        assert found is not None
+        assert found.name == "gw-1"
+        await one.tenancy.handover(FOR_GOOD)
+        await asyncio.sleep(10 * TTL)
+        assert (bench.row().is_given_up, two.tenancy.holder, two.calls) == (True, None, [])
+        assert looks.statements < 10 * TTL * 4, "it does not look all the time"
+        open_line.is_away = False
+        two.tenancy.go_after(open_line, two.tenancy.clock)
+        await bench.holds_within(two, 0.05)
+        await asyncio.sleep(TTL)
+        before = looks.statements
+        await asyncio.sleep(TTL)
+        assert (looks.statements, two.calls) == (before, ["gained 2"])
+
+    scenario(play)
+
+
+def test_a_copy_of_a_gateway_that_lives_is_known_as_such_and_goes_last() -> None:
+    """By the one that follows; a third one takes over before it does."""
+
+    async def play(bench: Bench) -> None:
+        one = bench.start("gw-1", "i1")
+        await bench.holds_within(one, 0.05)
+        copy = bench.start("gw-1", "copy")
+        copy.tenancy.update("http://i1:7777", "c")
+        third = bench.start("gw-3")
+        assert not copy.tenancy.has_twin
+        await asyncio.sleep(2.0)
+        assert copy.tenancy.has_twin
+        assert not any(each.tenancy.has_twin for each in (one, third))
+        found = copy.tenancy.holder
+        assert found is not None
+        assert not found.is_elsewhere
+        await one.tenancy.handover(FOR_GOOD)
+        await bench.holds_within(third, 1.0)
+        await asyncio.sleep(2 * TTL)
+        assert copy.calls == []
+        found = copy.tenancy.holder
+        assert found is not None
+        assert (found.name, found.is_elsewhere) == ("gw-3", True)
 
     scenario(play)
 
@@ -596,7 +712,7 @@ def test_a_reload_publishes_the_new_configuration_with_the_next_renewal() -> Non
         one = bench.start()
         await bench.holds_within(one, 0.05)
         two = bench.start(config="new")
-        await asyncio.sleep(2.0)
+        await asyncio.sleep(SETTLES + 1.0)
         one.tenancy.update("http://new:7777", "new")
         await asyncio.sleep(1.6)
         assert (bench.row().config, bench.row().address) == ("new", "http://new:7777")
@@ -605,5 +721,63 @@ def test_a_reload_publishes_the_new_configuration_with_the_next_renewal() -> Non
         assert seen.address == "http://new:7777"
         assert len(bench.told("lease.config_differs")) == 1
         assert one.calls == ["gained 1"]
+
+    scenario(play)
+
+
+def test_other_clients_are_told_by_whoever_follows_and_make_nobody_wait() -> None:
+    """With what differs and the way out: while it lasts, half an hour apart; and when such a gateway takes over."""
+
+    async def play(bench: Bench) -> None:
+        one = bench.start(sections="clients=1 limits=1 wallets=1")
+        await bench.holds_within(one, 0.05)
+        two = bench.start(sections="clients=2 limits=2 wallets=1")
+        await asyncio.sleep(SETTLES + 1.0)
+        (told,) = bench.told("lease.config_differs")
+        assert (told.level, told.fields["sections"]) == ("error", "clients, limits")
+        assert "gw-1, which holds main, differs from this gateway in: clients, limits" in str(told.fields["reason"])
+        assert "the same" in str(told.fields["remedy"])
+        await asyncio.sleep(AGAIN)
+        assert len(bench.told("lease.config_differs")) == 2
+        one.task.cancel()
+        one.lines_down()
+        await bench.holds_within(two, TTL + 1.0)
+        (taken,) = bench.told("lease.taken_with_other_config")
+        assert taken.fields["sections"] == "clients, limits"
+
+    scenario(play)
+
+
+def test_files_that_are_changed_together_are_no_difference() -> None:
+    """One gateway reads its own a second after the other; the next renewal publishes it."""
+
+    async def play(bench: Bench) -> None:
+        one = bench.start(sections="clients=1")
+        await bench.holds_within(one, 0.05)
+        two = bench.start(sections="clients=1")
+        await asyncio.sleep(1.0)
+        two.tenancy.update(two.tenancy.me.address, "c", "clients=2")
+        await asyncio.sleep(1.0)
+        one.tenancy.update(one.tenancy.me.address, "c", "clients=2")
+        await asyncio.sleep(10.0)
+        assert bench.row().sections == "clients=2"
+        assert bench.told("lease.config_differs") == []
+
+    scenario(play)
+
+
+def test_an_older_version_that_tells_no_more_than_its_hash_is_compared_by_that() -> None:
+    """As it compares itself: nothing is told where the hash is the same, also after it has taken over."""
+
+    async def play(bench: Bench) -> None:
+        old = bench.start()
+        await bench.holds_within(old, 0.05)
+        new = bench.start(sections="clients=1")
+        await asyncio.sleep(SETTLES + 1.0)
+        assert await old.tenancy.handover(FOR_GOOD)
+        await bench.holds_within(new, 1.0)
+        assert bench.row().sections == "clients=1"
+        await asyncio.sleep(SETTLES + 1.0)
+        assert bench.told("lease.config_differs") == bench.told("lease.taken_with_other_config") == []
 
     scenario(play)

@@ -22,7 +22,7 @@ DENIED = "HTTP 401"
 """What a reason holds of a daemon that refuses the gateway's credentials."""
 
 OF_EVERYTHING = (
-    "all_down", "no_holder", "read_only", "doubted", "all_adrift", "no_addresses", "diverged", "wrong_seed",
+    "all_down", "no_holder", "read_only", "doubted", "unsafe", "all_adrift", "no_addresses", "diverged", "wrong_seed",
     "unknown_outcome", "below_half", "cut_off", "gateways", "not_adopted", "pool_low", "held_long", "waiting",
     "room_failed",
 )  # fmt: skip

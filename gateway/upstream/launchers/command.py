@@ -8,7 +8,9 @@ never its line, which may hold a password; what a command said is quoted in «»
 import asyncio
 import contextlib
 import os
+import re
 import signal
+import subprocess
 from typing import Annotated, Final
 
 from pydantic import Field, model_validator
@@ -16,7 +18,7 @@ from pydantic import Field, model_validator
 from gateway.base.section import Section
 from gateway.upstream.launchers import LauncherError, Memory, OnDeath, State, Status
 from gateway.upstream.launchers.children import Watched, environment, spawn
-from gateway.upstream.launchers.common import Common, Flight, until
+from gateway.upstream.launchers.common import Common, Finding, Flight, until
 
 _KEPT = 4096
 """Bytes of output; the last lines go into the error, the rest is read and thrown away."""
@@ -28,6 +30,16 @@ and is followed by a kill.  One time more is for what is between them."""
 
 _NO_SUCH_COMMAND = (126, 127)
 """Exit codes of a shell that could not run it."""
+
+_CANNOT_TELL = 125
+"""Exit codes of `status` from here on say nothing of the daemon: a shell that could not run it (126, 127), a command
+that was ended by a signal (128 and more), ssh that found no way (255).  A line that cannot tell may exit with 125."""
+
+_PLAIN = re.compile(r"[\w./+-]+")
+"""A first word that is a program's name, and nothing that only a shell could tell."""
+
+_ASKED = 2.0
+"""Seconds that a shell has for a line that it only reads."""
 
 Line = Annotated[str, Field(min_length=1)]
 
@@ -41,7 +53,7 @@ class Own(Section):
     kill: Line | None = None
     restart: Line | None = None
     status: Line | None = None
-    """Exit code 0 means that it runs."""
+    """Exit code 0 means that it runs, 1 to 124 that it does not, any other that nobody can tell."""
     instance: Line | None = None
     """Prints what tells one life of the process from the next, such as its pid and the time of its start."""
     env: dict[str, str] = Field(default_factory=dict)
@@ -93,7 +105,7 @@ class CommandLauncher:
         if self._own.status is None:
             return Status(State.UNKNOWN)
         code, said = await self._run("status", self._own.status)
-        if code in _NO_SUCH_COMMAND:
+        if code < 0 or code >= _CANNOT_TELL:
             raise _failed("status", code, said)
         if code != 0:
             return Status(State.EXITED, detail=_last(said))
@@ -227,6 +239,37 @@ class CommandLauncher:
                 shell.signal_group(signal.SIGKILL)
                 pipe.close()
                 # it is reaped when it has ended, which a process that waits for a disk does late
+
+
+def look(own: Own) -> list[Finding]:
+    """Return what a shell says of the lines without running them, and which of their first programs are not here."""
+    return [
+        finding
+        for key in ("start", "stop", "kill", "restart", "status", "instance")
+        if (line := getattr(own, key)) is not None
+        for finding in _look_at_line(key, line, environment(own.env))
+    ]
+
+
+def _look_at_line(key: str, line: str, variables: dict[str, str]) -> list[Finding]:
+    if _asked(["-n", "-c", line], variables) != 0:
+        return [(key, "is no line that a shell understands", "run it by hand, and look at its quotes and brackets")]
+    first = line.split(maxsplit=1)[0] if line.split() else ""
+    if _PLAIN.fullmatch(first) and _asked(["-c", 'command -v -- "$0"', first], variables) != 0:
+        return [(key, f"begins with {first}, and there is no such program", "install it, or correct the name")]
+    return []
+
+
+def _asked(words: list[str], variables: dict[str, str]) -> int:
+    """Ask a shell; returns its exit code."""
+    quiet = subprocess.DEVNULL
+    try:
+        done = subprocess.run(  # noqa: S603 - the operator's own lines, and none of them is run
+            ["/bin/sh", *words], env=variables, stdin=quiet, stdout=quiet, stderr=quiet, timeout=_ASKED, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    return done.returncode
 
 
 class _Pipe:

@@ -7,6 +7,7 @@ loaded before somebody names it, and nothing in a kind's settings does any input
 import asyncio
 import difflib
 import importlib
+import os
 from collections.abc import Iterable, Iterator
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol
@@ -80,10 +81,15 @@ def clashes(named: Iterable[tuple[str, care.Launcher]]) -> Iterator[tuple[str, s
         if launcher.kind not in TARGETS or check(launcher):
             continue
         own = _load(launcher.kind)[1].model_validate(launcher.own)
-        target = (launcher.kind, *(str(getattr(own, key)) for key in TARGETS[launcher.kind]))
+        target = (launcher.kind, *(_plain(str(getattr(own, key))) for key in TARGETS[launcher.kind]))
         first = seen.setdefault(target, name)
         if first is not name:
             yield name, f"is for the same daemon as {first}", "give each backend a daemon of its own"
+
+
+def _plain(text: str) -> str:
+    """Return a path without its detours, and anything else as it is."""
+    return os.path.normpath(text) if text.startswith("/") else text
 
 
 def look(launcher: care.Launcher) -> list[Finding]:

@@ -15,6 +15,7 @@ from gateway.ledger.remedies import PUT_BACK
 from gateway.rules.health import Kind
 from gateway.rules.kinds import ROWS, Severity
 from gateway.rules.lifecycle import Phase
+from gateway.seats import TWIN
 from tests.edge.web.world import AT, alert, backend, sick, snapshot, wallet
 
 EN = words("en")
@@ -138,8 +139,10 @@ def test_a_wallet_that_takes_no_calls_is_told_and_louder_once_clients_feel_it(ov
     [
         "ec-1: starting, never answered; ec-2: wedged, silent", "no gateway is known to hold this wallet",
         "this gateway has just taken it over", "gw-2, which holds it, is not reached from here",
+        "gw-2, which holds it: ec-1: dead, refuses connections",
         "this gateway has just taken it over, and could not read its ledger so far: database is locked",
-        "no backend takes calls at this moment; a probe is under way", "it is being started",
+        "no backend takes calls at this moment; a probe is under way", "it is being started", TWIN,
+        "this gateway cannot take it over: database is locked",
     ],
 )  # fmt: skip
 def test_why_a_wallet_takes_no_calls_is_said_in_korean(why: str) -> None:

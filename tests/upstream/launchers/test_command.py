@@ -197,3 +197,16 @@ async def test_files_are_out_of_reach(new: New) -> None:
     with pytest.raises(LauncherError, match="copy it by hand"):
         await launcher.write_wallet("/w", b"")
     assert "ec-1" in repr(launcher)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [("exit 125", "code 125"), ("echo no route; exit 255", "«no route»"), ("kill -9 $$", "code 137")],
+)
+async def test_a_status_that_cannot_tell_is_no_death(new: New, line: str, says: str) -> None:
+    """Taken for gone, the daemon would be started a second time beside the one that runs."""
+    launcher = new(restart="true", status=line)
+    with pytest.raises(LauncherError, match=says) as caught:
+        await launcher.status()
+    assert caught.value.may_pass
+    assert (await new(restart="true", status="exit 124").status()).state is State.EXITED

@@ -176,6 +176,9 @@ def test_two_backends_are_not_for_one_daemon(kind: str) -> None:
     named = [("a", settings(kind)), ("b", settings(kind, **other.get(kind, {"restart": "b"}))), ("c", settings(kind))]
     assert [(name, message) for name, message, _ in clashes(named)] == [("c", "is for the same daemon as a")]
     assert list(clashes([("a", settings("docker", host="x")), ("b", settings("docker", host="x"))])) == []
+    paths = ("/var/log/ec-1.log", "/var/log/../log//ec-1.log")
+    twice = [(f"{n}", settings("process", output=path)) for n, path in enumerate(paths)]
+    assert [name for name, _, _ in clashes(twice)] == ["1"], "one pid file for two daemons"
     assert list(clashes([("a", settings("lamp")), ("b", settings("lamp"))])) == []
 
 
@@ -188,6 +191,9 @@ def test_two_backends_are_not_for_one_daemon(kind: str) -> None:
         ("process", {"command": ["no-such-program-here"], "output": "@/out"}, "command", "no such program"),
         ("process", {"command": ["true"], "cwd": "@/none", "output": "@/out"}, "cwd", "no folder"),
         ("process", {"command": ["true"], "output": "@/none/out"}, "output", "no folder"),
+        ("command", {"restart": "systemctl restart (x"}, "restart", "no line that a shell understands"),
+        ("command", {"restart": "no-such-program-here x"}, "restart", "no such program"),
+        ("command", {"restart": "true", "status": "test -n 'x"}, "status", "no line that a shell understands"),
     ],
 )
 def test_what_this_machine_lacks_is_found(
@@ -218,3 +224,11 @@ def test_what_is_there_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert [look(one) for one in good] == [[]] * len(good)
         monkeypatch.setattr("os.access", lambda path, _mode: not str(path).startswith(str(tmp_path)))
         assert ["may not" in str(look(one)) for one in good] == [True, False, True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    "line", ["exec true", "[ -e / ]", "X=1 no-such-program", "cd / && true", "/bin/true", "  true"]
+)
+def test_a_line_that_a_shell_may_understand_is_believed(line: str) -> None:
+    """Builtins, variables, paths; what stands behind the first word is run and not guessed at."""
+    assert look(settings("command", restart=line)) == []

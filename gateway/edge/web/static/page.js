@@ -106,7 +106,7 @@ function seconds(samples) {
 const FIGURES = new Set([
   "time", "for_seconds", "answered_ago", "next_try", "seconds_ago", "process_age", "took_ms", "latency_ms", "rates",
   "sparkline", "memory", "score", "in_flight", "slots_taken", "waiting", "height", "horizon", "addresses", "pool",
-  "epoch", "since",
+  "epoch", "since", "transactions", "forwarded", "peer_calls",
 ]);
 const shape = (snapshot) => JSON.stringify(snapshot, (key, value) => (FIGURES.has(key) ? undefined : value));
 

@@ -103,9 +103,13 @@ ALERTS = {
         "the ledger is older than its wallet",
         "Compare the payouts of that time with the chain first, then run `ec-gateway ledger adopt`.",
     ),
+    "unsafe": (
+        "the database may lose what it has committed",
+        "Have the standby waited for (synchronous_standby_names), or switch on what the text names.",
+    ),
     "no_holder": (
         "no gateway holds a wallet",
-        "Look at the database of the ledger: it does not answer, or is read-only.",
+        "Look at the database of the ledger: it does not answer, is read-only, or is of another version or key.",
     ),
     "gateways": (
         "gateways that share a wallet disagree",

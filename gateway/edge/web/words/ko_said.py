@@ -28,6 +28,7 @@ SAID = (
     ),
     (r"(?P<why>.+), expected back", "{why}, 곧 복귀할 예정"),
     (r"drained by order", "명령으로 차단됨"),
+    (r"(?P<why>.+), and held by order", "{why}, 명령으로 재시작이 보류됨"),
     # what is done about it, as rules/restart.py says it
     (r"its process is gone", "프로세스가 사라짐"),
     (r"nobody listens there", "연결을 받는 프로세스가 없음"),
@@ -52,6 +53,7 @@ SAID = (
         "사용자 이름 또는 비밀번호를 거부하며, 재시작으로는 해결되지 않음",
     ),
     (r"it has no launcher", "런처가 없음"),
+    (r"restart\.enforce is false, so that nothing is done", "restart.enforce가 false라서 아무것도 하지 않음"),
     (r"(?P<name>\S+) is being restarted", "{name} 재시작 중이므로 대기"),
     (r"(?P<name>\S+) goes first", "{name} 먼저 처리"),
     (r"its wallet could not be loaded", "지갑을 열지 못함"),
@@ -118,8 +120,14 @@ SAID = (
         "원장이 없으면 설정에 적힌 데몬이 프라이머리입니다",
     ),
     (r"change (?P<place>\S+) there", "설정의 {place} 값을 바꾸십시오"),
-    (r"(?P<name>\S+) was given up", "{name}: 다른 게이트웨이에 넘겼습니다"),
+    (r"(?P<name>\S+) was given up", "{name}: 담당을 내려놓았습니다"),
     (r"any other gateway may take it at once", "다른 게이트웨이가 바로 맡을 수 있습니다"),
+    (r"no gateway has taken it yet", "아직 맡은 게이트웨이가 없습니다"),
+    (
+        r"no other gateway took it, so that this one has it again: see whether another one is up",
+        "맡은 게이트웨이가 없어 이 게이트웨이가 다시 맡았습니다. 다른 게이트웨이가 실행 중인지 확인하십시오",
+    ),
+    (r"(?P<name>\S+) has it now", "지금 담당: {name}"),
     (
         r"the database was not reached: it runs out by itself",
         "데이터베이스에 연결하지 못했으므로 임대가 끝나야 넘어갑니다",
@@ -209,6 +217,16 @@ SAID = (
         "이 게이트웨이가 방금 인계받음({why})",
     ),
     (r"(?P<name>.+), which holds it, is not reached from here", "담당 게이트웨이 {name}에 연결할 수 없음"),
+    (r"this gateway cannot take it over: (?P<why>.+)", "이 게이트웨이는 인계받을 수 없음: {why}"),
+    (
+        r"another gateway has this one's name and address and holds the wallet, so that no call can be sent there",
+        "이름과 주소가 같은 다른 게이트웨이가 지갑을 담당하고 있어 호출을 전달할 수 없음",
+    ),
+    (
+        r"give each gateway its own cluster\.name and cluster\.address, and restart it",
+        "게이트웨이마다 cluster.name과 cluster.address를 다르게 설정하고 재시작하십시오",
+    ),
+    (r"(?P<name>[^:]+), which holds it: (?P<why>.+)", "담당 게이트웨이 {name}의 보고: {why}"),
     (r"no backend takes calls at this moment", "지금 호출을 받는 데몬이 없음"),
     (r"a probe is under way", "점검 중"),
     (r"it is being started", "기동하는 중"),
@@ -254,6 +272,10 @@ SAID = (
     (
         r"would be restarted \((?P<cause>\w+)\), but restart\.enforce is off",
         "재시작 대상이지만 restart.enforce가 꺼져 있음",
+    ),
+    (
+        r"its restart by cron was left out for this time(: (?P<why>.+))?",
+        "이번 cron 재시작은 건너뜀({why})",
     ),
     (r"planned restart", "계획된 재시작"),
     (r"drained", "호출 차단됨"),
