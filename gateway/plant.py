@@ -92,6 +92,16 @@ class Plant:
             self.money.start(self.runner.loop)
         self._care_task = self.runner.loop.create_task(self._care(), name=f"care-{self.name}")
 
+    def take_over(self) -> None:
+        """Know, before the start, that whoever had the wallet has vanished: frozen, it keeps its connections.
+
+        A daemon that it was speaking to waits for it for ever, and is no daemon on its way up: it served a moment ago.
+        Once no call of before can be running there any more, silence is a wedge.
+        """
+        until = self.runner.loop.time() + self.runner.settings.timeouts.server
+        for backend in self.pool.backends:
+            backend.may_be_silent_until = until
+
     async def _care(self) -> None:
         """Run the supervisor for ever; when it fails it is told and begun again."""
         while True:

@@ -96,6 +96,7 @@ class Seat:
         self.plant: Plant | None = None
         self.wire: Wire | None = None
         self._bears = CUT_OFF
+        self._follows_vanished = False
         self._admitted: Plant | None = None
         """The rooms that calls come to, with their ledger or without."""
         self._unread = ""
@@ -120,6 +121,8 @@ class Seat:
         self.wire = self.make_wire(may)
         plant = self.plant = self.build(self.wallet, self.wire, book, may)
         plant.supervisor.may_be_cut_off = self.may_be_cut_off
+        if self._has_followed_a_vanished():
+            plant.take_over()
         plant.start()
         self._unread = ""
         began, pause = tenancy.loop.time(), AGAIN
@@ -131,6 +134,16 @@ class Seat:
             pause = min(2 * pause, AGAIN_MOST)
         self._unread, self._stays = "", UNREAD
         self._let_in(plant)
+
+    def _has_followed_a_vanished(self) -> bool:
+        """Whether the last other gateway that held the wallet did not give it up: it is frozen, dead or cut off.
+
+        Also where this one has given it up and taken it again since.
+        """
+        former = self.tenancy.former
+        if former is None or former.instance != self.tenancy.me.instance:
+            self._follows_vanished = former is not None and not former.is_given_up
+        return self._follows_vanished
 
     def go_after(self, book: Book) -> None:
         """Take the wallet from now on where it is nobody's: the ledger could be opened at last."""

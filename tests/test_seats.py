@@ -15,7 +15,7 @@ from gateway.ledger.migrations import bring_up
 from gateway.ledger.store import InlineLedger, OlderError
 from gateway.money import Book
 from gateway.rules.health import Kind
-from gateway.rules.lease import Gateway, Holder
+from gateway.rules.lease import Gateway, Holder, Lease
 from gateway.rules.lifecycle import Phase
 from gateway.seats import CUT_OFF, LAST_WORDS, LOOK, PATIENCE, TWIN, Seat
 from gateway.supervision.schedule import Seen
@@ -46,6 +46,7 @@ class FakeTenancy:
         self.age = 0.2
         self.has_answer = True
         self.has_twin = False
+        self.former: Lease | None = None
         self.change = asyncio.Event()
 
     @property
@@ -126,6 +127,10 @@ class FakePlant:
     def start(self) -> None:
         """Begin."""
         self.did.append("start")
+
+    def take_over(self) -> None:
+        """Remember it."""
+        self.did.append("take over")
 
     async def open_ledger(self, _book: Book) -> bool:
         """Fail as often as a test wants."""
@@ -582,5 +587,28 @@ def test_what_operators_are_told_of_a_lease() -> None:
         assert place.remembered == [["its own reason"]]
         await place.seat.lost()
         assert place.remembered[1:] == [[]]
+
+    play(scene)
+
+
+def test_who_vanished_with_the_wallet_may_hold_its_daemons() -> None:
+    """Not one that gave it up; and who gave it up and has it again himself knows as much as before."""
+
+    async def scene(place: Place) -> None:
+        def lease(instance: str, until: float) -> Lease:
+            return Lease("gw-2", instance, "http://gw-2", "c", 4, until, 1.0, 2.0)
+
+        cases = [
+            (None, False),
+            (lease("y", 9.0), True),
+            (lease(FakeTenancy.me.instance, 0.0), True),
+            (lease("y", 0.0), False),
+            (lease(FakeTenancy.me.instance, 9.0), False),
+        ]
+        for term, (former, vanished) in enumerate(cases, start=1):
+            place.tenancy.former = former
+            await place.tenancy.gain(term)
+            assert (place.plants[-1].did[0] == "take over") is vanished, former
+            await place.seat.lost()
 
     play(scene)

@@ -110,6 +110,8 @@ class Backend:
         """How many receiving addresses it listed last."""
         self.was_ready = False
         self.grace_until = grace_until
+        self.may_be_silent_until = float("inf")
+        """Within that grace: until when it may accept and say nothing; of one that served others a moment ago, less."""
         self.refused_since: float | None = None
         self.refused_reason = "refuses connections"
         self.is_out_of_reach = False
@@ -195,6 +197,7 @@ class Backend:
         self.score = 1.0
         self.is_stalled = False
         self.level = Level.NOTHING
+        self.may_be_silent_until = float("inf")
         self.remark = ""
         self.height = self.listed = self.silent_since = self.behind_since = None
 
@@ -240,6 +243,7 @@ class Backend:
             top=self.top,
             was_ready=self.was_ready,
             grace_until=self.grace_until,
+            may_be_silent_until=self.may_be_silent_until,
             refused_since=self.refused_since,
             refused_reason=self.refused_reason,
             unanswered_since=self.unanswered_since,

@@ -57,6 +57,8 @@ class Facts:
     """When it was first found silent without an excuse, by an earlier diagnosis."""
     behind_since: float | None = None
     """Since when its height is further behind the others than is allowed."""
+    may_be_silent_until: float = float("inf")
+    """Until when it may be on its way up though it accepts and says nothing, within its grace."""
     remark: str = ""
     """What is wrong with the words it answered, where that is known: refused credentials, an error page."""
 
@@ -116,7 +118,7 @@ def is_working(facts: Facts, now: float) -> bool:
 def _diagnose_silence(facts: Facts, limits: Limits, now: float, *, excused: bool) -> Diagnosis:
     if is_working(facts, now):
         return Diagnosis(Kind.BUSY, "works on a call", is_sick=False, may_return=True)
-    if not facts.was_ready and excused:
+    if not facts.was_ready and excused and now < facts.may_be_silent_until:
         return Diagnosis(Kind.STARTING, "accepts, does not answer yet", is_sick=False, may_return=True)
     lasted = facts.silent_since is not None and now - facts.silent_since >= limits.wedged_after
     reason = "silent with a call past its bound" if facts.call_sent_at is not None else "silent"

@@ -67,6 +67,8 @@ class Tenancy:
         """Why a holding is over before its time; "" while it is not."""
         self._renewed_at = self._tried_at = 0.0
         self._answered_at = loop.time()
+        self.former: Lease | None = None
+        """The lease as it was before this gateway took it last."""
         self._published = ""
         """How this gateway is configured, as the database has it by this holding."""
         self._renewals: set[asyncio.Task[None]] = set()
@@ -304,7 +306,7 @@ class Tenancy:
         self._term, self._until, self._over, self._published = lease.term, lease.until, "", lease.sections
         self._counts_until = rules.counts_until(sent_at, self.ttl)
         self._renewed_at = self._tried_at = sent_at
-        former = None if before is None else before.lease
+        self.former = former = None if before is None else before.lease
         self.news.tell("lease.gained", term=lease.term, former="" if former is None else former.holder)
         if former is not None and (names := rules.differing(former, self.me)):
             self.news.taken_with_other_config(former, names)

@@ -226,8 +226,14 @@ def test_an_operator_hands_the_wallet_over_and_no_call_fails(gateways: Gateways,
     done = handover(first)
     assert done.returncode == 0, done.stderr
     assert gateways.wait_for_holder() == other
-    told = [found["result"] for one in clients for _, _, found in one.stop() if one.method == "createnewaddress"]
+    ended = [one.stop() for one in clients]
     assert [one.failed() for one in clients] == [[], [], [], []]
+    told = [
+        found["result"]
+        for one, calls in zip(clients, ended, strict=True)
+        for _, _, found in calls
+        if one.method == "createnewaddress"
+    ]
     assert len(told) == len(set(told))
     shown = subprocess.run(
         [sys.executable, "-m", "gateway", "status", "--url", f"http://127.0.0.1:{gateways.running[first].admin_port}"],

@@ -51,6 +51,14 @@ def test_silence_is_excused_while_a_call_of_ours_may_still_run() -> None:
     assert kind(unanswered_since=99.4, call_sent_at=80.0, call_bound=35.0).kind is Kind.BUSY
 
 
+def test_silence_at_the_start_is_excused_only_where_it_may_be_on_its_way_up() -> None:
+    """One that served another gateway a moment ago is not, once no call of that can be running there any more."""
+    silent = {"unanswered_since": 60.0, "was_ready": False, "grace_until": 120.0}
+    assert kind(**silent).kind is Kind.STARTING
+    assert kind(**silent, may_be_silent_until=100.5).kind is Kind.STARTING
+    assert kind(**silent, may_be_silent_until=100.0).kind is Kind.WEDGED
+
+
 def test_silence_with_nothing_of_ours_there_is_a_wedge() -> None:
     """A probe without an answer and without an excuse ejects; shorter than its time-out it says nothing."""
     assert kind(unanswered_since=99.6).kind is Kind.OK

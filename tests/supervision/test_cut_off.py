@@ -132,3 +132,26 @@ def test_a_daemon_that_accepts_and_says_nothing_is_ended_as_ever() -> None:
         assert not tenancy.handed
 
     play(scene, 1)
+
+
+@pytest.mark.parametrize(("vanished", "within"), [(True, 45.0), (False, 90.0)])
+def test_daemons_that_wait_for_a_gateway_that_is_frozen_are_restarted_as_soon_as_no_call_can_run_there(
+    *, vanished: bool, within: float
+) -> None:
+    """It has a connection open to each of them; else one that says nothing at the start has all its grace."""
+
+    async def scene(bench: CareBench) -> None:
+        await asyncio.sleep(5.0)
+        for daemon in bench.daemons:
+            daemon.wedge()
+        began = bench.loop.time()
+        await bench.begin_again()
+        if vanished:
+            bench.plant.take_over()
+        server = bench.settings.timeouts.server
+        await bench.until(lambda: bench.daemons[0].lives > 1, 100.0)
+        assert server <= bench.loop.time() - began < within
+        assert vanished or bench.loop.time() - began > bench.settings.wallets["main"].start_grace
+        await bench.until_well()
+
+    play(scene, 2)
