@@ -75,6 +75,7 @@ class CareDaemon(FakeDaemon):
         """How a connection ends when it does not listen."""
         self.is_cut = False
         """Nobody finds the way to it, and it is well."""
+        self.listens_since = 0.0
         self.is_full = False
         """Its queue is: no connection comes about, and none is refused."""
         self.goes_on = 0.0
@@ -157,8 +158,13 @@ class CareDaemon(FakeDaemon):
         self._is_booting = False
         if self.stays_dead:
             return
-        self.is_alive = True
+        self.is_alive, self.listens_since = True, self.loop.time()
         self.work()
+
+    def thaw(self) -> None:
+        """Go on with what came."""
+        self.is_full = False
+        super().thaw()
 
 
 @dataclass

@@ -54,11 +54,12 @@ class Renewing:
         is_gentle: it may be running and well; it is started, and nothing is ended.
         is_for_gone: it is renewed because its launcher said that its process is gone.
         is_wedged: it is renewed because it takes connections and answers nothing.
+        is_lost: it is renewed because it cannot be reached, though its launcher said that it runs.
     """
 
     def __init__(
         self, hands: Hands, backend: Backend, steps: Steps, *, is_urgent: bool, is_gentle: bool = False,
-        is_for_gone: bool = False, is_wedged: bool = False,
+        is_for_gone: bool = False, is_wedged: bool = False, is_lost: bool = False,
     ) -> None:  # fmt: skip
         """Have ended nothing."""
         self.hands = hands
@@ -69,6 +70,7 @@ class Renewing:
         self.is_gentle = is_gentle
         self.is_for_gone = is_for_gone
         self.is_wedged = is_wedged
+        self.is_lost = is_lost
         self.loop = hands.loop
         self.instance = ""
         """Of the process that is to end."""
@@ -83,6 +85,9 @@ class Renewing:
         gone.  Raises LauncherError.
         """
         status = await self.status()
+        if self.is_lost and status.state is State.UNKNOWN:
+            # of such a one less is done, and later
+            raise StepError("its launcher cannot say whether it runs")
         if self.is_for_gone and status.state is State.RUNNING and not (self._is_fresh(status) or self._is_refused()):
             raise StepError(TAKEN_BACK)
         if status.state in GONE and await self._listens():
@@ -90,15 +95,15 @@ class Renewing:
         return status
 
     async def _listens(self) -> bool:
-        """Whether something listens, as far as a probe shows within a moment."""
-        until, backend = self.loop.time() + AWAY, self.backend
-        if self.is_wedged and backend.refused_since is not None and backend.is_out_of_reach:
+        """Whether something listens, as far as a probe of now shows within a moment; one from before says nothing."""
+        asked_at, backend = self.loop.time(), self.backend
+        if self._is_refused():
+            return False
+        if self.is_wedged and backend.refused_since is not None:
             # the way to it is there again, and a probe that waits for an answer has shown it
             return True
-        while backend.refused_since is None:
-            if self._is_mute():
-                return False
-            if self.loop.time() >= until:
+        while backend.refused_at < asked_at and not self._is_mute():
+            if self.loop.time() - asked_at >= AWAY:
                 return True
             self.pool.on_doubt(backend)
             await asyncio.sleep(LOOK)

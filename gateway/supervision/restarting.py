@@ -75,6 +75,7 @@ class Restarting:
             is_gentle=is_gentle,
             is_for_gone=is_for_gone,
             is_wedged=cause == Cause.WEDGED,
+            is_lost=cause == Cause.LOST,
         )
 
     async def run(self) -> bool:

@@ -439,7 +439,8 @@ class CareWorld:
 
     def _is_second(self, name: str, now: float) -> bool:
         """Whether a start makes a second process beside one that could be seen to listen, whoever says what."""
-        is_seen = self.daemons[name].is_alive and now - self.cut_until.get(name, 0.0) > OLD_NEWS
+        daemon = self.daemons[name]
+        is_seen = daemon.is_alive and now - max(daemon.listens_since, self.cut_until.get(name, 0.0)) > OLD_NEWS
         is_known = self.lies_since.get(name, now) < self.causes.get(name, (0.0, ""))[0]
         return self.launchers[name].is_lost and is_known and is_seen
 

@@ -627,6 +627,24 @@ def test_one_that_its_launcher_takes_for_gone_and_then_does_not_is_not_ended() -
     play(scene)
 
 
+def test_one_whose_launcher_was_mute_and_cannot_say_is_not_ended_for_a_way_that_is_gone() -> None:
+    """It was not known that it cannot; of such a one less is done, and later."""
+
+    async def scene(bench: CareBench) -> None:
+        await asyncio.sleep(1.0)
+        launcher = bench.launchers[0]
+        launcher.hangs = launcher.is_blind = bench.daemons[0].is_cut = True
+        await asyncio.sleep(70.0)
+        launcher.hangs = False
+        await asyncio.sleep(60.0)
+        bench.daemons[0].is_cut = False
+        await bench.until_well(400.0)
+        assert launcher.did("kill") == 0
+        assert bench.daemons[0].lives == 1
+
+    play(scene)
+
+
 def test_where_nobody_listens_a_kill_that_fails_keeps_nobody_from_being_started() -> None:
     """Commands without a status: `pkill` and the like fail where there is no process."""
 
