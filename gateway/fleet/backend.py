@@ -114,8 +114,6 @@ class Backend:
         """Within that grace: until when it may accept and say nothing; of one that served others a moment ago, less."""
         self.refused_since: float | None = None
         self.refused_reason = "refuses connections"
-        self.refused_at = 0.0
-        """When a connection could not be made last."""
         self.is_out_of_reach = False
         """Not refused by its host, but not found or not reached: nobody knows whether something runs there."""
         self.silent_since: float | None = None

@@ -590,7 +590,6 @@ class Pool:
         backend.level = Level.NOTHING
         backend.refused_reason = REFUSALS.get(reason, reason)
         backend.is_out_of_reach = reason not in ("refused", "gone")
-        backend.refused_at = now
         if backend.refused_since is None:
             backend.refused_since = now
             if backend.was_ready:

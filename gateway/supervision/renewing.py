@@ -53,7 +53,7 @@ class Renewing:
         is_urgent: it serves nobody.
         is_gentle: it may be running and well; it is started, and nothing is ended.
         is_for_gone: it is renewed because its launcher said that its process is gone.
-        is_wedged: it is renewed because it takes connections and answers nothing.
+        is_wedged: it takes connections and answers nothing.
         is_lost: it is renewed because it cannot be reached, though its launcher said that it runs.
     """
 
@@ -95,15 +95,15 @@ class Renewing:
         return status
 
     async def _listens(self) -> bool:
-        """Whether something listens, as far as a probe of now shows within a moment; one from before says nothing."""
-        asked_at, backend = self.loop.time(), self.backend
-        if self._is_refused():
-            return False
-        if self.is_wedged and backend.refused_since is not None:
+        """Whether something listens, as far as a probe shows within a moment."""
+        until, backend = self.loop.time() + AWAY, self.backend
+        if self.is_wedged and backend.refused_since is not None and backend.is_out_of_reach:
             # the way to it is there again, and a probe that waits for an answer has shown it
             return True
-        while backend.refused_at < asked_at and not self._is_mute():
-            if self.loop.time() - asked_at >= AWAY:
+        while backend.refused_since is None:
+            if self._is_mute():
+                return False
+            if self.loop.time() >= until:
                 return True
             self.pool.on_doubt(backend)
             await asyncio.sleep(LOOK)

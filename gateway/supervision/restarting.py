@@ -45,12 +45,14 @@ class Restarting:
         is_urgent: the daemon serves nobody, so that there is nothing to drain.
         is_gentle: nothing is ended: it may be running, and its network away.
         is_for_gone: its launcher said that its process is gone.
+        is_wedged: it takes connections and answers nothing, whatever it is restarted for.
         on_loaded: called when its process is up and has its wallet.
     """
 
     def __init__(
         self, hands: Hands, backend: Backend, *, cause: str, reason: str, is_urgent: bool,
-        is_gentle: bool = False, is_for_gone: bool = False, on_loaded: Callable[[], None] = lambda: None,
+        is_gentle: bool = False, is_for_gone: bool = False, is_wedged: bool = False,
+        on_loaded: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         """Begin nothing yet."""
         self.hands = hands
@@ -74,7 +76,7 @@ class Restarting:
             is_urgent=is_urgent,
             is_gentle=is_gentle,
             is_for_gone=is_for_gone,
-            is_wedged=cause == Cause.WEDGED,
+            is_wedged=is_wedged,
             is_lost=cause == Cause.LOST,
         )
 

@@ -16,6 +16,7 @@ from gateway.fleet.backend import Backend
 from gateway.fleet.pool import Pool
 from gateway.profiles import Profile
 from gateway.rules import records
+from gateway.rules.health import Kind
 from gateway.rules.lifecycle import Phase
 from gateway.rules.patients import Act, Cause, Prevention, Verdict, View
 from gateway.rules.restart import decide, sharers, would_return
@@ -201,6 +202,7 @@ class Supervisor(Ward):
 
     async def _restart(self, backend: Backend, chart: Chart, act: Act, cause: Cause, reason: str) -> None:
         name, is_gone = backend.name, self.watching.of(backend.name).is_gone
+        is_wedged = self.patient(backend).kind is Kind.WEDGED
 
         def loaded() -> None:
             self._under_way.discard(name)
@@ -208,7 +210,8 @@ class Supervisor(Ward):
 
         work = Restarting(
             self.hands(name), backend, cause=cause.value, reason=reason, is_urgent=cause.is_urgent,
-            is_gentle=act is Act.START, is_for_gone=cause is Cause.DEAD and is_gone, on_loaded=loaded,
+            is_gentle=act is Act.START, is_for_gone=cause is Cause.DEAD and is_gone,
+            is_wedged=is_wedged, on_loaded=loaded,
         )  # fmt: skip
         is_done = False
         try:

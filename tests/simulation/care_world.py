@@ -440,7 +440,9 @@ class CareWorld:
     def _is_second(self, name: str, now: float) -> bool:
         """Whether a start makes a second process beside one that could be seen to listen, whoever says what."""
         daemon = self.daemons[name]
-        is_seen = daemon.is_alive and now - max(daemon.listens_since, self.cut_until.get(name, 0.0)) > OLD_NEWS
+        # one that wedged while nobody found the way to it has not been heard since, and looks as if it were away still
+        is_found = now - self.cut_until.get(name, 0.0) > SETTLED
+        is_seen = daemon.is_alive and now - daemon.listens_since > OLD_NEWS and is_found
         is_known = self.lies_since.get(name, now) < self.causes.get(name, (0.0, ""))[0]
         return self.launchers[name].is_lost and is_known and is_seen
 
