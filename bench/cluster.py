@@ -104,6 +104,21 @@ class Pair:
         common.wait_until(lambda: _pool(self.running[holder]) > 0, "the pool of addresses is filled")
         return self.running[holder], self.running[other]
 
+    def harm(self, name: str, how: str) -> float:
+        """Kill a gateway (`how` is killed) or freeze it; return when, by the monotonic clock."""
+        at = time.monotonic()
+        os.kill(self.running[name].pid, signal.SIGKILL if how == "killed" else signal.SIGSTOP)
+        return at
+
+    def bring_back(self, name: str, how: str) -> None:
+        """Start one that was killed anew, let a frozen one go on, and wait until all is well."""
+        if how == "killed":
+            self.running[name].end()
+            self.start(name)
+        else:
+            os.kill(self.running[name].pid, signal.SIGCONT)
+        self.wait_well()
+
 
 def _pool(gateway: Gateway) -> int:
     found = gateway.call("gateway.status").get("result")
@@ -225,20 +240,14 @@ def takeovers(report: Report, both: Pair, how: str, rounds: int) -> None:
         (other,) = (one for one in NAMES if one != name)
         askers = [Asker(both.running[other].call, method) for method in ("getbalance", "createnewaddress")]
         time.sleep(1.0)
-        lost, at = both.running[name], time.monotonic()
-        os.kill(lost.pid, signal.SIGKILL if how == "killed" else signal.SIGSTOP)
+        at = both.harm(name, how)
         time.sleep(GRACE + 5.0)
         reads, writes = (one.end() for one in askers)
         felt.append(max(answered - began for began, answered, _ in reads))
         failed_reads += sum(bool(error) for _, _, error in reads)
         late += sum(bool(error) for began, _, error in reads + writes if began >= at + GRACE)
         doubtful += sum("outcome_unknown" in error for _, _, error in writes)
-        if how == "killed":
-            lost.end()
-            both.start(name)
-        else:
-            os.kill(lost.pid, signal.SIGCONT)
-        both.wait_well()
+        both.bring_back(name, how)
     columns = ["rounds", "slowest read, median s", "slowest read, worst s", "reads failed", "allocations in doubt"]
     report.table(
         f"The holder is {how}", columns, [[rounds, statistics.median(felt), max(felt), failed_reads, doubtful]]
@@ -329,16 +338,10 @@ def _lose_behind(both: Pair, port: int, which: str, how: str) -> tuple[list[obje
     askers = [Asker(lambda method: common.call(port, method), method) for method in methods]
     # HAProxy has seen that both are ready by then, and sends calls to both
     time.sleep(3.0)
-    lost, at = both.running[name], time.monotonic()
-    os.kill(lost.pid, signal.SIGKILL if how == "killed" else signal.SIGSTOP)
+    at = both.harm(name, how)
     time.sleep(GRACE + 5.0)
     answers = [one for asker in askers for one in asker.end()]
-    if how == "killed":
-        lost.end()
-        both.start(name)
-    else:
-        os.kill(lost.pid, signal.SIGCONT)
-    both.wait_well()
+    both.bring_back(name, how)
     if early := [error for began, answered, error in answers if answered < at and error]:
         raise BenchError(f"a call failed before any fault: {early[0]}")
     after = [(answered - began, error) for began, answered, error in answers if began >= at + GRACE]

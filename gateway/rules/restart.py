@@ -107,12 +107,14 @@ def sharers(patient: Patient, view: View) -> list[str]:
     others = [one for one in view.patients if one is not patient]
     if patient.kind is Kind.ADRIFT:
         return [one.name for one in others if one.kind is Kind.ADRIFT]
-    is_lost = patient.is_out_of_reach or (patient.kind is Kind.DEAD and not patient.is_refused)
-    if not is_lost or patient.is_gone:
+    if not _is_lost(patient) or patient.is_gone:
         return []
-    return [
-        one.name for one in others if one.is_out_of_reach or (one.kind is Kind.DEAD and not one.is_refused)
-    ]  # fmt: skip
+    return [one.name for one in others if _is_lost(one)]
+
+
+def _is_lost(patient: Patient) -> bool:
+    """Whether nobody finds the way to it; a port that refuses was found."""
+    return patient.is_out_of_reach or (patient.kind is Kind.DEAD and not patient.is_refused)
 
 
 # -- what would help ----------------------------------------------------------------------------------------------
