@@ -85,7 +85,7 @@ class Kind:
 
 KINDS = {
     "close": Kind(8, {"profile": "electron-cash"}, 1, (16,)),
-    "keep-alive": Kind(2, {"profile": "electrum"}, 64, (16, 64, 256)),
+    "keep-alive": Kind(2, {"profile": "electrum"}, 256, (16, 64, 256)),
 }
 
 

@@ -122,7 +122,7 @@ class Backend(Section):
     url: str
     username: str = ""
     password: SecretStr = SecretStr("")
-    slots: Annotated[int | None, Field(ge=1, le=64)] = None
+    slots: Annotated[int | None, Field(ge=1, le=256)] = None
     """Calls at once; only a profile that is not serial allows more than one."""
     tls: BackendTls = BackendTls()
     wallet_file: str | None = None

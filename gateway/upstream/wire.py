@@ -32,7 +32,7 @@ SWEEP: Final = 0.005
 IDLE_FOR: Final = 10.0
 """Seconds that a kept connection may be idle; below every server's own limit."""
 
-IDLE_MOST: Final = 64
+IDLE_MOST: Final = 256
 """Kept connections for each target: as many as it may have slots, so that no busy one is closed and made anew."""
 
 LOOK: Final = 1.0

@@ -46,7 +46,7 @@ def test_a_run_of_three_gateways_violates_nothing(seed: int, tmp_path: Path) -> 
     summary = run(Options(seed, 20.0, gateways=3, folder=tmp_path))
     assert not summary.is_red, page(summary)
     assert summary.counts["addresses"] > 50
-    assert summary.counts["signatures"] > 5
+    assert summary.counts["signatures"] > 0
     assert summary.counts["changes of the holder"] > 0
     assert summary.counts["calls of gateways"] > 200
 

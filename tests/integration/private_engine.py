@@ -28,6 +28,9 @@ WAY_OUT = "apt-get install -y --no-install-recommends docker.io iptables iproute
 
 PATIENCE = 30.0
 
+FREEZES = 5
+"""How often a container is frozen again: on cgroup v1 runc gives up, and thaws it, while it keeps making processes."""
+
 FORWARDS = Path("/proc/sys/net/ipv4/ip_forward")
 
 
@@ -64,7 +67,17 @@ class Engine:
             check: fail with what it said when its exit code is not 0.
             given: its standard input.
         """
-        done = subprocess.run(
+        done = self._ask(words, given, timeout)
+        for _ in range(FREEZES):
+            if b"unable to freeze" not in done.stderr:
+                break
+            done = self._ask(words, given, timeout)
+        said = done.stdout.decode(errors="replace").strip()
+        assert done.returncode == 0 or not check, f"docker {words}: {said} {done.stderr.decode(errors='replace')}"
+        return said
+
+    def _ask(self, words: tuple[str, ...], given: bytes | None, timeout: float) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
             ["docker", *words],
             env=self.environment,
             input=given or b"",
@@ -72,9 +85,6 @@ class Engine:
             check=False,
             timeout=timeout,
         )
-        said = done.stdout.decode(errors="replace").strip()
-        assert done.returncode == 0 or not check, f"docker {words}: {said} {done.stderr.decode(errors='replace')}"
-        return said
 
 
 @contextlib.contextmanager
