@@ -130,7 +130,7 @@ class Payments:
         if "password" in named and granted.params.lstrip().startswith(b"["):
             # by position the daemon does not take it
             members = b", ".join(b"%b: %b" % (msgspec.json.encode(name), raw) for name, raw in named.items())
-            granted = msgspec.structs.replace(granted, params=b"{%b}" % members)
+            granted = granted.given(b"{%b}" % members)
         call = Signing(client, granted, deadline, named)
         if key is not None:
             return await self._with_key(call, key)

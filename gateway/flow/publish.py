@@ -140,7 +140,7 @@ class Publisher:
             if refusal is not None:
                 is_unsure = False
                 return refusal
-            await self._send(sending, msgspec.structs.replace(granted, params=msgspec.json.encode([tx.hex])), deadline)
+            await self._send(sending, granted.given(msgspec.json.encode([tx.hex])), deadline)
             told = await self._settle(sending)
             is_unsure = isinstance(told, Failure) and told.kind is OUTCOME_UNKNOWN
             return told

@@ -165,7 +165,7 @@ class Runner:
         if self._sweep_handle is None:
             self._sweep_handle = self.loop.call_later(SWEEP, self._sweep)
         # one that goes anyway would wait for ever behind calls that wait until it has helped
-        if (self.queue.waiting and not errand.anyway) or not self._try_now(errand):
+        if (self.queue.waiting and not errand.anyway) or not self._try_now(errand, errand.arrived_at):
             self._wait(errand)
 
     def leave(self, errand: Errand, member: Passenger) -> None:
@@ -355,9 +355,8 @@ class Runner:
 
     # -- attempts -------------------------------------------------------------------------------------------
 
-    def _try_now(self, errand: Errand, *, is_hedge: bool = False) -> bool:
+    def _try_now(self, errand: Errand, now: float, *, is_hedge: bool = False) -> bool:
         """Send an errand to a backend with a free slot, if there is one."""
-        now = self._now()
         if errand.own is not None:
             backend: Backend | None = errand.own
             if not ((errand.own.may_serve or errand.anyway) and errand.own.has_free_slot):
@@ -397,7 +396,7 @@ class Runner:
 
     def _ended(self, attempt: Attempt, outcome: Outcome) -> None:
         """Record how an attempt ended, then go on with its errand and with its slot."""
-        now = self._now()
+        now = outcome.ended_at
         errand, backend = attempt.errand, attempt.backend
         result = classify(outcome, attempt.our_id)
         self.attempts.discard(attempt)
@@ -486,7 +485,7 @@ class Runner:
                 errand.overflow = True
                 if errand.lane in (Lane.SLOW, Lane.PUBLISH) and self.pool.has_no_slow_left(errand.left_out):
                     errand.lane = Lane.ANY
-                if not self._try_now(errand):
+                if not self._try_now(errand, self._now()):
                     self._wait(errand)
 
     # -- slots come free ------------------------------------------------------------------------------------
@@ -590,6 +589,6 @@ class Runner:
         if not is_late and (len(errand.live) > 1 or not self.budget.has_token(now)):
             # a third backend only for a call past its bound: one that is merely heavy must not hold the whole wallet
             return
-        if self._try_now(errand, is_hedge=True):
+        if self._try_now(errand, now, is_hedge=True):
             self.budget.spend(now)
             self.watcher.count("hedges", self.pool.name)

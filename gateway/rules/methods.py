@@ -64,13 +64,21 @@ _FLOATS = re.compile(
 )
 
 
-class Granted(msgspec.Struct, frozen=True, gc=False):
+class Granted:
     """The call may be made; `params` is raw JSON as the daemon gets it, `bound` how long it may take."""
 
-    method: Method
-    effect: Effect
-    bound: Bound
-    params: bytes
+    __slots__ = ("bound", "effect", "method", "params")
+
+    def __init__(self, method: Method, effect: Effect, bound: Bound, params: bytes) -> None:
+        """Keep them."""
+        self.method = method
+        self.effect = effect
+        self.bound = bound
+        self.params = params
+
+    def given(self, params: bytes) -> "Granted":
+        """Return the same call with other parameters."""
+        return Granted(self.method, self.effect, self.bound, params)
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,11 +111,12 @@ class Connection:
         if exchange is None:
             self.drop()
             return
+        now = self.wire.now()
         if not self.first_byte_at:
-            self.first_byte_at = self.wire.now()
+            self.first_byte_at = now
         was_between, self.is_between = self.is_between, False
         if was_between and self._is_known(data):
-            self._answered(exchange)
+            self._answered(exchange, now)
             return
         if not self.has_head:
             self.head_size += len(data)
@@ -133,13 +134,13 @@ class Connection:
             elif self.is_complete:
                 # bytes after a complete answer: the answer counts, the connection is not used again
                 self.wants_to_keep = False
-                self._answered(exchange)
+                self._answered(exchange, now)
             else:
                 exchange.end(Fate.UNKNOWN, "not_http")
             return
         if self.is_complete:
             self.is_between = was_between and self._is_learnt(data)
-            self._answered(exchange)
+            self._answered(exchange, now)
         elif not self.has_head and self.head_size > self.wire.max_head:
             exchange.end(Fate.UNKNOWN, "oversized")
 
@@ -168,7 +169,7 @@ class Connection:
         self.wire.forget(self)
         if exchange is not None and not exchange.is_over:
             if self.has_head and not self.has_length and exc is None and not self.is_interim:
-                self._answered(exchange)
+                self._answered(exchange, self.wire.now())
             elif exc is not None and not isinstance(exc, ConnectionError):
                 # not the daemon's doing: it may be alive behind a broken way, and may still run the call
                 exchange.end(Fate.UNKNOWN, "lost")
@@ -223,9 +224,9 @@ class Connection:
         # asked here, because the parser has forgotten the headers when the next bytes may come
         self.may_be_kept = self.has_length and self.parser.should_keep_alive()
 
-    def _answered(self, exchange: "Exchange") -> None:
+    def _answered(self, exchange: "Exchange", now: float) -> None:
         body = self.body[0] if len(self.body) == 1 else b"".join(self.body)
-        exchange.end(ANSWERED, "", self.status, body, self.first_byte_at)
+        exchange.end(ANSWERED, "", self.status, body, self.first_byte_at, now)
 
     # -- keeping and closing ------------------------------------------------------------------------------
 
@@ -239,17 +240,12 @@ class Connection:
             self._poll.register(sock.fileno(), select.POLLIN)
         return not self._poll.poll(0)
 
-    def release(self, *, keep: bool) -> None:
-        """Let go of the exchange: back among the idle ones where that is allowed, else closed at once."""
+    def release(self, *, keep: bool, now: float = 0.0) -> None:
+        """Let go of the exchange: back among the idle ones at `now` where that is allowed, else closed at once."""
         self.exchange = None
-        may_keep = (
-            keep
-            and self.wants_to_keep
-            and self.may_be_kept
-            and self.transport is not None
-            and not self.transport.is_closing()
-        )
-        if may_keep and self.wire.keep(self):
+        # one that is closing is told from the others when it is taken, and forgotten as soon as it is closed
+        may_keep = keep and self.wants_to_keep and self.may_be_kept and self.transport is not None
+        if may_keep and self.wire.keep(self, now):
             self._reset()
             return
         self.drop()

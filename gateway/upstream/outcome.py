@@ -30,8 +30,6 @@ How an exchange ends (`Outcome.reason`):
 from collections.abc import Callable
 from enum import Enum
 
-import msgspec
-
 
 class Fate(Enum):
     """What an exchange came to."""
@@ -41,18 +39,31 @@ class Fate(Enum):
     UNKNOWN = "unknown"
 
 
-class Outcome(msgspec.Struct, frozen=True, gc=False):
+class Outcome:
     """The end of an exchange; times are loop times, 0.0 where a step was not reached."""
 
-    fate: Fate
-    reason: str
-    status: int
-    body: bytes
-    reused: bool
-    connected_at: float
-    sent_at: float
-    first_byte_at: float
-    ended_at: float
+    __slots__ = (
+        "body", "connected_at", "ended_at", "fate", "first_byte_at", "reason", "reused", "sent_at", "status",
+    )  # fmt: skip
+
+    def __init__(
+        self, fate: Fate, reason: str, status: int, body: bytes, reused: bool,  # noqa: FBT001 - made in one place
+        connected_at: float, sent_at: float, first_byte_at: float, ended_at: float,
+    ) -> None:  # fmt: skip
+        """Keep them."""
+        self.fate = fate
+        self.reason = reason
+        self.status = status
+        self.body = body
+        self.reused = reused
+        self.connected_at = connected_at
+        self.sent_at = sent_at
+        self.first_byte_at = first_byte_at
+        self.ended_at = ended_at
+
+    def __repr__(self) -> str:
+        """Status line."""
+        return f"<Outcome {self.fate.name} {self.reason} {self.status} {len(self.body)} bytes>"
 
 
 OnEnd = Callable[[Outcome], None]

@@ -134,8 +134,10 @@ class Exchange:
         else:
             self.end(UNKNOWN, "timeout")
 
-    def end(self, fate: Fate, reason: str, status: int = 0, body: bytes = b"", first_byte_at: float = 0.0) -> None:
-        """Report the end once and let go of everything."""
+    def end(
+        self, fate: Fate, reason: str, status: int = 0, body: bytes = b"", first_byte_at: float = 0.0, now: float = 0.0
+    ) -> None:  # fmt: skip
+        """Report the end once and let go of everything; `now` is loop time where it was just asked for."""
         if self.is_over:
             return
         self.is_over = True
@@ -148,7 +150,7 @@ class Exchange:
         if connection is not None and fate is not ANSWERED:
             connection.release(keep=False)
         self._request = b""
-        now = wire.now()
+        now = now or wire.now()
         outcome = Outcome(
             fate, reason, status, body, self.reused, self.connected_at, self.sent_at, first_byte_at, now
         )  # fmt: skip
@@ -160,7 +162,7 @@ class Exchange:
             wire.loop.call_exception_handler({"message": "on_end of an exchange failed", "exception": error})
         if connection is not None and fate is ANSWERED:
             # closing costs as much as answering: whoever waits for the answer goes first
-            connection.release(keep=True)
+            connection.release(keep=True, now=now)
 
 
 class Wire:
@@ -358,14 +360,14 @@ class Wire:
             return connection
         return None
 
-    def keep(self, connection: Connection) -> bool:
+    def keep(self, connection: Connection, now: float) -> bool:
         """Keep a connection for the next read; False when there are enough."""
         if self._is_closed:
             return False
         connections = self._idle.setdefault(connection.target, [])
         if len(connections) >= IDLE_MOST:
             return False
-        connection.idle_since = now = self.now()
+        connection.idle_since = now
         connections.append(connection)
         if self._sweeps_at > now + LOOK:
             self._sweep_at(now + LOOK)

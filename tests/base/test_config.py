@@ -100,7 +100,7 @@ def test_clients_get_what_the_design_opens_and_nothing_that_it_refuses() -> None
         (Hedge, "enabled", "true"),
         (Backend, "slots", True),
         (Backend, "slots", "2"),
-        (Backend, "slots", 65),
+        (Backend, "slots", 257),
     ],
 )
 def test_nothing_is_taken_for_another_type(model: type, field: str, value: object) -> None:

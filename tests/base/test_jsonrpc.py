@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.base import jsonrpc
 from gateway.base.errors import INVALID_REQUEST, NO_BACKEND, PARSE_ERROR, Failure
 from gateway.base.jsonrpc import (
     MAX_ID,
@@ -18,6 +19,7 @@ from gateway.base.jsonrpc import (
     BadAnswer,
     Call,
     Malformed,
+    Reply,
     count_names,
     error_reply,
     failure_error,
@@ -143,6 +145,42 @@ def test_a_call_without_jsonrpc_is_answered_in_the_old_shape() -> None:
 def test_a_call_without_params_goes_out_with_none() -> None:
     """The daemon refuses null, so an empty list is sent."""
     assert json.loads(request("1", "m", b"")) == {"jsonrpc": "2.0", "id": "1", "method": "m", "params": []}
+
+
+members = st.tuples(
+    st.sampled_from([b'"method"', b'"params"', b'"id"', b'"jsonrpc"', b'"other"', b'"m\\u0065thod"']),
+    st.sampled_from(
+        [
+            b'"m"', b'""', b'"m\\n"', b'"2.0"', b"2.0", b"null", b"7", b"-0.5e1", b'"7"', b"[]", b'["a", "b"]', b"{}",
+            b'{"id": "x"}', b'["\\""]', b"true", b'"%b"' % (b"m" * (MAX_METHOD + 1)), b"1" * (MAX_ID + 1), b"[",
+        ]
+    ),
+)  # fmt: skip
+
+
+@given(st.lists(members, max_size=6), st.sampled_from([b"", b" ", b"\n  "]))
+def test_the_quick_look_at_a_call_agrees_with_the_thorough_one(pairs: list[tuple[bytes, bytes]], space: bytes) -> None:
+    """Or says nothing: of two members with one name, of escapes, of anything that is no call."""
+    raw = b"{%b}" % (b"," + space).join(b"%b:%b%b" % (name, space, value) for name, value in pairs)
+    found = jsonrpc._parse_usual(raw)
+    assert found is None or found == jsonrpc._parse_any(raw)
+
+
+def test_the_usual_call_is_read_once() -> None:
+    """Else the quick look would agree by never saying anything."""
+    for raw in (
+        b'{"jsonrpc": "2.0", "id": 1, "method": "m", "params": ["a"]}',
+        b'{"method":"m","params":{},"id":"x"}',
+        b'{"id": null, "method": "m"}',
+    ):
+        assert jsonrpc._parse_usual(raw) == jsonrpc._parse_any(raw) != None, raw  # noqa: E711 - one line says both
+
+
+def test_what_passes_through_shows_itself_in_a_failing_test() -> None:
+    """Each says all of its members."""
+    shown = [repr(Call("m", b"[]", None, True)), repr(Answer(b"1", None)), repr(Reply(b"{}", 503, 2.0))]  # noqa: FBT003
+    assert shown == ["Call('m', b'[]', None, True)", "Answer(b'1', None)", "Reply(b'{}', 503, 2.0)"]
+    assert Reply(b"{}") == Reply(b"{}", 200) != Reply(b"{}", 503)
 
 
 # -- what is refused ----------------------------------------------------------------------------------------

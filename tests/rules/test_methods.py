@@ -126,6 +126,14 @@ def test_a_method_is_granted_by_its_effect_or_by_its_name(
         assert row.by_name or f"add {row.effect} to `effects:`" in says
 
 
+def test_other_parameters_change_nothing_of_what_is_granted() -> None:
+    """A payment goes on with a transaction in place of what the client wrote."""
+    first = granted("broadcast", b'["00"]')
+    second = first.given(b'["ff"]')
+    assert (second.method, second.effect, second.bound) == (first.method, first.effect, first.bound)
+    assert (first.params, second.params) == (b'["00"]', b'["ff"]')
+
+
 def test_the_master_public_key_is_opened_by_name_only() -> None:
     """It shows every address that there will ever be."""
     assert refused("getmpk")[0] is METHOD_REFUSED

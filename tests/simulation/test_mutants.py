@@ -140,7 +140,7 @@ def everything_is_sent_again(patch: pytest.MonkeyPatch) -> None:
             honest(self, errand, backend, tried, outcome)
             return
         errand.tried.append(tried)
-        if not self._try_now(errand):
+        if not self._try_now(errand, self.loop.time()):
             self._wait(errand)
 
     patch.setattr(Runner, "_went_wrong", went_wrong)
