@@ -164,8 +164,8 @@ def main() -> int:
     """Run it."""
     options = common.options_parser(__doc__).parse_args()
     report = Report("throughput")
-    rounds, seconds = (1, 1.0) if options.quick else (5, 1.0)
-    return common.run(lambda: measure(report, rounds, seconds), report, options, limit=600)
+    rounds, seconds = (1, 1.0) if options.quick else (9, 1.0)
+    return common.run(lambda: measure(report, rounds, seconds), report, options, limit=900)
 
 
 if __name__ == "__main__":

@@ -236,7 +236,7 @@ class App:
         """Return why the ledger could not be opened so far, with the way out; "" once it is open."""
         return self._why_closed if self._opener is None else self._opener.why
 
-    def _wire(self, may_send: Callable[[], bool] = lambda: True) -> Wire:
+    def _wire(self, may_send: Callable[[], bool] | None = None) -> Wire:
         """Build a wire; each holding of a shared wallet has its own."""
         limits, timeouts = self.settings.upstream, self.settings.timeouts
         return Wire(

@@ -42,6 +42,9 @@ _NO_BRACKETS: Final = bytes(sign for sign in range(256) if sign not in b'"[]{}')
 _NO_COLONS: Final = bytes(sign for sign in range(256) if sign not in b'":')
 _ALL_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
 _OPENS: Final = b"[{"
+_BACKSLASH: Final = ord("\\")
+_QUOTE: Final = ord('"')
+"""One byte is looked for as a number: as text, `in` costs ten times and `find` five times as much."""
 _ID: Final = re.compile(rb'"|-?[0-9]|null$')
 
 
@@ -198,7 +201,8 @@ def parse(body: bytes, *, max_depth: int, max_batch: int) -> Call | Malformed | 
     body = body.strip(b" \t\r\n")
     if not body:
         return _malformed(INVALID_REQUEST, "the body is empty; send one call or a list of calls")
-    if too_deep(body, max_depth):
+    # a shorter one is deeper only where nothing is closed, and then it is no JSON, as the reader says
+    if len(body) > 2 * max_depth and too_deep(body, max_depth):
         return _malformed(PARSE_ERROR, f"the JSON is nested deeper than {max_depth} levels; flatten it")
     if body.startswith(b"{"):
         return _parse_call(body)
@@ -273,7 +277,7 @@ def _parse_usual(raw: bytes) -> Call | None:
     they are all there are, no other member is there and none is there twice: to count one sign in three texts costs a
     third of looking for four names.
     """
-    if raw.find(b"\\") >= 0:
+    if _BACKSLASH in raw:
         return None
     try:
         envelope = _decode_usual(raw)
@@ -293,7 +297,9 @@ def _parse_usual(raw: bytes) -> Call | None:
             return None
     if envelope.params is not _ABSENT:
         params = bytes(envelope.params)
-        quotes += 2 + params.count(b'"')
+        quotes += 2
+        if _QUOTE in params:
+            quotes += params.count(b'"')
         if params[0] not in _OPENS:
             return None
     if quotes != raw.count(b'"') or not 0 < len(name) <= MAX_METHOD:

@@ -221,7 +221,7 @@ class RpcDoor:
         """Look at a head: an answer when its body does not matter."""
         self.counters.requests += 1
         judged: Ready | None = head.judged
-        if judged is not None and judged.era is self._era and judged.wallet in self.wallets():
+        if judged is not None and judged.era is self._era:
             return judged
         try:
             if FORWARDED in head.headers:
@@ -303,7 +303,7 @@ class RpcDoor:
                     connection.answer(connection.turn, self._limited(wait, client, parsed))
                     return
             deadline = connection.began + ready.seconds
-            if ready.is_plain and self.begin is not None and type(parsed) is Call and ready.wallet in self.wallets():
+            if ready.is_plain and self.begin is not None and type(parsed) is Call:
                 CURRENT.set(None)
                 hear = partial(self._replied, connection, connection.turn, client)
                 work = connection.work = self.begin(ready.wallet, client, parsed, deadline, hear)

@@ -51,6 +51,11 @@ _SHAPE: Final = bytes({"+": 43, "e": 101, "E": 101}.get(chr(sign), 48 if chr(sig
 EXPONENT: Final = b"0e"
 """What each of the shapes of an exponent begins with."""
 
+_BRACE: Final = ord("{")
+
+LEAST_LARGE: Final = len("[1e309]")
+"""Bytes of the shortest parameters with a number that is too large."""
+
 SHORT: Final = 200
 """Bytes in which no integer is too long."""
 
@@ -129,7 +134,7 @@ def look(row: Method, params: bytes, wallet: str) -> Granted | Refused:
     """Judge the parameters of a call whose method the client may call."""
     try:
         _look_at_numbers(params)
-        if params.find(b"{") >= 0:  # `in` asks first whether it is a number, which costs thrice as much
+        if _BRACE in params:  # as a number: as text, `in` costs ten times as much
             _look_into_objects(params)
         if not row.has_rules or not params:
             return Granted(row, row.effect, row.bound, params)
@@ -171,6 +176,8 @@ def _row(profile: Profile, method: str, effects: frozenset[Effect], opened: froz
 
 def _look_at_numbers(params: bytes) -> None:
     """Refuse numbers, however deep, that the daemon cannot read or reads as infinity, which is no JSON to write."""
+    if len(params) < LEAST_LARGE:
+        return
     shape = params.translate(_SHAPE)
     if len(shape) < SHORT and shape.find(EXPONENT) < 0:
         return

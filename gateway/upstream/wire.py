@@ -102,7 +102,7 @@ class Exchange:
             connection.drop()
             self.end(NOT_SENT, "aborted")
             return
-        if not self.wire.may_send():
+        if self.wire.may_send is not None and not self.wire.may_send():
             connection.drop()
             self.wire.loop.call_soon(self.end, NOT_SENT, "not_held")
             return
@@ -172,7 +172,7 @@ class Wire:
         connect, write: seconds for these steps.
         max_head, max_body: bytes that an answer may have.
         resolve_ttl: seconds that a looked-up name counts.
-        may_send: asked just before the first byte of each call; False keeps it from being sent.
+        may_send: asked just before the first byte of each call; False keeps it from being sent.  None allows all.
         lookup: asks for names; the system's by default.
     """
 
@@ -186,7 +186,7 @@ class Wire:
         resolve_ttl: float,
         lookup: Lookup = system_lookup,
         loop: asyncio.AbstractEventLoop | None = None,
-        may_send: Callable[[], bool] = lambda: True,
+        may_send: Callable[[], bool] | None = None,
     ) -> None:
         """Begin with no connection; must be made on a running loop unless one is given."""
         self.loop = loop or asyncio.get_running_loop()
@@ -221,7 +221,7 @@ class Wire:
         keep = reuse and target.keep_alive
         now = self.now()
         exchange = Exchange(self, target, target.request(body, keep=keep, more=more), whole, on_end, now)
-        if self._is_closed or not self.may_send():
+        if self._is_closed or (self.may_send is not None and not self.may_send()):
             # not at once: whoever tries again and again must not keep the loop from its last work
             reason = "aborted" if self._is_closed else "not_held"
             self.loop.call_later(SWEEP, exchange.end, NOT_SENT, reason)

@@ -578,7 +578,7 @@ async def test_a_wire_that_may_not_any_more_is_asked_just_before_the_first_byte(
     await ask(wire, target, b"1", reuse=True)
     for reuse in (True, False):
         asks = iter([True, False])
-        wire.may_send = lambda asks=asks: next(asks)  # type: ignore[misc]  # each asked twice
+        wire.may_send = lambda asks=asks: next(asks)  # each asked twice
         asked = send(wire, target, b"2", reuse=reuse)
         assert asked.ends == []
         assert ended(await asked.end()) == (Fate.NOT_SENT, "not_held")
