@@ -1253,6 +1253,7 @@ def test_a_busy_daemon_outlives_the_gateway_and_its_successor() -> None:
 # -- preventive -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_restart_by_cron_that_never_found_its_moment_is_told() -> None:
     """One that is drained keeps the others waiting, and nobody would know that they are restarted no more."""
 
