@@ -18,14 +18,8 @@ YOUNG, OLDER, OLDEST = 20_000, 20, 50
 """When the collector looks again; its own 700, 10, 10 cost a fifth of the time of the quick tests."""
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Leave alone what lives to the end anyway: thousands of tests and all that they import.
-
-    Not where gateways are killed in the middle: what they leave behind must be found in the test that did it, which
-    knows of it, and not in one of those behind it.
-    """
-    if any(item.get_closest_marker(name) for item in session.items for name in ("simulation", "long")):
-        return
+def pytest_collection_finish() -> None:
+    """Leave alone what lives to the end anyway: thousands of tests and all that they import."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, OLDER, OLDEST)
@@ -37,7 +31,9 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 
     Found later, in a test that knows of no such thing, it would be that one's failure.
     """
-    if any("never awaited" in str(mark.args) for mark in item.iter_markers("filterwarnings")):
+    if any(item.get_closest_marker(name) for name in ("simulation", "long")) or any(
+        "never awaited" in str(mark.args) for mark in item.iter_markers("filterwarnings")
+    ):
         gc.collect()
 
 

@@ -82,6 +82,8 @@ class _Sending:
     """States that servers' refusals lead to, believed or not."""
     is_as_before: bool = False
     """What was known of refused bytes stands."""
+    is_shared: bool = False
+    """Another call of the same client is sending them."""
     answer: Answer | None = None
     failure: Failure | None = None
     backend: str = ""
@@ -113,6 +115,8 @@ class Publisher:
         self.carry = carry
         self.clock = clock
         self.loop = loop
+        self._flights: dict[tuple[str, str], asyncio.Future[Answer | Failure | None]] = {}
+        """What calls come to that are under way, by client and transaction; None for one that was broken off."""
 
     def is_sending(self, txid: str) -> bool:
         """Whether a call is sending these bytes; nobody else sends them meanwhile."""
@@ -132,6 +136,29 @@ class Publisher:
             return self._garbage()
         if not tx.is_signed:
             return self._garbage()
+        flight = (client.name, tx.txid)
+        while flight in self._flights:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    told = await asyncio.shield(self._flights[flight])
+            except TimeoutError:
+                return self._tell_unknown(_Sending(client, tx, is_shared=True))
+            if isinstance(told, Answer):
+                # asked once more, as by a client that hung up: sent twice at once, neither could believe a refusal
+                return told
+        self._flights[flight] = future = self.loop.create_future()
+        end: Answer | Failure | None = None
+        try:
+            end = await self._publish(client, granted, tx, deadline)
+        finally:
+            del self._flights[flight]
+            future.set_result(end)
+        return end
+
+    async def _publish(
+        self, client: Client, granted: Granted, tx: Transaction, deadline: float
+    ) -> Answer | Failure:  # fmt: skip
+        """Write the bytes down, send them, write down what was heard."""
         sending, is_unsure = _Sending(client, tx), True
         under_way = self.sent.under_way
         under_way[tx.txid] += 1
@@ -445,7 +472,9 @@ class Publisher:
         if sending.is_as_before:
             why = "servers refused these bytes, and yet one that did not answer before may have them"
             step = f'ask gateway.outcome with {{"txid": "{sending.tx.txid}"}}, and look for them on the chain'
-        if not sending.is_written:
+        if sending.is_shared:
+            why = "another call of yours is sending these bytes, and it has not ended before the deadline"
+        elif not sending.is_written:
             why = "nobody knows whether these bytes went out; they are sent again when the ledger is back"
             step = "send the same bytes again; they cannot pay twice"
         return Failure(

@@ -23,6 +23,9 @@ LATE = 0.3
 STUCK = 2
 """Calls of one gateway that may come to a daemon late after one fault: a call and a probe."""
 
+CUTS = frozenset({"cut_wallets", "cut_off"})
+"""Faults that keep what a gateway sends from the daemons."""
+
 AGAIN = 2.0
 """How many times the length of a cut it takes until the kernel sends again what was cut off, at most."""
 
@@ -34,7 +37,7 @@ def one_gateway(evidence: Evidence) -> Iterator[Violation]:
     for row in evidence.rows:
         if not evidence.holdings or not row.gateway or may_come(evidence, row):
             continue
-        number = next((n for n, deed in enumerate(evidence.deeds) if _explains(deed, row)), None)
+        number = next((n for n, deed in enumerate(evidence.deeds) if _explains(evidence, deed, row)), None)
         if number is None:
             alien[row.daemon, row.gateway].append(row)
         else:
@@ -78,15 +81,27 @@ def may_come(evidence: Evidence, row: Row) -> bool:
     )
 
 
-def _explains(deed: Deed, row: Row) -> bool:
+def _explains(evidence: Evidence, deed: Deed, row: Row) -> bool:
     """Whether a fault of the gateway may have held a call back that it had sent, or was about to send, before."""
     if row.gateway != f"gw-{(deed.target or 0) + 1}":
         return False
     if deed.kind == "gateway_freeze":
         return deed.begin <= row.came <= deed.end + LATE
-    if deed.kind in {"cut_wallets", "cut_off"}:
-        return deed.begin <= row.came <= deed.end + AGAIN * (deed.end - deed.begin) + LATE
-    return False
+    return deed.kind in CUTS and deed.begin <= row.came <= _sent_again_by(evidence, deed)
+
+
+def _sent_again_by(evidence: Evidence, cut: Deed) -> float:
+    """Return until when the kernel sends again what was cut off, which may be after the next cuts of the same gateway.
+
+    It waits twice as long each time, so that all its tries may fall into cuts between which the way was open.
+    """
+    others = sorted((one for one in evidence.deeds if one.kind in CUTS and one.target == cut.target),
+                    key=lambda one: one.begin)  # fmt: skip
+    end = cut.end
+    for one in others:
+        if cut.begin <= one.begin <= end + AGAIN * (end - cut.begin) + LATE:
+            end = max(end, one.end)
+    return end + AGAIN * (end - cut.begin) + LATE
 
 
 def _who(evidence: Evidence, row: Row) -> str:

@@ -47,6 +47,16 @@ def test_what_a_fault_held_back_may_come_late(kind: str) -> None:
     assert found(Evidence(rows=[came(60.0, "gw-1.1")], deeds=deeds, holdings=HELD, finals=CALM)) == {"5"}
 
 
+def test_what_a_cut_held_back_may_come_later_if_the_way_is_cut_again() -> None:
+    """The kernel waits twice as long each time, and does not know when the way was open between two cuts."""
+    first, second = fault("cut_off", 16.0, 18.0, target=0), fault("cut_wallets", 18.5, 19.5, target=0)
+    late = [came(25.0, "gw-1.1")]
+    assert found(Evidence(rows=late, deeds=[second, first], holdings=HELD, finals=CALM)) == set()
+    for other in (replace(second, target=1), replace(second, kind="gateway_stop")):
+        assert found(Evidence(rows=late, deeds=[first, other], holdings=HELD, finals=CALM)) == {"5"}
+    assert found(Evidence(rows=late, deeds=[second], holdings=HELD, finals=CALM)) == {"5"}
+
+
 def test_two_who_have_it_at_once_are_seen() -> None:
     """And a term that does not grow."""
     both = [FIRST, replace(SECOND, begin=19.0)]

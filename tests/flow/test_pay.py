@@ -625,6 +625,8 @@ def test_a_refusal_after_silence_is_not_the_last_word() -> None:
     play(scene, daemons=2)
 
 
+TILL = SHOP.model_copy(update={"name": "till"})
+
 MISSING = "error: Transaction could not be broadcast due to missing, already-spent, or otherwise invalid inputs."
 REFUSALS = ["error: min relay fee not met", MISSING]
 
@@ -684,12 +686,68 @@ def test_a_refusal_says_nothing_of_what_another_call_sends_meanwhile(delay: floa
         refused = asyncio.create_task(world.broadcast(tx))
         await asyncio.sleep(delay)
         world.publish_to = "ec-1"
-        silent = asyncio.create_task(world.broadcast(tx, wait=5.0))
+        silent = asyncio.create_task(world.broadcast(tx, client=TILL, wait=5.0))
         assert failure_of(await refused).kind.name == "outcome_unknown"
         assert failure_of(await silent).kind.name == "outcome_unknown"
         assert (world.publication(txid), set(world.holds().values())) == ("unknown", {txid})
 
     play(scene, daemons=2)
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.5])
+def test_a_client_that_asks_once_more_meanwhile_hears_what_his_first_call_hears(delay: float) -> None:
+    """As after a hang-up: sent twice at once, neither of them could believe that a server refuses the bytes."""
+
+    async def scene(world: World) -> None:
+        tx = result_of(await world.pay())
+        world.fleet["ec-1"].methods["broadcast"] = lambda _tx: [False, REFUSALS[0]]
+        world.fleet["ec-1"].seconds = 1.0
+        calls = [asyncio.create_task(world.broadcast(tx))]
+        await asyncio.sleep(delay)
+        calls += [asyncio.create_task(world.broadcast(tx)) for _ in range(2)]
+        assert [result_of(await one) for one in calls] == [[False, REFUSALS[0]]] * 3
+        assert world.fleet["ec-1"].ran("broadcast") == 1
+        assert (world.holds(), world.frozen()) == ({}, set())
+
+    play(scene)
+
+
+def test_a_call_that_waits_for_another_one_tries_by_itself_once_that_has_no_answer() -> None:
+    """The first one had no time; the second has, and one that has none is not told that nothing was sent."""
+
+    async def scene(world: World) -> None:
+        tx = result_of(await world.pay())
+        txid = parse(tx["hex"]).txid
+        world.fleet["ec-1"].is_silent = True
+        first = asyncio.create_task(world.broadcast(tx, wait=3.0))
+        await asyncio.sleep(0.1)
+        hasty = asyncio.create_task(world.broadcast(tx, wait=1.0))
+        patient = asyncio.create_task(world.broadcast(tx, wait=20.0))
+        told = failure_of(await hasty)
+        assert (told.kind.name, told.safe_to_repeat) == ("outcome_unknown", True)
+        assert "another call of yours is sending these bytes" in told.message
+        assert failure_of(await first).kind.name == "outcome_unknown"
+        world.fleet["ec-1"].is_silent = False
+        assert result_of(await patient) == [True, txid]
+        assert world.fleet["ec-1"].ran("broadcast") > 1
+
+    play(scene)
+
+
+def test_a_call_that_is_broken_off_leaves_the_next_one_to_send_the_bytes() -> None:
+    """As when a wallet's rooms are closed under it."""
+
+    async def scene(world: World) -> None:
+        tx = result_of(await world.pay())
+        world.fleet["ec-1"].seconds = 1.0
+        first = asyncio.create_task(world.broadcast(tx))
+        await asyncio.sleep(0.1)
+        second = asyncio.create_task(world.broadcast(tx))
+        await asyncio.sleep(0.1)
+        first.cancel()
+        assert result_of(await second) == [True, parse(tx["hex"]).txid]
+
+    play(scene)
 
 
 def test_bytes_that_went_out_while_the_ledger_was_away_may_be_out_for_the_next_call_too() -> None:
