@@ -5,10 +5,16 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 ROOT = Path(__file__).parent.parent
+
+if settings().deadline is not None:
+    # a machine that is busy for a fifth of a second is no fault of an example; where CI is set, Hypothesis knows that
+    settings.register_profile("patient", deadline=None)
+    settings.load_profile("patient")
 
 ENGINE = "docker_engine"
 """One Docker engine serves all who want one: two would fight for the same networks."""
