@@ -5,8 +5,8 @@ share the other core.  Two kinds of backends:
 
     close        eight serial ones (profile electron-cash): a new connection a call, one call at a time each;
                  HAProxy with http-server-close and maxconn 1; sixteen kept connections of clients
-    keep-alive   two that keep connections (profile electrum), 64 slots each, which is the most; HAProxy with http-reuse
-                 and no limit; sixteen, 64 and 256 kept connections of clients
+    keep-alive   two that keep connections (profile electrum), 256 slots each, so that nothing waits;
+                 HAProxy with http-reuse and no limit; sixteen, 64 and 256 kept connections of clients
 
 The gateway stands there twice where `make compiled` was run: as it is, and with its busiest rooms compiled.
 

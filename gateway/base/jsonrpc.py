@@ -413,6 +413,17 @@ def request(our_id: str, method: str, params: bytes) -> bytes:
     )
 
 
+def _read_good(body: bytes, our_id: str) -> Answer | None:
+    """Read the usual answer to our call, a result; None says nothing about any other."""
+    try:
+        good = _decode_good(body)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    if good.id != our_id or good.error is not _ABSENT or good.result is _ABSENT:
+        return None
+    return Answer(bytes(good.result), None)
+
+
 def read_answer(body: bytes, our_id: str) -> Answer:
     """Read a daemon's answer to the call that we gave `our_id`.
 
@@ -422,18 +433,9 @@ def read_answer(body: bytes, our_id: str) -> Answer:
     try:
         if not body.isascii():
             body.decode()  # what stays raw is not looked into by the decoder, and clients are promised UTF-8
-        good = _decode_good(body)
-        if good.id == our_id and good.error is _ABSENT and good.result is not _ABSENT:
-            return Answer(bytes(good.result), None)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        pass  # looked at again below
-    return _read_any_answer(body, our_id)
-
-
-def _read_any_answer(body: bytes, our_id: str) -> Answer:
-    try:
-        if not body.isascii():
-            body.decode()
+        answer = _read_good(body, our_id)
+        if answer is not None:
+            return answer
         returned = _decode_returned(body)
     except msgspec.ValidationError:
         raise BadAnswer("not_jsonrpc") from None

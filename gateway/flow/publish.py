@@ -82,8 +82,6 @@ class _Sending:
     """States that servers' refusals lead to, believed or not."""
     is_as_before: bool = False
     """What was known of refused bytes stands."""
-    is_shared: bool = False
-    """Another call of the same client is sending them."""
     answer: Answer | None = None
     failure: Failure | None = None
     backend: str = ""
@@ -142,7 +140,8 @@ class Publisher:
                 async with asyncio.timeout_at(deadline):
                     told = await asyncio.shield(self._flights[flight])
             except TimeoutError:
-                return self._tell_unknown(_Sending(client, tx, is_shared=True))
+                why = "another call of yours is sending these bytes, and it has not ended before the deadline"
+                return self._tell_unknown(_Sending(client, tx), why)
             if isinstance(told, Answer):
                 # asked once more, as by a client that hung up: sent twice at once, neither could believe a refusal
                 return told
@@ -155,9 +154,7 @@ class Publisher:
             future.set_result(end)
         return end
 
-    async def _publish(
-        self, client: Client, granted: Granted, tx: Transaction, deadline: float
-    ) -> Answer | Failure:  # fmt: skip
+    async def _publish(self, client: Client, granted: Granted, tx: Transaction, deadline: float) -> Answer | Failure:
         """Write the bytes down, send them, write down what was heard."""
         sending, is_unsure = _Sending(client, tx), True
         under_way = self.sent.under_way
@@ -464,23 +461,29 @@ class Publisher:
             return self._success(sending.tx)
         return self._tell_unknown(sending) if self._may_be_out(sending) else failure
 
-    def _tell_unknown(self, sending: _Sending) -> Failure:
+    def _tell_unknown(self, sending: _Sending, why: str = "") -> Failure:
+        """Tell the log and return the error; `why` where it is not what was heard of the bytes."""
         fields: dict[str, object] = {"client": sending.client.name, "request": sending.request}
         self.pool.emit(Event("broadcast.unknown", self.pool.name, sending.backend, fields, "warning"))
-        why = "the chain has not been heard of these bytes; they are sent again in the background until it has"
         step = f'ask gateway.outcome with {{"txid": "{sending.tx.txid}"}}, or send the same bytes again'
-        if sending.is_as_before:
-            why = "servers refused these bytes, and yet one that did not answer before may have them"
-            step = f'ask gateway.outcome with {{"txid": "{sending.tx.txid}"}}, and look for them on the chain'
-        if sending.is_shared:
-            why = "another call of yours is sending these bytes, and it has not ended before the deadline"
-        elif not sending.is_written:
-            why = "nobody knows whether these bytes went out; they are sent again when the ledger is back"
-            step = "send the same bytes again; they cannot pay twice"
+        if not why:
+            why, step = self._what_was_heard(sending, step)
         return Failure(
             OUTCOME_UNKNOWN, f"outcome_unknown: {why}", safe_to_repeat=True, wallet=self.pool.name,
             backend=sending.backend, request=sending.request, next_step=step,
         )  # fmt: skip
+
+    def _what_was_heard(self, sending: _Sending, step: str) -> tuple[str, str]:
+        """Return why nobody knows what became of the bytes, and what to do; `step` is the usual."""
+        if not sending.is_written:
+            why = "nobody knows whether these bytes went out; they are sent again when the ledger is back"
+            step = "send the same bytes again; they cannot pay twice"
+        elif sending.is_as_before:
+            why = "servers refused these bytes, and yet one that did not answer before may have them"
+            step = f'ask gateway.outcome with {{"txid": "{sending.tx.txid}"}}, and look for them on the chain'
+        else:
+            why = "the chain has not been heard of these bytes; they are sent again in the background until it has"
+        return why, step
 
     def _success(self, tx: Transaction) -> Answer:
         found: object = [True, tx.txid] if self.questions.tells_pairs else tx.txid

@@ -23,7 +23,7 @@ LATE = 0.3
 STUCK = 2
 """Calls of one gateway that may come to a daemon late after one fault: a call and a probe."""
 
-CUTS = frozenset({"cut_wallets", "cut_off"})
+HELD_BACK_BY = frozenset({"cut_wallets", "cut_off"})
 """Faults that keep what a gateway sends from the daemons."""
 
 AGAIN = 2.0
@@ -87,7 +87,7 @@ def _explains(evidence: Evidence, deed: Deed, row: Row) -> bool:
         return False
     if deed.kind == "gateway_freeze":
         return deed.begin <= row.came <= deed.end + LATE
-    return deed.kind in CUTS and deed.begin <= row.came <= _sent_again_by(evidence, deed)
+    return deed.kind in HELD_BACK_BY and deed.begin <= row.came <= _sent_again_by(evidence, deed)
 
 
 def _sent_again_by(evidence: Evidence, cut: Deed) -> float:
@@ -95,7 +95,7 @@ def _sent_again_by(evidence: Evidence, cut: Deed) -> float:
 
     It waits twice as long each time, so that all its tries may fall into cuts between which the way was open.
     """
-    others = sorted((one for one in evidence.deeds if one.kind in CUTS and one.target == cut.target),
+    others = sorted((one for one in evidence.deeds if one.kind in HELD_BACK_BY and one.target == cut.target),
                     key=lambda one: one.begin)  # fmt: skip
     end = cut.end
     for one in others:
