@@ -55,8 +55,9 @@ class Connection:
         self.is_watched = False
         self._poll: select.poll | None = None
         self.parser: Any = httptools.HttpResponseParser(self)
-        self.is_between = True
-        """The parser stands between two answers for sure; once it may not, that is not found out again."""
+        self.is_between = not wire.wanted
+        """The parser stands between two answers for sure; once it may not, that is not found out again.  Heads that are
+        never alike are always its own."""
         self._reset()
 
     def _reset(self) -> None:
@@ -195,6 +196,8 @@ class Connection:
             raise TooLarge
         if len(name) in LENGTH_NAMES and name.lower() in (b"content-length", b"transfer-encoding"):
             self.has_length = True
+        elif len(name) == len(self.wire.wanted) and name.lower() == self.wire.wanted and self.exchange is not None:
+            self.exchange.told = value
 
     def on_headers_complete(self) -> None:
         """Note that the head is whole; 1xx heads are passed over, and so is whatever follows a whole answer."""

@@ -1,18 +1,21 @@
-"""HTTP from gateway to gateway, over kept connections; what aiohttp raises becomes a Broken here.
+"""HTTP from gateway to gateway, over kept connections; what goes wrong on the way becomes a Broken here.
 
 Rule: nothing is repeated here, and a call counts as sent as soon as it may have been.
 
-What aiohttp can tell about that: its hook `on_request_headers_sent` comes just before the first byte of the head is
-handed to the transport, and `on_request_chunk_sent` just before the first of the body; neither comes after them.  The
-classes of its errors prove nothing (a connection that broke before the write and one that broke after it raise the
-same), so they only name what happened.
+A call that may be repeated goes over the same wire as calls to daemons do, whole and in one write: it costs a fraction
+of what a client for everything costs, and the wire knows whether a byte was handed to the socket.
 
-A careful call asks first (`Expect: 100-continue`): its body follows when the other gateway has let it in.  Without its
-body no call is run.  So a gateway that is frozen, or that closes a kept connection as a call comes, has not got it, and
-that is known: only a call that was let in can have an unknown outcome.  It costs a second way there and back, which
-money is worth.
+A careful call asks first (`Expect: 100-continue`), with aiohttp: its body follows when the other gateway has let it in.
+Without its body no call is run.  So a gateway that is frozen, or that closes a kept connection as a call comes, has not
+got it, and that is known: only a call that was let in can have an unknown outcome.  It costs a second way there and
+back, which money is worth.
+
+What aiohttp can tell about that: its hook `on_request_chunk_sent` comes just before the first byte of the body is
+handed to the transport, and not after it.  The classes of its errors prove nothing (a connection that broke before the
+write and one that broke after it raise the same), so they only name what happened.
 """
 
+import asyncio
 import io
 import ssl
 from collections.abc import Mapping
@@ -20,10 +23,11 @@ from types import SimpleNamespace
 
 import aiohttp
 from aiohttp.tracing import TraceConfig
-from yarl import URL
 
 from gateway.rules.forward import ANSWER, BROKEN, OVERSIZED, REFUSED
 from gateway.rules.retry import Sent
+from gateway.upstream.target import Target
+from gateway.upstream.wire import Exchange, Fate, Outcome, Wire
 
 LARGE = 1 << 20
 """Bytes from which aiohttp wants a body as a file, to write it in pieces."""
@@ -34,6 +38,14 @@ REFUSALS = frozenset({400, 401, 403, 404, 405, 411, 413, 417, 421, 431})
 MOST_ADDRESSES = 64
 """URLs that are kept parsed."""
 
+MAX_HEAD = 8192
+"""Bytes that the head of an answer may have; ours has a tenth of that."""
+
+NAME_COUNTS = 10.0
+"""Seconds that a looked-up name of a gateway counts."""
+
+NEVER = float("inf")
+
 
 class Sending:
     """A call under way.
@@ -42,13 +54,20 @@ class Sending:
         careful: the body waits until the other gateway asks for it.
     """
 
-    __slots__ = ("careful", "sent")
+    __slots__ = ("careful", "exchange", "gone")
 
     def __init__(self, *, careful: bool) -> None:
         """Nothing is sent yet."""
         self.careful = careful
-        self.sent = False
+        self.gone = False
+        """Whether the body of a careful call may be on its way."""
+        self.exchange: Exchange | None = None
+        """Of a call that is not careful, on the wire."""
+
+    @property
+    def sent(self) -> bool:
         """Whether the other gateway may have what it needs to run the call."""
+        return self.gone or (self.exchange is not None and self.exchange.sent)
 
 
 class Arrived:
@@ -86,31 +105,80 @@ class Relay:
 
     def __init__(self, *, connect: float, max_body: int, keep: float, context: ssl.SSLContext | None = None) -> None:
         """Nothing is connected yet."""
+        self._connect = connect
         self._max_body = max_body
         self._keep = keep
         self._context = context
-        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect, ceil_threshold=1e9)
         self._session: aiohttp.ClientSession | None = None
-        self._urls: dict[str, URL] = {}
+        self._wire: Wire | None = None
+        self._targets: dict[str, Target] = {}
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes, sending: Sending) -> Arrived | Broken:
-        """Send one call and read its answer; whoever is tired of waiting cancels it and looks at `sending`."""
-        large = len(body) >= LARGE
+        """Send one call and read its answer; whoever is tired of waiting cancels it and looks at `sending`.
+
+        Raises:
+            ValueError: a header holds a line end.
+        """
+        return await (self._ask if sending.careful else self._tell)(url, headers, body, sending)
+
+    async def close(self) -> None:
+        """Close all connections; calls under way end."""
+        session, self._session = self._session, None
+        wire, self._wire = self._wire, None
+        if session is not None:
+            await session.close()
+        if wire is not None:
+            await wire.close()
+
+    # -- what may be repeated ---------------------------------------------------------------------------------
+
+    async def _tell(self, url: str, headers: Mapping[str, str], body: bytes, sending: Sending) -> Arrived | Broken:
+        """Send a call at once, whole."""
+        wire = self._wire = self._wire or Wire(
+            connect=self._connect, write=NEVER, max_head=MAX_HEAD, max_body=self._max_body, resolve_ttl=NAME_COUNTS,
+            idle_for=self._keep, wanted=ANSWER.lower().encode(),
+        )  # fmt: skip
+        ended: asyncio.Future[Outcome] = wire.loop.create_future()
+        exchange = sending.exchange = wire.send(
+            self._target(url), body, whole=NEVER, reuse=True, more=_lines(headers),
+            on_end=lambda outcome: None if ended.done() else ended.set_result(outcome),
+        )  # fmt: skip
+        try:
+            outcome = await ended
+        except asyncio.CancelledError:
+            exchange.abort()
+            raise
+        if outcome.fate is not Fate.ANSWERED:
+            sent = Sent.NO if outcome.fate is Fate.NOT_SENT else Sent.UNKNOWN
+            return Broken(sent, OVERSIZED if outcome.reason == "oversized" else BROKEN, outcome.reason)
+        if exchange.told is not None:
+            return Arrived(outcome.body, exchange.told.decode("utf-8", "surrogateescape"))
+        detail = f"HTTP {outcome.status}, {len(outcome.body)} bytes"
+        if outcome.status in REFUSALS:
+            return Broken(Sent.NO, REFUSED, detail)
+        return Broken(Sent.UNKNOWN, BROKEN, detail)
+
+    def _target(self, url: str) -> Target:
+        target = self._targets.get(url)
+        if target is None:
+            if len(self._targets) >= MOST_ADDRESSES:
+                self._targets.clear()
+            target = self._targets[url] = Target.make(url, "", "", keep_alive=True, context=self._context)
+        return target
+
+    # -- what may not -----------------------------------------------------------------------------------------
+
+    async def _ask(self, url: str, headers: Mapping[str, str], body: bytes, sending: Sending) -> Arrived | Broken:
+        """Send the head of a call, and its body when it is let in."""
         try:
             async with self._opened().post(
-                self._parsed(url), data=io.BytesIO(body) if large else body, headers=headers,
-                expect100=sending.careful, allow_redirects=False, trace_request_ctx=sending,
+                url, data=io.BytesIO(body) if len(body) >= LARGE else body, headers=headers,
+                expect100=True, allow_redirects=False, trace_request_ctx=sending,
             ) as answer:  # fmt: skip
                 return await self._read(answer, sending)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             detail = f"{type(error).__name__}: {error}"[:200]
             return Broken(Sent.UNKNOWN if sending.sent else Sent.NO, BROKEN, detail)
-
-    async def close(self) -> None:
-        """Close all connections; calls under way end."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
 
     async def _read(self, answer: aiohttp.ClientResponse, sending: Sending) -> Arrived | Broken:
         told, length = answer.headers.get(ANSWER), answer.content_length
@@ -122,29 +190,19 @@ class Relay:
         if told is not None:
             return Broken(Sent.UNKNOWN, OVERSIZED, detail)
         # after the body of a careful call such an answer comes from nobody we know
-        is_refused = answer.status in REFUSALS
-        is_certain = not sending.sent or (is_refused and not sending.careful)
-        return Broken(Sent.NO if is_certain else Sent.UNKNOWN, REFUSED if is_refused else BROKEN, detail)
-
-    def _parsed(self, url: str) -> URL:
-        parsed = self._urls.get(url)
-        if parsed is None:
-            if len(self._urls) >= MOST_ADDRESSES:
-                self._urls.clear()
-            parsed = self._urls[url] = URL(url)
-        return parsed
+        reason = REFUSED if answer.status in REFUSALS else BROKEN
+        return Broken(Sent.UNKNOWN if sending.sent else Sent.NO, reason, detail)
 
     def _opened(self) -> aiohttp.ClientSession:
         """Return the session, made when it is first needed: that has to happen within the loop."""
         if self._session is None:
             hooks = TraceConfig()
-            hooks.on_request_headers_sent.append(_head_goes)
             hooks.on_request_chunk_sent.append(_body_goes)
             self._session = aiohttp.ClientSession(
                 # no cap on connections: a wait for one would look like a gateway that cannot be reached
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=self._keep, ssl=self._context or True),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=self._timeout,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect, ceil_threshold=1e9),
                 trust_env=False,
                 auto_decompress=False,
                 trace_configs=[hooks],
@@ -154,14 +212,16 @@ class Relay:
         return self._session
 
 
-async def _head_goes(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
-    sending: Sending = context.trace_request_ctx
-    if not sending.careful:
-        sending.sent = True
+def _lines(headers: Mapping[str, str]) -> bytes:
+    """Return header lines, each behind a line end.  Raises ValueError where one would be more than a line."""
+    lines = "".join([f"\r\n{name}: {value}" for name, value in headers.items()])
+    if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
+        raise ValueError("a header for another gateway holds a line end")
+    return lines.encode("utf-8", "surrogateescape")
 
 
 async def _body_goes(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
-    context.trace_request_ctx.sent = True
+    context.trace_request_ctx.gone = True
 
 
 def trusting(ca_file: str | None) -> ssl.SSLContext | None:

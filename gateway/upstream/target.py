@@ -48,10 +48,15 @@ class Target:
         keep_alive: bool,
         verify: bool = True,
         ca_file: str | None = None,
+        context: ssl.SSLContext | None = None,
     ) -> "Target":
         """Build a target from a checked URL.
 
         The scheme of the credentials is written `Basic`: a real daemon compares it letter by letter.
+
+        Args:
+            verify, ca_file: what https is checked by.
+            context: the same, made already.
 
         Raises:
             OSError: the file of certificates cannot be read (ssl.SSLError included).
@@ -70,7 +75,7 @@ class Target:
             host=host,
             port=port,
             is_name=not is_numeric(host),
-            tls=_context(verify=verify, ca_file=ca_file) if is_tls else None,
+            tls=(context or _context(verify=verify, ca_file=ca_file)) if is_tls else None,
             keep_alive=keep_alive,
             head="\r\n".join(lines).encode(),
         )

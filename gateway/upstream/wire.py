@@ -60,7 +60,7 @@ class Exchange:
 
     __slots__ = (
         "_protocol", "_request", "_task", "address", "connected_at", "expires_at", "is_over", "on_end", "reused",
-        "sent", "sent_at", "started_at", "target", "whole_at", "wire",
+        "sent", "sent_at", "started_at", "target", "told", "whole_at", "wire",
     )  # fmt: skip
 
     def __init__(self, wire: "Wire", target: Target, request: bytes, whole: float, on_end: OnEnd, now: float) -> None:
@@ -76,6 +76,8 @@ class Exchange:
         self.is_over = False
         self.address = ""
         """What is dialled; "" while a name is being looked up."""
+        self.told: bytes | None = None
+        """The header that the wire wants to know, once an answer has brought it."""
         self.whole_at = now + whole
         self.expires_at = now + min(whole, wire.connect)
         self._request = request
@@ -174,6 +176,8 @@ class Wire:
         resolve_ttl: seconds that a looked-up name counts.
         may_send: asked just before the first byte of each call; False keeps it from being sent.  None allows all.
         lookup: asks for names; the system's by default.
+        idle_for: seconds that a kept connection may be idle.
+        wanted: name of a header of answers that exchanges keep, in small letters; its peers never send two heads alike.
     """
 
     def __init__(
@@ -187,6 +191,8 @@ class Wire:
         lookup: Lookup = system_lookup,
         loop: asyncio.AbstractEventLoop | None = None,
         may_send: Callable[[], bool] | None = None,
+        idle_for: float = IDLE_FOR,
+        wanted: bytes = b"",
     ) -> None:
         """Begin with no connection; must be made on a running loop unless one is given."""
         self.loop = loop or asyncio.get_running_loop()
@@ -196,6 +202,8 @@ class Wire:
         self.max_head = max_head
         self.max_body = max_body
         self.may_send = may_send
+        self.idle_for = idle_for
+        self.wanted = wanted
         self.resolver = Resolver(resolve_ttl, lookup)
         self.heads: KnownHeads[tuple[int, bool]] = KnownHeads()
         """Status of each, and whether its connection may be kept."""
@@ -354,7 +362,7 @@ class Wire:
             connection = connections.pop()
             if connection.transport is None or connection.transport.is_closing():
                 continue
-            if now - connection.idle_since >= IDLE_FOR or not connection.is_quiet():
+            if now - connection.idle_since >= self.idle_for or not connection.is_quiet():
                 connection.drop()
                 continue
             return connection
@@ -397,7 +405,7 @@ class Wire:
             elif exchange.sent_at and now - exchange.sent_at >= LOOK and exchange._protocol is not None:  # noqa: SLF001 - one unit
                 exchange._protocol.watch_over()  # noqa: SLF001 - the same
         for connections in self._idle.values():
-            for connection in [one for one in connections if now - one.idle_since >= IDLE_FOR]:
+            for connection in [one for one in connections if now - one.idle_since >= self.idle_for]:
                 connection.drop()
         # a listener may have sent something meanwhile, which has set the timer already
         if self.live and self._sweeps_at > now + SWEEP:

@@ -70,7 +70,7 @@ class Sent1:
 
 async def good(call: Sent1) -> Arrived | Broken:
     """Answer."""
-    call.sending.sent = True
+    call.sending.gone = True
     return call.answer(b"[answer]")
 
 
@@ -81,20 +81,20 @@ async def refused(_call: Sent1) -> Arrived | Broken:
 
 async def killed(call: Sent1) -> Arrived | Broken:
     """Die with the call."""
-    call.sending.sent = True
+    call.sending.gone = True
     return Broken(Sent.UNKNOWN, BROKEN, "reset")
 
 
 async def frozen(call: Sent1) -> Arrived | Broken:
     """Take a connection and say nothing."""
-    call.sending.sent = not call.sending.careful
+    call.sending.gone = not call.sending.careful
     await asyncio.sleep(1000)
     raise AssertionError
 
 
 async def swallowed(call: Sent1) -> Arrived | Broken:
     """Let a call in and say nothing."""
-    call.sending.sent = True
+    call.sending.gone = True
     await asyncio.sleep(1000)
     raise AssertionError
 
@@ -395,7 +395,7 @@ def test_a_holder_that_hands_over_answers_what_it_has() -> None:
     """A read is not asked twice for that."""
 
     async def slow(call: Sent1) -> Arrived | Broken:
-        call.sending.sent = True
+        call.sending.gone = True
         await asyncio.sleep(1.05)
         return call.answer(b"[old]")
 
@@ -424,7 +424,7 @@ def test_money_that_was_let_in_stays_with_its_holder() -> None:
     """It may answer yet, and it alone knows; by the deadline and a little more the client is told."""
 
     async def late(call: Sent1) -> Arrived | Broken:
-        call.sending.sent = True
+        call.sending.gone = True
         await asyncio.sleep(5.0)
         return call.answer(b"[late]")
 
@@ -452,7 +452,7 @@ def test_a_holder_has_until_the_deadline_and_a_word_more() -> None:
     """What it says by itself at the deadline is worth more than our guess; what was not sent is over at once."""
 
     async def at_its_deadline(call: Sent1) -> Arrived | Broken:
-        call.sending.sent = True
+        call.sending.gone = True
         await asyncio.sleep(2.3)
         return call.answer(b"[its word]")
 
@@ -486,7 +486,7 @@ def test_news_that_there_is_no_holder_is_no_reason_to_leave() -> None:
     """The database may be away while the holder goes on."""
 
     async def slow(call: Sent1) -> Arrived | Broken:
-        call.sending.sent = True
+        call.sending.gone = True
         await asyncio.sleep(2.0)
         return call.answer(b"[slow]")
 
@@ -563,11 +563,11 @@ def test_an_answer_of_somebody_else_is_none() -> None:
     """Unsigned, signed otherwise, or with another body: a read is asked again, money is unknown."""
 
     async def stranger(call: Sent1) -> Arrived | Broken:
-        call.sending.sent = True
+        call.sending.gone = True
         return Arrived(b"[forged]", "200 - " + "0" * 64)
 
     async def forger(call: Sent1) -> Arrived | Broken:
-        call.sending.sent = True
+        call.sending.gone = True
         return Arrived(b'["THEIRS"]', call.answer(b'["theirs"]').told)
 
     async def scene() -> None:
@@ -582,7 +582,7 @@ def test_an_answer_that_is_too_large_is_not_fetched_twice() -> None:
     """It would be as large again."""
 
     async def large(call: Sent1) -> Arrived | Broken:
-        call.sending.sent = True
+        call.sending.gone = True
         return Broken(Sent.UNKNOWN, OVERSIZED, "much")
 
     async def scene() -> None:
@@ -616,7 +616,7 @@ def test_a_client_that_hangs_up_ends_nothing_else(call: Call) -> None:
     """Sent or not yet: it is brought to its end."""
 
     async def slow(call: Sent1) -> Arrived | Broken:
-        call.sending.sent = True
+        call.sending.gone = True
         await asyncio.sleep(3.0)
         return call.answer(b"[done]")
 

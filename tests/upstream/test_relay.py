@@ -78,7 +78,8 @@ async def test_a_call_goes_as_it_is_and_its_answer_comes_back(relay: Relay, list
     head, _, body = heard[0].partition(b"\r\n\r\n")
     assert body == BODY
     assert {line.split(b":")[0] for line in head.split(b"\r\n")} == {
-        b"POST /wallets/main HTTP/1.1", b"Host", b"X-A", b"Content-Type", b"Content-Length",
+        b"POST /wallets/main HTTP/1.1", b"Host", b"X-A", b"Content-Type", b"Content-Length", b"Accept-Encoding",
+        b"Connection",
     }  # fmt: skip
 
 
@@ -268,14 +269,38 @@ async def test_an_answer_has_a_largest_size(relay: Relay, listen: Listen, size: 
 
 
 async def test_an_answer_without_a_length_is_not_waited_for(relay: Relay, listen: Listen) -> None:
-    """Every gateway tells one."""
+    """Every gateway tells one; a careful call waits for nobody else."""
 
     async def serve(guest: Guest) -> None:
-        await guest.request()
+        await is_let_in(guest)
         await guest.say(f"HTTP/1.1 200 OK\r\n{TOLD}\r\n\r\n".encode())
         await guest.read()
 
-    assert what(await ask(relay, listen(serve).port)) == (Sent.UNKNOWN, OVERSIZED)
+    assert what(await ask(relay, listen(serve).port, careful=True)) == (Sent.UNKNOWN, OVERSIZED)
+
+
+async def test_a_header_cannot_become_two(relay: Relay, full: FullBacklog) -> None:
+    """Whatever comes to stand in one; nothing is sent."""
+    for value in ("b\r\nX-C: d", "b\n", "b\r"):
+        with pytest.raises(ValueError, match="line end"):
+            await relay.send(f"http://127.0.0.1:{full.port}/", {"X-A": value}, BODY, Sending(careful=False))
+
+
+async def test_each_answer_brings_its_own_word(relay: Relay, listen: Listen) -> None:
+    """Over one connection, with heads of one length; that of the call before is no word for this one."""
+
+    async def serve(guest: Guest) -> None:
+        for told in ("200 - a", "200 - b", ""):
+            await guest.request()
+            await guest.say(answer(b"{}", f"{ANSWER}: {told}" if told else "X-Else: 200 - c"))
+
+    peer = listen(serve)
+    for told in ("200 - a", "200 - b"):
+        ended = await ask(relay, peer.port)
+        assert isinstance(ended, Arrived)
+        assert ended.told == told
+    assert what(await ask(relay, peer.port)) == (Sent.UNKNOWN, BROKEN)
+    assert len(peer.guests) == 1
 
 
 async def test_the_environment_leads_nowhere(relay: Relay, listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,11 +317,11 @@ async def test_the_environment_leads_nowhere(relay: Relay, listen: Listen, monke
 
 async def test_addresses_are_parsed_once_and_do_not_pile_up(relay: Relay) -> None:
     """There are as many as gateways and wallets."""
-    first = relay._parsed("http://a/")
-    assert relay._parsed("http://a/") is first
+    first = relay._target("http://a/")
+    assert relay._target("http://a/") is first
     for place in range(MOST_ADDRESSES * 2):
-        relay._parsed(f"http://a/{place}")
-    assert len(relay._urls) <= MOST_ADDRESSES
+        relay._target(f"http://a/{place}")
+    assert len(relay._targets) <= MOST_ADDRESSES
 
 
 async def test_https_is_checked(relays: MakeRelay, certificates: Certificates) -> None:

@@ -897,10 +897,10 @@ async def test_a_connection_is_not_kept_after(wire: Wire, listen: Listen, case: 
 @pytest.mark.parametrize("seen", [True, False], ids=["seen by the loop", "still in the kernel"])
 @pytest.mark.parametrize("what", ["an answer nobody asked for", "an end", "a reset"])
 async def test_a_kept_connection_that_spoke_or_ended_meanwhile_is_not_used(
-    wire: Wire, listen: Listen, monkeypatch: pytest.MonkeyPatch, what: str, *, seen: bool
+    wire: Wire, listen: Listen, what: str, *, seen: bool
 ) -> None:
     """Otherwise one caller would be given another one's answer; nor is a call wasted on a dead connection."""
-    monkeypatch.setattr(wire_module, "IDLE_FOR", 1000.0)
+    wire.idle_for = 1000.0
 
     async def act(guest: Guest) -> None:
         await guest.request()
@@ -941,7 +941,7 @@ async def test_kept_connections_are_few_and_do_not_grow_old(
         await one.end()
     assert wire.idle == 2
     monkeypatch.setattr(wire_module, "LOOK", 0.005)
-    monkeypatch.setattr(wire_module, "IDLE_FOR", 0.005)
+    wire.idle_for = 0.005
     await ask(wire, target, reuse=True)
     await until(lambda: wire.idle == 0)
     await until(lambda: wire._timer is None)
@@ -950,13 +950,13 @@ async def test_kept_connections_are_few_and_do_not_grow_old(
 
 
 async def test_a_connection_that_was_idle_too_long_is_not_used_before_the_sweep_sees_it(
-    wire: Wire, listen: Listen, monkeypatch: pytest.MonkeyPatch
+    wire: Wire, listen: Listen
 ) -> None:
     """The server may be about to close it."""
     peer = listen(keeps)
     target = peer.target(keep_alive=True)
     await ask(wire, target, reuse=True)
-    monkeypatch.setattr(wire_module, "IDLE_FOR", 0.0)
+    wire.idle_for = 0.0
     assert (await ask(wire, target, reuse=True)).reused is False
     assert len(peer.guests) == 2
 
