@@ -23,6 +23,7 @@ from gateway.edge.peers import PeerCounters, Peers, known_clients
 from gateway.flow.dispatch import Dispatcher
 from gateway.flow.forward import ForwardCounters, Forwarder, Here, effect_of
 from gateway.flow.identity import Identity
+from gateway.flow.reach import PATIENCE
 from gateway.ledger.looking import Looking, looking_at
 from gateway.ledger.store import Ledger
 from gateway.profiles import Profile
@@ -78,7 +79,8 @@ class Cluster:
         secret = chosen.secret.get_secret_value().encode()
         self.identity = Identity(chosen.name, secret, time.time)
         self.relay = Relay(
-            connect=settings().timeouts.connect, max_body=settings().upstream.max_body, keep=KEEP,
+            # so that a greeting still learns of an address where nobody answers, and the next one has another
+            connect=min(settings().timeouts.connect, PATIENCE / 2), max_body=settings().upstream.max_body, keep=KEEP,
             context=trusting(chosen.ca_file),
         )  # fmt: skip
         self.peers = Peers(

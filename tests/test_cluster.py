@@ -16,6 +16,7 @@ from gateway.app import App
 from gateway.base.errors import READ_ONLY, Failure, LedgerError, OrderError
 from gateway.base.events import Event
 from gateway.base.loader import load
+from gateway.flow import reach
 from gateway.ledger import leases
 from gateway.ledger.looking import Looking
 from gateway.ledger.migrations import bring_up
@@ -425,3 +426,8 @@ async def test_other_gateways_are_told_why_no_daemon_takes_calls(place: Place) -
     await seat.tenancy.handover(60.0)
     assert not_ready("main") == []
     assert seat.forwarder.reach.word.reasons, "until the next holder says how they are"
+
+
+async def test_a_silent_address_is_found_out_before_a_greeting_is_given_up(place: Place) -> None:
+    """Or the next greeting would go there again, and the second address of a name would never be tried."""
+    assert place.cluster.relay.connect < reach.PATIENCE

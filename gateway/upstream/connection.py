@@ -39,7 +39,7 @@ class Connection:
     __slots__ = (
         "_poll", "body", "exchange", "first", "first_byte_at", "has_head", "has_length", "head_size", "headers_size",
         "idle_since", "is_between", "is_complete", "is_interim", "is_watched", "is_writing", "may_be_kept", "parser",
-        "size", "status", "target", "transport", "wants_to_keep", "wire",
+        "silent", "size", "status", "target", "transport", "wants_to_keep", "wire",
     )  # fmt: skip
 
     def __init__(self, wire: "Wire", target: Target, *, keep: bool, first: "Exchange | None" = None) -> None:
@@ -64,6 +64,8 @@ class Connection:
         """Be ready for the next answer; a parser that has seen a whole one begins anew by itself."""
         self.body: list[bytes] = []
         self.size = 0
+        self.silent = 0
+        """Bytes behind the head in which the parser found nothing to say: trailers, what is told of a chunk."""
         self.head_size = 0
         self.headers_size = 0
         self.status = 0
@@ -119,8 +121,7 @@ class Connection:
         if was_between and self._is_known(data):
             self._answered(exchange, now)
             return
-        if not self.has_head:
-            self.head_size += len(data)
+        before = self.size
         try:
             self.parser.feed_data(data)
         except TooLarge:
@@ -142,8 +143,16 @@ class Connection:
         if self.is_complete:
             self.is_between = was_between and self._is_learnt(data)
             self._answered(exchange, now)
-        elif not self.has_head and self.head_size > self.wire.max_head:
+        elif self._is_too_much(len(data), is_body=self.size != before):
             exchange.end(Fate.UNKNOWN, "oversized")
+
+    def _is_too_much(self, size: int, *, is_body: bool) -> bool:
+        """Whether more came than a head may have before its end, or behind it without anything of the body."""
+        if not self.has_head:
+            self.head_size += size
+            return self.head_size > self.wire.max_head
+        self.silent = 0 if is_body else self.silent + size
+        return self.silent > self.wire.max_head
 
     def _is_known(self, data: bytes) -> bool:
         """Take a whole answer whose head was seen before, without the parser."""

@@ -105,7 +105,7 @@ class Relay:
 
     def __init__(self, *, connect: float, max_body: int, keep: float, context: ssl.SSLContext | None = None) -> None:
         """Nothing is connected yet."""
-        self._connect = connect
+        self.connect = connect
         self._max_body = max_body
         self._keep = keep
         self._context = context
@@ -135,7 +135,7 @@ class Relay:
     async def _tell(self, url: str, headers: Mapping[str, str], body: bytes, sending: Sending) -> Arrived | Broken:
         """Send a call at once, whole."""
         wire = self._wire = self._wire or Wire(
-            connect=self._connect, write=NEVER, max_head=MAX_HEAD, max_body=self._max_body, resolve_ttl=NAME_COUNTS,
+            connect=self.connect, write=NEVER, max_head=MAX_HEAD, max_body=self._max_body, resolve_ttl=NAME_COUNTS,
             idle_for=self._keep, wanted=ANSWER.lower().encode(),
         )  # fmt: skip
         ended: asyncio.Future[Outcome] = wire.loop.create_future()
@@ -163,6 +163,9 @@ class Relay:
         if target is None:
             if len(self._targets) >= MOST_ADDRESSES:
                 self._targets.clear()
+            if self._context is None and url.startswith("https:"):
+                # one for all: to read the certificates of a system takes a fortieth of a second
+                self._context = ssl.create_default_context()
             target = self._targets[url] = Target.make(url, "", "", keep_alive=True, context=self._context)
         return target
 
@@ -202,7 +205,7 @@ class Relay:
                 # no cap on connections: a wait for one would look like a gateway that cannot be reached
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=self._keep, ssl=self._context or True),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect, ceil_threshold=1e9),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self.connect, ceil_threshold=1e9),
                 trust_env=False,
                 auto_decompress=False,
                 trace_configs=[hooks],

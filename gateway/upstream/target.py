@@ -25,6 +25,7 @@ class Target:
         is_name: whether it has to be looked up.
         tls: context for https, None for http.
         keep_alive: whether reads may reuse a connection.
+        way: all that a connection depends on; who has the same may use the same connections.
         head: everything of the request head up to the length of the body.
     """
 
@@ -33,6 +34,7 @@ class Target:
     is_name: bool
     tls: ssl.SSLContext | None
     keep_alive: bool
+    way: tuple[str, int, ssl.SSLContext | None] = field(repr=False)
     head: bytes = field(repr=False)
 
     def __hash__(self) -> int:
@@ -71,12 +73,14 @@ class Target:
             token = base64.b64encode(f"{username}:{password}".encode()).decode()
             lines.append(f"Authorization: Basic {token}")
         lines += ["Content-Type: application/json", "Accept-Encoding: identity", "Content-Length: "]
+        tls = (context or _context(verify=verify, ca_file=ca_file)) if is_tls else None
         return Target(
             host=host,
             port=port,
             is_name=not is_numeric(host),
-            tls=(context or _context(verify=verify, ca_file=ca_file)) if is_tls else None,
+            tls=tls,
             keep_alive=keep_alive,
+            way=(host, port, tls),
             head="\r\n".join(lines).encode(),
         )
 

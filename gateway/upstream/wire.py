@@ -33,12 +33,15 @@ IDLE_FOR: Final = 10.0
 """Seconds that a kept connection may be idle; below every server's own limit."""
 
 IDLE_MOST: Final = 256
-"""Kept connections for each target: as many as it may have slots, so that no busy one is closed and made anew."""
+"""Kept connections for each way: as many as a daemon may have slots, so that no busy one is closed and made anew."""
 
 LOOK: Final = 1.0
 """Seconds between two looks when nothing but kept connections is there."""
 
 NEVER: Final = float("inf")
+
+Way = tuple[str, int, ssl.SSLContext | None]
+"""What a connection depends on: host, port, and how it is checked."""
 
 ANSWERED: Final[Fate] = Fate.ANSWERED
 NOT_SENT: Final[Fate] = Fate.NOT_SENT
@@ -210,7 +213,7 @@ class Wire:
         self.live: set[Exchange] = set()
         self.opened = 0
         self.reused = 0
-        self._idle: dict[Target, list[Connection]] = {}
+        self._idle: dict[Way, list[Connection]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._sweeps_at = NEVER
         """When the timer will ring."""
@@ -357,7 +360,7 @@ class Wire:
     # -- kept connections ---------------------------------------------------------------------------------
 
     def _take_idle(self, target: Target, now: float) -> Connection | None:
-        connections = self._idle.get(target)
+        connections = self._idle.get(target.way)
         while connections:
             connection = connections.pop()
             if connection.transport is None or connection.transport.is_closing():
@@ -372,7 +375,7 @@ class Wire:
         """Keep a connection for the next read; False when there are enough."""
         if self._is_closed:
             return False
-        connections = self._idle.setdefault(connection.target, [])
+        connections = self._idle.setdefault(connection.target.way, [])
         if len(connections) >= IDLE_MOST:
             return False
         connection.idle_since = now
@@ -383,11 +386,11 @@ class Wire:
 
     def forget(self, connection: Connection) -> None:
         """Hear that a connection ended."""
-        connections = self._idle.get(connection.target)
+        connections = self._idle.get(connection.target.way)
         if connections and connection in connections:
             connections.remove(connection)
         if not connections:
-            self._idle.pop(connection.target, None)
+            self._idle.pop(connection.target.way, None)
 
     def _sweep_at(self, moment: float) -> None:
         """Have the sweep run at a moment, instead of a later one; there is only one timer."""

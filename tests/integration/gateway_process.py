@@ -116,6 +116,7 @@ class Gateway:
         folder: for its configuration and its log.
         settings: written to FILE; more files can be named by `extra`.
         stdout: where its log goes instead of the file that the tests read.
+        under: the module that runs it.
     """
 
     def __init__(
@@ -125,6 +126,7 @@ class Gateway:
         *,
         environ: Mapping[str, str] | None = None,
         stdout: int | None = None,
+        under: Sequence[str] = (),
     ) -> None:
         """Start it and wait until it says that it has started."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -134,7 +136,7 @@ class Gateway:
         self._errors = folder / "stderr.log"
         with self.log_path.open("wb") as log, self._errors.open("wb") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gateway", "run", "-c", str(self.file)],
+                [sys.executable, "-m", *under, "gateway", "run", "-c", str(self.file)],
                 cwd=ROOT,
                 env={**os.environ, **(environ or {})},
                 stdin=subprocess.DEVNULL,

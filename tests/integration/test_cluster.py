@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from chaos import needs
+from chaos.clocks import CLOCKED, Clock
 from gateway.sandbox.fleet import Fleet
 from gateway.sandbox.ports import free_port
 from tests.integration.gateway_process import Gateway, backends, client, settings_for, wait_until
@@ -38,8 +40,12 @@ class Gateways:
     running: dict[str, Gateway] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
 
-    def start(self, name: str, called: str = "", **changes: Any) -> Gateway:
-        """Start one of them, which is called otherwise where that is said; it has the same address each time."""
+    def start(self, name: str, called: str = "", clock: Clock | None = None, **changes: Any) -> Gateway:
+        """Start one of them, which is called otherwise where that is said; it has the same address each time.
+
+        Args:
+            clock: its own.
+        """
         port = self.ports.setdefault(name, free_port())
         key = self.folder / "ledger.key"
         if not key.exists():
@@ -53,7 +59,8 @@ class Gateways:
             cluster={"name": called or name, "address": f"http://127.0.0.1:{port}", "secret": SECRET, "lease": LEASE},
             **changes,
         )
-        self.running[name] = Gateway(self.folder / name, chosen)
+        under = {} if clock is None else {"environ": clock.environment(), "under": (CLOCKED,)}
+        self.running[name] = Gateway(self.folder / name, chosen, **under)  # type: ignore[arg-type]  # what it takes
         return self.running[name]
 
     def holder(self) -> str:
@@ -356,3 +363,45 @@ def test_a_gateway_that_cannot_open_the_ledger_is_of_use_all_the_same(gateways: 
         assert refused.startswith("read_only")
         assert "`ec-gateway ledger adopt`" in refused
     assert len(set(told)) == 2
+
+
+def test_a_gateway_whose_clock_jumps_says_so_and_holds_the_wallet_as_before(gateways: Gateways, tmp_path: Path) -> None:
+    """An hour ahead as the one that sends calls on, then behind as the one that holds; the lease has another clock."""
+    why = needs.missing(frozenset({"faketime"}))
+    if why and not needs.is_required():
+        pytest.skip(why)
+    assert not why
+    first = gateways.wait_for_holder()
+    (other,) = set(gateways.names) - {first}
+    gateways.running.pop(other).stop()
+    clock = Clock(tmp_path / "clock")
+    jumping, steady = gateways.start(other, clock=clock), gateways.running[first]
+    wait_until(lambda: jumping.admin("/readyz").status == 200, "the one with a clock of its own is ready")
+    told = [jumping.call("createnewaddress").result]
+
+    clock.set(3600.0)
+    wait_until(lambda: jumping.admin("/readyz").status == 503, "what it signs is not taken any more, and it says so")
+    refused = jumping.call("createnewaddress", wait=2.0).error
+    assert refused["message"].startswith("no_backend: ")
+    assert refused["data"]["safe_to_repeat"] is True
+    assert "the clocks of both gateways" in jumping.events("forward.refused")[0]["way_out"]
+    assert steady.events("peer.refused")[0]["reason"] == "age"
+    assert gateways.holder() == first, "the other one is not hurt"
+    told.append(steady.call("createnewaddress").result)
+    clock.set(0.0)
+    wait_until(lambda: jumping.admin("/readyz").status == 200, "it is well again with a clock that is right")
+    told.append(jumping.call("createnewaddress").result)
+
+    gateways.running.pop(first).stop()
+    assert gateways.wait_for_holder() == other
+    steady = gateways.start(first)
+    wait_until(lambda: steady.admin("/readyz").status == 200, "the one that follows now is ready")
+    clock.set(-3600.0)
+    wait_until(lambda: jumping.events("peer.refused"), "the holder takes no call from a clock that is not its own")
+    told.append(jumping.call("createnewaddress").result)
+    assert gateways.holder() == other, "a lease is not measured by a wall clock"
+    jumping.kill()
+    del gateways.running[other]
+    assert gateways.wait_for_holder() == first
+    told.append(steady.call("createnewaddress").result)
+    assert len(told) == len(set(told))

@@ -324,6 +324,31 @@ async def test_addresses_are_parsed_once_and_do_not_pile_up(relay: Relay) -> Non
     assert len(relay._targets) <= MOST_ADDRESSES
 
 
+async def test_all_wallets_of_a_gateway_have_the_same_connections(relay: Relay, listen: Listen) -> None:
+    """One that greets the holder of a hundred wallets does not take a hundred of its places."""
+
+    async def serve(guest: Guest) -> None:
+        for _ in range(3):
+            await guest.request()
+            await guest.say(answer(b"{}", TOLD))
+
+    peer = listen(serve)
+    for wallet in ("main", "cold", "eur"):
+        url = f"http://127.0.0.1:{peer.port}/wallets/{wallet}"
+        assert isinstance(await relay.send(url, {}, BODY, Sending(careful=False)), Arrived)
+    assert len(peer.guests) == 1
+
+
+async def test_the_certificates_of_the_system_are_read_once(relay: Relay) -> None:
+    """And what is forgotten is the same when it is made anew, so that its connections are found again."""
+    first = relay._target("https://a/wallets/main")
+    others = [relay._target(f"https://a/wallets/{place}") for place in range(MOST_ADDRESSES + 1)]
+    again = relay._target("https://a/wallets/main")
+    assert again is not first
+    assert {one.way for one in (first, again, *others)} == {("a", 443, first.tls)}
+    assert first.tls is not None
+
+
 async def test_https_is_checked(relays: MakeRelay, certificates: Certificates) -> None:
     """By the certificates that were named; another host's is nobody's, and has not got the call."""
 

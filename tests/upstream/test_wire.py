@@ -7,6 +7,7 @@ import os
 import resource
 import socket
 import weakref
+from contextlib import suppress
 
 import pytest
 
@@ -228,6 +229,41 @@ async def test_what_is_no_complete_answer_is_unknown_and_says_why(wire: Wire, li
     data, reason = BROKEN[case]
     outcome = await ask(wire, listen(says(data)).target())
     assert (ended(outcome), outcome.body) == ((Fate.UNKNOWN, reason), b"")
+
+
+@pytest.mark.parametrize(
+    ("begin", "more"), [(b"0\r\nX: ", b"x" * 2000), (b"2;a=", b"x" * 2000), (b"0\r\n", b"X: " + b"x" * 400 + b"\r\n")]
+)
+async def test_what_goes_on_for_ever_behind_a_head_is_not_listened_to(
+    wire: Wire, listen: Listen, begin: bytes, more: bytes
+) -> None:
+    """Trailers and words about chunks, which the parser gathers and nobody asks for; each piece alone is small."""
+
+    async def serve(guest: Guest) -> None:
+        await guest.request()
+        await guest.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + begin)
+        with suppress(ConnectionError):
+            while True:
+                await guest.say(more)
+                await asyncio.sleep(0)
+
+    assert ended(await ask(wire, listen(serve).target())) == (Fate.UNKNOWN, "oversized")
+
+
+async def test_a_body_in_many_chunks_may_take_more_words_than_a_head(wire: Wire, listen: Listen) -> None:
+    """As long as something of it comes with them."""
+    chunk = b"1;a=" + b"x" * 2000 + b"\r\n{\r\n"
+
+    async def serve(guest: Guest) -> None:
+        await guest.request()
+        await guest.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(10):
+            await guest.say(chunk)
+            await asyncio.sleep(0)
+        await guest.say(b"0\r\n\r\n")
+
+    outcome = await ask(wire, listen(serve).target())
+    assert (ended(outcome), outcome.body) == ((Fate.ANSWERED, ""), b"{" * 10)
 
 
 async def test_a_length_beyond_the_cap_ends_when_the_cap_is_passed(wiring: MakeWire, listen: Listen) -> None:
