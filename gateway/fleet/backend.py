@@ -77,7 +77,7 @@ class Backend:
         self.is_stalled = False
         """A call there takes unusually long right now."""
         self.is_stranger = False
-        """A primary that lists other addresses than are known."""
+        """It lists other addresses than are known: its wallet is another one."""
         self.is_drained = False
         """An operator keeps calls from it, or it was taken out of the configuration."""
         self.is_expected = False

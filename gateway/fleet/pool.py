@@ -194,15 +194,18 @@ class Pool:
         if not self.mirror:
             return True
         if backend is not self.primary:
-            return backend.aligned_to == self.written
+            return backend.aligned_to == self.written and not backend.is_stranger
         # with a ledger it is known what was given out, and a primary that has just come back may list less
         return not backend.is_stranger and (self.is_primary_checked or not self.epoch)
 
     def mark_stranger(self, backend: Backend, *, is_stranger: bool) -> None:
-        """Hear from the mirror whether a primary lists other addresses than are known: it gets no wallet reads."""
+        """Hear from the mirror whether a backend lists other addresses than are known.
+
+        It gets nothing that concerns a wallet, and nothing else while another one serves.
+        """
         if backend.is_stranger is not is_stranger:
             backend.is_stranger = is_stranger
-            if is_stranger:
+            if is_stranger and backend is self.primary:
                 self.is_primary_checked = not self.mirror
             self.refresh()
             self.on_change()
@@ -255,6 +258,7 @@ class Pool:
         self.is_panicking = is_panic(in_service, len(self.backends))
         if self.is_panicking and not serving:
             serving = [backend for backend in self.backends if self._is_least_bad(backend)]
+        serving = [backend for backend in serving if not backend.is_stranger] or serving
         self.serving = serving
         kept_free = self.primary if self.primary in serving else next(iter(serving), None)
         self.slow = [backend for backend in serving if backend is not kept_free] or serving

@@ -241,12 +241,10 @@ class Mirror:
         addresses again; whoever means the change restarts the gateway.
         """
         known = self.recall.known
-        is_stranger = not is_prefix(listed, known)
-        self.pool.mark_stranger(primary, is_stranger=is_stranger)
-        if is_stranger:
+        if not is_prefix(listed, known):
             self.tidings.tell_stranger(primary, listed, known)
             raise NotNow(f"{primary.name} lists other addresses than before")
-        self.tidings.strangers.discard(primary.name)
+        self.tidings.is_kin(primary)
 
     async def _bring_past(self, primary: Backend, listed: list[str], told: set[str]) -> list[str]:
         """Make the primary derive until it lists what is known and what was told, and return its list then.

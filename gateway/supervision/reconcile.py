@@ -256,12 +256,16 @@ class Reconciler:
                 self.pool.emit(Event("outcome.all_resolved", name))
 
     def _serving(self) -> list[Backend]:
-        """Return the daemons in service that are ours to keep alike; with `mirror: false` that is the primary."""
+        """Return the daemons in service that are ours to keep alike; with `mirror: false` that is the primary.
+
+        Nothing is written into a wallet of another seed.
+        """
         pool = self.pool
         return [
             one
             for one in pool.backends
             if one.phase.is_serving and not self.is_held(one) and (pool.mirror or one is pool.primary)
+            if not one.is_stranger
         ]
 
     def _standbys(self) -> list[Backend]:

@@ -111,7 +111,7 @@ class Standbys:
             self._remember(standby, held)
         if len(held) >= len(wanted):
             self._listed[standby] = len(held)
-            self.tidings.strangers.discard(standby.name)
+            self.tidings.is_kin(standby)
             if len(held) >= len(self.recall.known):
                 # more may have become known while this one was asked, and was out of service for a while
                 self.pool.mark_aligned(standby, written)
@@ -170,7 +170,7 @@ class Standbys:
             return
         held = await self.catching_up.derive_until(standby, held, told)
         if len(held) >= len(self.recall.known) and told <= set(held):
-            self.tidings.strangers.discard(standby.name)
+            self.tidings.is_kin(standby)
             self.pool.mark_aligned(standby, written)
 
 

@@ -36,11 +36,17 @@ class Tidings:
     def tell_stranger(self, backend: Backend, held: list[str], wanted: list[str]) -> None:
         """Say once that a daemon lists another address at the same place: it holds another seed."""
         self.pool.lose_alignment(backend, "lists other addresses than the primary")
+        self.pool.mark_stranger(backend, is_stranger=True)
         if backend.name in self.strangers:
             return
         self.strangers.add(backend.name)
         place = next(i for i, (one, other) in enumerate(zip(held, wanted, strict=False)) if one != other)
         self.pool.emit(Event("backend.diverged", self.pool.name, backend.name, {"first_index": place}, level="error"))
+
+    def is_kin(self, backend: Backend) -> None:
+        """Hear that a daemon lists what is known."""
+        self.strangers.discard(backend.name)
+        self.pool.mark_stranger(backend, is_stranger=False)
 
     def tell_lost(self, primary: Backend, missing: int) -> None:
         """Say that told addresses are not to be found again."""

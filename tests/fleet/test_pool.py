@@ -182,6 +182,25 @@ def test_wallet_reads_never_go_to_a_standby_that_is_not_aligned() -> None:
     assert choose(pool, Lane.ANY) is pool.backends[1]
 
 
+def test_a_backend_of_another_seed_takes_nothing_while_another_one_serves() -> None:
+    """Not even what anybody could answer; alone it is better than nobody, for that and for nothing else."""
+    pool, _ = well()
+    first, second, third = pool.backends
+    pool.mark_stranger(second, is_stranger=True)
+    for lane in ROUTED:
+        assert second not in pool.candidates(lane)
+        assert not pool.may_take(second, lane, overflow=True)
+    assert pool.candidates(Lane.MONEY) == [first]
+    assert pool.candidates(Lane.PUBLISH) == [third]
+    pool.refused(first, 2.0, "refused")
+    pool.refused(third, 2.0, "refused")
+    assert pool.candidates(Lane.ANY) == [second]
+    assert pool.candidates(Lane.MONEY) == pool.candidates(Lane.WALLET) == []
+    probe(pool, third, 3.0)
+    pool.mark_stranger(second, is_stranger=False)
+    assert pool.candidates(Lane.ANY) == [second, third]
+
+
 def test_without_a_mirror_all_standbys_count_as_aligned() -> None:
     """Somebody else keeps them so."""
     pool, _ = build(mirror=False)

@@ -154,7 +154,7 @@ def test_a_standby_far_behind_is_brought_up_in_portions() -> None:
 
 @pytest.mark.parametrize("place", [0, 7, 19])
 def test_another_seed_is_never_aligned_and_is_told_once(place: int) -> None:
-    """Whatever is compared and however often; nothing is derived on it, and no wallet read goes there."""
+    """Whatever is compared and however often; nothing is derived on it, and no call of a client goes there."""
 
     def prepare(world: World) -> None:
         world.daemons[1].wallet.addresses[place] = "stranger"
@@ -166,13 +166,18 @@ def test_another_seed_is_never_aligned_and_is_told_once(place: int) -> None:
         world.daemons[0].freeze()
         for _ in range(5):
             await world.ask("getbalance", 0.3)
+        world.daemons[0].thaw()
+        await asyncio.sleep(1.0)
+        for _ in range(20):
+            await world.ask("version", 0.3)
 
     world = scenario(play, before=prepare)
     [event] = events(world, "backend.diverged")
     assert (event.backend, event.level, event.fields["first_index"]) == ("ec-2", "error", place)
     assert not world.plant.pool.is_aligned(standby(world))
     assert derived(world.daemons[1]) == 0
-    assert "getbalance" not in [method for _, method, _ in world.daemons[1].journal]
+    assert world.plant.pool.by_name["ec-2"].is_stranger
+    assert not {"getbalance", "version"} & {method for _, method, _ in world.daemons[1].journal}
 
 
 def test_a_shorter_stranger_derives_one_address_at_most() -> None:

@@ -46,6 +46,24 @@ def test_a_mark_reaches_every_standby_and_is_not_given_to_the_one_that_has_it() 
     assert not world.daemons[0].ran("freeze")
 
 
+def test_nothing_is_written_into_a_wallet_of_another_seed() -> None:
+    """Neither marks nor change addresses; it gets all of them once it is found to be one of ours."""
+
+    async def scene(world: MoneyWorld) -> None:
+        world.pool.mark_stranger(world.backend(1), is_stranger=True)
+        world.mark(LABEL, "k", "rent", backend="ec-1")
+        world.mark(FREEZE, "address-3", "1", backend="ec-1")
+        await asyncio.sleep(5.0)
+        assert not world.daemons[1].ran("setlabel")
+        assert not world.daemons[1].ran("freeze")
+        world.pool.mark_stranger(world.backend(1), is_stranger=False)
+        await asyncio.sleep(5.0)
+        assert world.daemons[1].money.notes.labels == {"k": "rent"}
+        assert world.daemons[1].money.notes.frozen == {"address-3"}
+
+    play(scene)
+
+
 def test_only_the_last_value_is_given() -> None:
     """A label that changed often while a standby was away is given once."""
 
