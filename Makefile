@@ -56,9 +56,9 @@ checker: $(BIN)/.dev  ## two hundred runs of real wallets under faults and a hun
 	$(BIN)/python -m tests.checker run --seconds 20 --seed $${ECGW_SEED:-1} --runs $${ECGW_RUNS:-200} --jobs $(WORKERS)
 	$(BIN)/python -m tests.checker run --gateways 3 --seconds 20 --seed $${ECGW_SEED:-1} --runs $${ECGW_RUNS_CLUSTER:-100} --jobs $(WORKERS)
 
-chaos: $(BIN)/.dev  ## break everything on purpose and judge what held: twenty minutes (SCENARIO=... SEED=1 DOORS=gateway,haproxy,nginx BUDGET=1200 JOBS=2)
+chaos: $(BIN)/.dev  ## break everything on purpose and judge what held: about forty minutes (SCENARIO=... SEED=1 DOORS=gateway,haproxy,nginx BUDGET=3000 JOBS=2)
 	@scripts/real_components.sh
-	$(BIN)/python -m chaos run $(foreach one,$(SCENARIO),--scenario $(one)) --seed $(or $(SEED),1) --doors $(or $(DOORS),gateway$(if $(SCENARIO),,$(comma)haproxy$(comma)nginx)) --budget $(or $(BUDGET),1200) --jobs $(or $(JOBS),2) --report $(or $(REPORT),build/chaos)
+	$(BIN)/python -m chaos run $(foreach one,$(SCENARIO),--scenario $(one)) --seed $(or $(SEED),1) --doors $(or $(DOORS),gateway$(if $(SCENARIO),,$(comma)haproxy$(comma)nginx)) --budget $(or $(BUDGET),3000) --jobs $(or $(JOBS),2) --report $(or $(REPORT),build/chaos)
 
 compiled: $(BIN)/.dev  ## build/compiled: the same gateway with its busiest rooms compiled; wants a C compiler, takes two minutes
 	$(BIN)/python scripts/compile.py build/compiled

@@ -8,6 +8,8 @@ descriptors, sockets, the ledger's files) and from inside (tasks, objects: `insi
     flat    the robust line through the samples after the warm-up grows by less than is allowed, or three of four
             pairs of samples do not say that it grows (`trend.py`)
 
+A run that is too short to tell, or in which nothing was done to a wallet, is refused: nothing said "flat" then.
+
 What the ledger keeps for ever (addresses, keys) makes its files grow; they are told by call and not required.
 """
 
@@ -18,7 +20,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -38,6 +40,12 @@ CALM, LASTS = 9.0, 3.0
 
 WARM_UP = 0.25
 """The share of the run that is left out; at least a minute, or half of a short run."""
+
+SAMPLES = 4
+"""Of each series after the warm-up; fewer tell nothing, and objects are counted each 18 s alone."""
+
+SHORTEST = 2.5
+"""Minutes of a run that has so many, a minute of warm-up included."""
 
 FAULTS = ("freeze", "kill", "wedge")
 
@@ -184,7 +192,9 @@ def setting(folder: Path) -> Iterator[tuple[Fleet, Gateway, Watch]]:
 
 
 def measure(report: Report, options: argparse.Namespace) -> None:
-    """Load it, hurt it, watch it."""
+    """Load it, hurt it, watch it.  Raises BenchError."""
+    if options.minutes < SHORTEST:
+        raise BenchError(f"{options.minutes:g} minutes are too short to tell; --minutes {SHORTEST:g} at least")
     seconds = options.minutes * 60
     with common.scratch() as folder, setting(folder) as (fleet, gateway, watch):
         to = ",".join(addresses.derive("soak customers", change=False, index=n).text for n in range(8))
@@ -207,6 +217,7 @@ def measure(report: Report, options: argparse.Namespace) -> None:
             load.close_input()
             told = json.loads(load.line(60))
         last = watch.told(_warm_from(watch, seconds))
+        require_enough(watch.series, _warm_from(watch, seconds), len(plague.done))
         _tell(report, watch, told, plague, seconds)
         _tell_kinds(report, last)
         if options.svg is not None:
@@ -218,6 +229,19 @@ def measure(report: Report, options: argparse.Namespace) -> None:
             options.keep.write_text(
                 json.dumps({"series": watch.series, "faults": plague.done, "load": told, **last}), encoding="utf-8"
             )
+
+
+def require_enough(series: Mapping[str, Sequence[tuple[float, float]]], warm_from: float, faults: int) -> None:
+    """Refuse what says nothing.  Raises BenchError, with the way out."""
+    counted = {name: sum(at >= warm_from for at, _ in series.get(name, ())) for name in ALLOWED}
+    few = [f"{name} {count}" for name, count in counted.items() if count < SAMPLES]
+    if few:
+        raise BenchError(
+            f"too few samples after the warm-up to tell whether anything grows: {', '.join(few)}, and each needs "
+            f"{SAMPLES}; --minutes {SHORTEST:g} at least, more where the machine is busy"
+        )
+    if not faults:
+        raise BenchError(f"nothing was done to a wallet; a fault takes {CALM + LASTS:g} s and --minutes more of them")
 
 
 def _now(watch: Watch) -> str:
@@ -235,9 +259,6 @@ def _tell(report: Report, watch: Watch, told: dict[str, Any], plague: Plague, se
     rows: list[list[object]] = []
     for name, samples in watch.series.items():
         after = [one for one in samples if one[0] >= warm_from]
-        if not after:
-            report.note(f"{name}: the run was too short for a sample after the warm-up")
-            continue
         unit, allowed = ALLOWED.get(name, ("MiB", float("inf")))
         found = trend.trend(after, allowed)
         verdict = "flat" if found.is_flat else "GROWS"
@@ -297,7 +318,7 @@ def main() -> int:
     parser.add_argument("--svg", type=Path, metavar="FILE", help="write a picture there")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="write all samples there, as JSON")
     options = parser.parse_args()
-    options.minutes = min(options.minutes, 1.5) if options.quick else options.minutes
+    options.minutes = min(options.minutes, SHORTEST) if options.quick else options.minutes
     report = Report("soak")
     return common.run(lambda: measure(report, options), report, options, limit=options.minutes * 60 + 240)
 

@@ -1,7 +1,7 @@
 """`python -m chaos run`, `list` and `docs`: make runs, say what there is, write a report into the documentation.
 
 Rule: exit code 1 when a run before our gateway violates an invariant, 0 when none does, 2 when the command line is
-wrong, 3 when no run could be made at all, 130 when it was cut off.
+wrong, 3 when runs were left out for want of time or none could be made at all, 130 when it was cut off.
 """
 
 import argparse
@@ -13,18 +13,19 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from chaos import drawn
-from chaos.batches import Batch, Planned, fresh, plan, scenario_of
+from chaos.batches import Batch, Planned, estimate, fresh, plan, scenario_of
 from chaos.doors import DOORS
 from chaos.faults import FAULTS
+from chaos.findings import out_of_time
 from chaos.needs import missing as missing_needs
-from chaos.pages import placed, results_in, told
+from chaos.pages import keep, made_by, placed, results_in, told
 from chaos.result import SKIPPED, Result
-from chaos.run import Options, run
+from chaos.run import Options, cut_off_once, run
 from chaos.scenarios import SCENARIOS
 from chaos.workloads import WORKLOADS
 
-BUDGET = 1200.0
-"""Seconds for all."""
+BUDGET = 3000.0
+"""Seconds for all before all doors, two at once, with some to spare."""
 
 RANDOMS = 3
 """Random scenarios at the end of all."""
@@ -32,18 +33,25 @@ RANDOMS = 3
 REPORT = Path("build/chaos")
 PAGE = Path("docs/chaos.md")
 
+DEFAULT_DOOR = "gateway"
+
 CUT_OFF = 130
 """The exit code where somebody ended it, as shells have it for Ctrl-C."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Do what the command line says; return the exit code."""
-    chosen = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    chosen = _parser().parse_args(given)
     unknown = [name for name in chosen.scenario if name not in SCENARIOS and name != drawn.NAME]
     unknown += [name for name in chosen.doors if name not in DOORS]
     if unknown:
         told = f"{', '.join(SCENARIOS)}, {drawn.NAME}; doors: {', '.join(DOORS)}"
         print(f"there is no {', '.join(unknown)}; scenarios: {told}", file=sys.stderr)
+        return 2
+    wrong = _wrong(chosen)
+    if wrong:
+        print(wrong, file=sys.stderr)
         return 2
     match chosen.command:
         case "list":
@@ -52,7 +60,18 @@ def main(arguments: list[str] | None = None) -> int:
             return _one(chosen)
         case "docs":
             return _docs(chosen)
-    return _run(chosen)
+    return _run(chosen, given)
+
+
+def _wrong(chosen: argparse.Namespace) -> str:
+    """Return what is wrong with a command, and the way out; "" where nothing is."""
+    if chosen.command == "one" and (len(chosen.scenario), len(chosen.doors)) != (1, 1):
+        return f"one run is of one scenario before one door: --scenario NAME --doors {DEFAULT_DOOR}"
+    if chosen.command == "run" and chosen.jobs < 1:
+        return f"--jobs must be 1 or more, got {chosen.jobs}"
+    if chosen.command == "run" and (chosen.randoms or 0) < 0:
+        return f"--randoms must be 0 or more, got {chosen.randoms}"
+    return ""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,7 +87,9 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=words)
         command.add_argument("--scenario", action="append", default=[], help="again for more; all when not given")
         command.add_argument("--seed", type=int, default=1, help="of all choices of clients, and of random scenarios")
-        command.add_argument("--doors", type=lambda text: text.split(","), default=["gateway"], help="first,second,...")
+        command.add_argument(
+            "--doors", type=lambda text: text.split(","), default=[DEFAULT_DOOR], help="first,second,..."
+        )
         command.add_argument("--report", type=Path, default=REPORT, help="the folder for evidence and report")
         if name == "run":
             command.add_argument("--budget", type=float, default=BUDGET, help="seconds after which no run is begun")
@@ -78,17 +99,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(chosen: argparse.Namespace) -> int:
+def _run(chosen: argparse.Namespace, given: Sequence[str]) -> int:
     names = chosen.scenario or [name for name, one in SCENARIOS.items() if one.is_smoke or not chosen.smoke]
     randoms = chosen.randoms if chosen.randoms is not None else 0 if chosen.scenario or chosen.smoke else RANDOMS
     report = fresh(chosen.report)
     batch = Batch(report, chosen.budget, chosen.jobs, _tell)
     runs = plan(names, chosen.doors, chosen.seed, randoms=randoms)
+    keep(report, given)
+    print(f"{len(runs)} runs, about {estimate(runs, chosen.jobs) / 60:.0f} minutes", flush=True)
     is_cut_off = False
     try:
         asyncio.run(_made(batch, runs))
     except (asyncio.CancelledError, KeyboardInterrupt):
         is_cut_off = True
+        # once is enough: what is left is the report of what was made
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     results = batch.results
     _report(results, report)
     red = [one for one in results if one.has_failed]
@@ -102,16 +127,19 @@ def _run(chosen: argparse.Namespace) -> int:
     if is_cut_off:
         print(f"cut off: {len(runs) - len(results)} runs are lacking", file=sys.stderr)
         return CUT_OFF
+    lacks = out_of_time(results)
+    if lacks:
+        print(f"\n{lacks} BUDGET=... (--budget) gives more time")
     if red:
         return 1
-    return 0 if made else 3
+    return 0 if made and not lacks else 3
 
 
 async def _made(batch: Batch, runs: Sequence[Planned]) -> None:
-    """Make them; SIGTERM ends it as Ctrl-C does: in order."""
+    """Make them; SIGTERM and Ctrl-C end it in order."""
     task = asyncio.current_task()
     assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    cut_off_once(task)
     await batch.make(runs)
 
 
@@ -148,7 +176,9 @@ def _docs(chosen: argparse.Namespace) -> int:
         print(f"no run is in {chosen.report}; `make chaos` makes some", file=sys.stderr)
         return 2
     page = chosen.page.read_text(encoding="utf-8")
-    chosen.page.write_text(placed(page, f"{told(results)}\n\n{table(results)}"), encoding="utf-8")
+    chosen.page.write_text(
+        placed(page, f"{told(results, made_by(chosen.report))}\n\n{table(results)}"), encoding="utf-8"
+    )
     return 0
 
 

@@ -24,6 +24,12 @@ from chaos.script import Scenario
 LIMIT = 180.0
 """Seconds beside those of its clients that a run may take for its start, its end and what lies between."""
 
+AROUND = {"gateway": 20.0}
+"""Seconds of a run before one door that are not its clients', for its start, its end and the verdict; about."""
+
+AROUND_PEERS = 12.0
+"""The same before other doors."""
+
 ENDS = 30.0
 """Seconds in which a run that is told to end has ended all that it started."""
 
@@ -59,6 +65,11 @@ def plan(names: Sequence[str], doors: Sequence[str], seed: int, *, randoms: int 
         found += [Planned(drawn.NAME, seed + n, first) for n in range(randoms)]
     found += [Planned(name, seed, door) for name in names for door in others if scenario_of(name, seed).peers]
     return found
+
+
+def estimate(runs: Sequence[Planned], jobs: int) -> float:
+    """Return about how many seconds runs take, so many at once."""
+    return sum(one.play.seconds + AROUND.get(one.door, AROUND_PEERS) for one in runs) / jobs
 
 
 @dataclass
@@ -100,6 +111,7 @@ class Batch:
                 found[n] = _not_made(one, why, is_failure=needs.is_required() and one.door == "gateway")
             elif time.monotonic() > ends:
                 found[n] = _not_made(one, f"the budget of {self.budget:g} s was used up; BUDGET=... gives more")
+                found[n].is_late = True
             else:
                 found[n] = await self._run(one)
             self.tell(found[n])
@@ -113,8 +125,9 @@ class Batch:
         )  # fmt: skip
         with (folder / "run.log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
-                *command, cwd=ROOT, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
-            )
+                *command, cwd=ROOT, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+                process_group=0,  # Ctrl-C is for us, who tell it once; told twice, it would be torn apart
+            )  # fmt: skip
             try:
                 async with asyncio.timeout(one.play.seconds + LIMIT):
                     code = await process.wait()

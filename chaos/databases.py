@@ -3,24 +3,21 @@
 Rule: it is the checker's server; it is started before the door and ended with the run, whatever was done to it.
 """
 
-import contextlib
-import os
 import secrets
-import subprocess
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.checker.database import NAME, Shared, shared
-from tests.integration.postgres_server import OWNER, PASSWORD
+from tests.checker.database import Shared, shared
+from tests.integration.postgres_server import PASSWORD
 
 if TYPE_CHECKING:
     from chaos.stage import Stage
 
 KEEP = "postgres"
 
-PATIENCE = 10.0
+DUMP = "ledger.sql"
+"""What is in the database at the end of a run."""
 
 
 class Databased:
@@ -38,6 +35,7 @@ class Databased:
         around = ExitStack()
         server: Shared = await stage.by_hand(around.enter_context, shared(None))
         stage.keep[KEEP] = (server, around)
+        stage.secrets.know("the database", PASSWORD)
         key = stage.folder / "ledger.key"
         key.touch(mode=0o600)
         key.write_bytes(secrets.token_bytes(32))
@@ -62,7 +60,7 @@ class Databased:
         """Keep what is in it as evidence, and end it."""
         server, around = stage.keep.pop(KEEP, (None, None))
         if around is not None:
-            await stage.by_hand(_dump, server, stage.folder / "ledger.sql")
+            await stage.by_hand(server.dump, stage.folder / DUMP)
             await stage.by_hand(around.close)
 
     def server(self, stage: "Stage") -> Shared:
@@ -77,12 +75,3 @@ class Databased:
     def find(self, server: Shared) -> Callable[[], None]:
         """Return how that is taken back."""
         return server.again
-
-
-def _dump(server: Shared, file: Path) -> None:
-    """Write down what a server holds, if it says so at all."""
-    words = ["--data-only", "-h", "127.0.0.1", "-p", str(server.port), "-U", OWNER, "-d", NAME, "-f", str(file)]
-    environment = {**os.environ, "PGPASSWORD": PASSWORD}
-    with contextlib.suppress(subprocess.SubprocessError):
-        command = [str(server.binaries / "pg_dump"), *words]
-        subprocess.run(command, env=environment, check=False, capture_output=True, timeout=PATIENCE)

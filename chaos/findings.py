@@ -70,20 +70,48 @@ class Report:
         return dict(sorted(found.items()))
 
     @property
+    def late(self) -> list[Result]:
+        """Those that were left out for want of time."""
+        return [one for one in self.left_out if one.is_late]
+
+    @property
+    def state(self) -> str:
+        """`red` where something failed; else `held`, or `open` where too little was made to say so."""
+        if self.red:
+            return "red"
+        return "open" if self.late or not any(run.door == GATEWAY for run in self.runs) else "held"
+
+    @property
     def extent(self) -> str:
         """How much was made."""
         return f"{_many(len(self.runs), 'run')} of {_many(len(self.plays), 'scenario')}"
 
     @property
     def headline(self) -> str:
-        """The first sentence."""
+        """The first sentence, and what was not made for want of time."""
+        return " ".join(filter(None, (self._held, out_of_time(self.left_out))))
+
+    @property
+    def _held(self) -> str:
         ours = [run for run in self.runs if run.door == GATEWAY]
         if not ours:
-            return "No run was made before the gateway."
+            return "No run was made before the gateway: nothing is proved, other doors are only compared."
         calls = f"{sum(len(run.calls) for run in ours):,} calls"
         if not self.red:
             return f"Every invariant held in {_many(len(ours), 'run')} before the gateway, through {calls}."
         return f"{_many(len(self.red), 'run')} of {len(ours)} before the gateway violated what must hold."
+
+
+def out_of_time(results: Sequence[Result]) -> str:
+    """Return how many runs were left out for want of time, before which doors; "" where none was."""
+    doors: dict[str, int] = {}
+    for one in results:
+        if one.is_late:
+            doors[one.door] = doors.get(one.door, 0) + 1
+    if not doors:
+        return ""
+    told = ", ".join(f"{doors[door]} before {NAMES.get(door, door)}" for door in sorted(doors, key=_place))
+    return f"NOT ALL WAS MADE: {_many(sum(doors.values()), 'run')} left out for want of time ({told})."
 
 
 def made(results: Sequence[Result], about: Machine) -> Report:

@@ -8,15 +8,15 @@ import contextlib
 import os
 import signal
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chaos.leash import leashed
 from tests.checker.gateway import Gateway, settings
+from tests.checker.leaks import look
 
 if TYPE_CHECKING:
     from chaos.stage import Stage
-
-TOKEN = "orders of the chaos suite"  # noqa: S105 - on loopback, for a run
 
 RESTARTS = {"backoff": 0.5, "backoff_max": 2.0, "max_per_hour": 10_000, "failed_retry": 3.0}
 """Seconds between restarts in a row; all else is as shipped."""
@@ -85,18 +85,22 @@ class Gate:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
+    def look(self) -> list[Path]:
+        """Write down what the operator is told, for the search of secrets; return the files."""
+        return look(self.admin, self.stage.secrets.of("the operator"), self.process.folder, self.process.inside)
+
     def login(self, client: str) -> str:
-        """Each client has its own name, which is its password too."""
-        return f"{client}:{client}"
+        """Each client has its own name and password."""
+        return self.stage.secrets.client(client)
 
 
 def configuration(stage: "Stage") -> dict[str, Any]:
     """Return the gateway's configuration, with what faults have put in the way."""
-    found = settings(stage.fleet, stage.folder, stage.bounds, has_ledger=stage.has_ledger)
+    found = settings(stage.fleet, stage.folder, stage.bounds, stage.secrets, has_ledger=stage.has_ledger)
     for name in AS_SHIPPED:
         found.pop(name)
     found["listen"]["port"] = stage.door_port
-    found["admin"]["token"] = TOKEN
+    found["admin"]["token"] = stage.secrets.of("the operator")
     found |= {"restart": RESTARTS, "health": HEALTH}
     wallet = found["wallets"]["main"]
     wallet |= {"expect_return": 0.0, "start_grace": GRACE}

@@ -3,10 +3,15 @@
 Rule: what is written by hand stays; a page without the marks is refused.
 """
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from chaos.findings import out_of_time
 from chaos.result import FILE, Result, load
+
+COMMAND = "command.txt"
+"""In the folder of a report: what it was made with."""
 
 BEGIN, END = "<!-- report -->", "<!-- /report -->"
 
@@ -31,10 +36,27 @@ def placed(page: str, text: str) -> str:
     return f"{before}{BEGIN}\n\n{text.strip()}\n\n{END}{after}"
 
 
-def told(results: Sequence[Result]) -> str:
-    """Return what was made, in one sentence."""
+def keep(report: Path, arguments: Sequence[str]) -> None:
+    """Write down with which command a report is made."""
+    report.mkdir(parents=True, exist_ok=True)
+    (report / COMMAND).write_text(shlex.join(["python", "-m", "chaos", *arguments]), encoding="utf-8")
+
+
+def made_by(report: Path) -> str:
+    """Return the command that made a report, as it was given; "" where nobody wrote it down."""
+    kept = report / COMMAND
+    return kept.read_text(encoding="utf-8") if kept.exists() else ""
+
+
+def told(results: Sequence[Result], by: str = "") -> str:
+    """Return what was made, in a few sentences.
+
+    Args:
+        by: the command that made it.
+    """
     made = [one for one in results if one.began]
     red = [one for one in results if one.has_failed]
     doors = ", ".join(dict.fromkeys(one.door for one in made))
     said = f"{len(made)} runs through {doors}; {len(red)} of those through the gateway violated an invariant"
-    return f"{said}{'' if not red else ': ' + ', '.join(f'{one.scenario} (seed {one.seed})' for one in red)}."
+    said += f"{'' if not red else ': ' + ', '.join(f'{one.scenario} (seed {one.seed})' for one in red)}."
+    return " ".join(filter(None, (by and f"Made by `{by}`.", said, out_of_time(results))))

@@ -26,6 +26,7 @@ class Result:
         violations: `{"invariant", "text"}` each.
         is_judged: whether a violation is a failure; before a door without a ledger it is a figure.
         why: of what was skipped, or failed to run.
+        is_late: whether it was skipped for want of time, and not because something is lacking here.
         folder: where the evidence is.
     """
 
@@ -46,6 +47,7 @@ class Result:
     violations: list[dict[str, str]] = field(default_factory=list)
     is_judged: bool = True
     why: str = ""
+    is_late: bool = False
     repeat: str = ""
     folder: str = ""
 

@@ -13,12 +13,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from chaos import needs
 from chaos.callers import Client
+from chaos.databases import DUMP, KEEP
 from chaos.faults import FAULTS
 from chaos.figures import AUDITOR, Call, call_of, felt, figures, outcomes, worked
 from chaos.judging import promises, violations
@@ -33,6 +34,7 @@ from gateway.sandbox.node import SYNC_DELAY
 from tests.checker.evidence import Evidence, chain_events, gather
 from tests.checker.gateway import DAY_LIMIT, GATEWAY
 from tests.checker.history import Deed, Diary
+from tests.checker.leaks import Secrets, leaks
 from tests.checker.plan import DAEMONS
 from tests.checker.run import afterwards, fund, wait_until_open, write_finals
 
@@ -76,6 +78,10 @@ class _Course:
     ended: float = 0.0
     faults: list[Done] | None = None
     whole_at: float | None = None
+    secrets: Secrets = field(default_factory=Secrets)
+    """Of everybody in the run."""
+    wanted: list[Path] = field(default_factory=list)
+    """Files that have to be searched for them."""
 
 
 def run(options: Options) -> Result:
@@ -134,11 +140,25 @@ def missing(scenario: Scenario, door: str) -> str:
     return "; ".join(dict.fromkeys([*found, *filter(None, [needs.missing(needs.DOORS.get(door, frozenset()))])]))
 
 
+def cut_off_once(task: "asyncio.Task[Any]") -> None:
+    """Cancel a task when somebody ends it by Ctrl-C or SIGTERM; whoever does so again has to wait like the first."""
+    told: list[int] = []
+
+    def end(number: int) -> None:
+        if not told:
+            task.cancel()
+        told.append(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # a second one would tear apart what ends the processes
+        asyncio.get_running_loop().add_signal_handler(number, end, number)
+
+
 async def _live(options: Options) -> _Course:
     task = asyncio.current_task()
     assert task is not None
     # to be told to end is to be cut off: all is healed and ended on the way out
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    cut_off_once(task)
     stage = Stage(
         options.folder,
         options.seed,
@@ -147,7 +167,7 @@ async def _live(options: Options) -> _Course:
         module=options.module,
         sync_delay=options.sync_delay,
     )
-    course = _Course()
+    course = _Course(secrets=stage.secrets)
     try:
         await stage.start([FAULTS[name] for name in options.scenario.faults])
         with ExitStack() as stack:
@@ -196,6 +216,9 @@ async def _play(stage: Stage, options: Options, course: _Course, stack: ExitStac
     for one in status.get("backends", []):
         one["phase"] = "READY" if one["phase"] in SERVING else one["phase"]
     await write_finals(stage, status, is_settled=is_whole)
+    if stage.is_gateway:
+        course.wanted = await stage.by_hand(stage.gateway.look)
+        course.wanted += [stage.folder / DUMP] if KEEP in stage.keep else []
 
 
 async def _watch_strength(
@@ -258,6 +281,8 @@ def _judged(options: Options, course: _Course) -> Result:
     result.figures = figures(evidence, faults, began=course.began, ends=course.ended, whole_at=course.whole_at)
     result.promises = promises(options.scenario, result.figures) if result.is_judged else []
     found = violations(evidence, faults, result.promises, is_gateway=options.door == "gateway")
+    if result.is_judged:
+        found += leaks(options.folder, course.secrets, course.wanted)
     result.violations = [{"invariant": one.invariant, "text": one.text} for one in found]
     pages = [{"invariant": one.invariant, "text": one.text, "evidence": one.evidence()} for one in found]
     (options.folder / "violations.json").write_text(json.dumps(pages, indent=1, default=str), encoding="utf-8")

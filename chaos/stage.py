@@ -16,7 +16,7 @@ from typing import Any
 
 from chaos.doors import DOORS, Door
 from chaos.faults import Fault
-from chaos.gate import TOKEN, Gate
+from chaos.gate import Gate
 from chaos.programs import Program
 from chaos.wallets import Wallet
 from gateway.sandbox.fleet import Fleet
@@ -25,6 +25,7 @@ from gateway.sandbox.ports import free_port
 from tests.checker.gateway import GATEWAY, Bounds
 from tests.checker.history import Block, Diary, Paid
 from tests.checker.launched import LaunchedFleet
+from tests.checker.leaks import Secrets
 from tests.checker.plan import DAEMONS
 
 USUAL = Bounds(deadline=9.0, server=35.0)
@@ -93,6 +94,8 @@ class Stage:
         self.programs: list[Program] = []
         self.door_ends: list[float] = []
         """When lives of the door were ended here, monotonic."""
+        self.secrets = Secrets()
+        """Of everybody in the run."""
         self.keep: dict[str, Any] = {}
         """What faults keep here by their names from `prepare` to `tidy`."""
         self._module = module
@@ -155,6 +158,7 @@ class Stage:
 
     def _start_fleet(self) -> Fleet:
         more: dict[str, Any] = {
+            "password": self.secrets.of("the daemons"),
             "seed": f"checker {self.seed}",
             "load": False,
             "server_timeout": SERVER_TIMEOUT,
@@ -220,6 +224,3 @@ class Stage:
     async def by_hand(self, what: Callable[..., Any], *arguments: Any) -> Any:
         """Do what blocks, in a thread that lasts as long as the run, for the kernel ends children with theirs."""
         return await asyncio.get_running_loop().run_in_executor(self._hands[-1], what, *arguments)
-
-
-__all__ = ["TOKEN", "Launch", "Stage"]

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from chaos.programs import Program
 from chaos.stage import Launch, Stage
+from tests.checker.leaks import Secrets
 
 
 @dataclass
@@ -79,6 +80,7 @@ class Bare:
     is_gateway: bool = True
     approach: tuple[str, int] | None = None
     keep: dict[str, Any] = field(default_factory=dict)
+    secrets: Secrets = field(default_factory=Secrets)
     programs: list[Program] = field(default_factory=list)
     launchers: list[dict[str, Any]] = field(default_factory=list)
     hand: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))

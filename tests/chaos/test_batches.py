@@ -1,14 +1,21 @@
 """Many runs: which are made, in which order, and what is said of those that are not."""
 
 import asyncio
+import os
+import shlex
+import signal
 from pathlib import Path
 
 import pytest
 
 from chaos import batches, drawn
-from chaos.__main__ import main
-from chaos.batches import Batch, Planned, fresh, plan
+from chaos.__main__ import BUDGET, RANDOMS, main
+from chaos.batches import Batch, Planned, estimate, fresh, plan
+from chaos.doors import DOORS
+from chaos.pages import made_by
+from chaos.programs import ROOT
 from chaos.result import SKIPPED, VIOLATED, Result
+from chaos.run import cut_off_once
 from chaos.scenarios import SCENARIOS
 
 
@@ -101,3 +108,70 @@ def test_the_commands_say_what_there_is(capsys: pytest.CaptureFixture[str]) -> N
     assert all(name in told for name in SCENARIOS)
     assert main(["run", "--scenario", "frieze"]) == 2
     assert "there is no frieze" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "--jobs", "0"], "--jobs must be 1 or more, got 0"),
+        (["run", "--randoms", "-1"], "--randoms must be 0 or more, got -1"),
+        (["one"], "--scenario NAME"),
+        (["one", "--scenario", "freeze", "--scenario", "kill"], "--scenario NAME"),
+        (["one", "--scenario", "freeze", "--doors", "gateway,nginx"], "before one door"),
+    ],
+)
+def test_a_command_of_which_nothing_can_come_is_refused(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the way out, and without a traceback."""
+    assert main(words) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("budget", "code"), [("60", 0), ("-1", 3)])
+def test_what_is_left_out_for_want_of_time_is_said_last_and_by_the_exit_code(
+    budget: str, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Green is only what was made; the report is told by the command that made it."""
+
+    async def at_once(_self: Batch, one: Planned) -> Result:
+        return Result(one.scenario, one.door, one.seed, "", began=1.0)
+
+    monkeypatch.setattr(Batch, "_run", at_once)
+    monkeypatch.setattr(batches, "missing", lambda *_: "")
+    words = ["run", "--scenario", "freeze", "--doors", "gateway,haproxy", "--budget", budget]
+    words += ["--report", str(tmp_path / "report")]
+    assert main(words) == code
+    last = capsys.readouterr().out.strip().splitlines()[-1]
+    is_late = "NOT ALL WAS MADE: 2 runs left out for want of time (1 before ec-gateway, 1 before HAProxy)." in last
+    assert is_late == (code == 3)
+    assert made_by(tmp_path / "report") == shlex.join(["python", "-m", "chaos", *words])
+
+
+def test_all_runs_fit_into_the_usual_budget() -> None:
+    """Two at once, as `make chaos` makes them; the Makefile gives the same."""
+    runs = plan(list(SCENARIOS), list(DOORS), 1, randoms=RANDOMS)
+    assert estimate(runs, 2) < 0.9 * BUDGET
+    assert f"$(or $(BUDGET),{BUDGET:g})" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_ends_it_twice_waits_for_the_same_end(number: signal.Signals) -> None:
+    """What ends the processes is not torn apart by a second Ctrl-C."""
+    done = []
+
+    async def work() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        cut_off_once(task)
+        try:
+            os.kill(os.getpid(), number)
+            await asyncio.sleep(10)
+        finally:
+            os.kill(os.getpid(), number)
+            await asyncio.sleep(0.05)
+            done.append(True)
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(work())
+    assert done

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos.pages import BEGIN, END, PageError, placed, results_in, told
-from chaos.result import VIOLATED, Result
+from chaos.pages import BEGIN, END, PageError, keep, made_by, placed, results_in, told
+from chaos.result import SKIPPED, VIOLATED, Result
 
 PAGE = f"above\n{BEGIN}\nold\n{END}\nbelow\n"
 
@@ -37,3 +37,18 @@ def test_a_violation_is_told_with_its_seed() -> None:
     said = told([red, Result("kill", "haproxy", 4, "", began=2.0)])
     assert said.startswith("2 runs through gateway, haproxy; 1 of those")
     assert said.endswith("kill (seed 4).")
+
+
+def test_the_command_that_made_a_report_is_told_word_by_word(tmp_path: Path) -> None:
+    """With its scenarios, so that somebody can make it again; a report without one says nothing of it."""
+    assert made_by(tmp_path) == ""
+    keep(tmp_path / "report", ["run", "--scenario", "freeze", "--report", "my folder"])
+    by = made_by(tmp_path / "report")
+    assert told([], by).startswith("Made by `python -m chaos run --scenario freeze --report 'my folder'`. 0 runs")
+    assert told([]).startswith("0 runs")
+
+
+def test_what_was_left_out_for_want_of_time_is_told_in_the_documentation() -> None:
+    """Before any table."""
+    late = Result("kill", "nginx", 1, "", verdict=SKIPPED, is_late=True)
+    assert told([late]).endswith("NOT ALL WAS MADE: 1 run left out for want of time (1 before nginx).")

@@ -12,6 +12,7 @@ from chaos.findings import made
 from chaos.machine import Machine
 from chaos.pages import results_in
 from chaos.report import table, write
+from chaos.result import Result
 from tests.chaos.made_results import WICKED, failed_start, gateway_run, peer_run, red_run, skipped_run
 
 ABOUT = Machine("29 November 2026", 2, 0.5, "Linux 6", {"HAProxy": "2.6.12"})
@@ -140,6 +141,13 @@ def test_a_report_is_written_with_a_picture_of_each_run_and_can_be_told_again(tm
     told = table([gateway_run(folder=str(tmp_path / "freeze-1-gateway"))])
     assert told.startswith("Made on 29 November 2026: 2 cores, Linux 6")
     assert "no faketime" in table(results_in(tmp_path)), "what was not made is told again too"
+
+
+@pytest.mark.parametrize(("runs", "sign"), [([gateway_run()], "✓"), ([peer_run()], "!"), ([red_run()], "✗")])
+def test_the_page_shows_a_check_only_where_ours_was_run_and_held(runs: list[Result], sign: str) -> None:
+    """Through other doors alone there is no success to show."""
+    page = report_html.page(made(runs, ABOUT))
+    assert [one for one in "✓!✗" if f'aria-hidden="true">{one}</span>' in page] == [sign]
 
 
 def test_a_report_of_nothing_is_a_report() -> None:

@@ -17,6 +17,7 @@ from chaos.run import Options, run
 from chaos.scenarios import SCENARIOS
 from chaos.script import Scenario
 from tests.checker.history import Op, read
+from tests.checker.planted import launcher
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -71,6 +72,15 @@ def test_a_gateway_without_a_ledger_is_told_as_violated(tmp_path: Path) -> None:
     assert "1" in {one["invariant"] for one in result.violations}
     assert result.figures["duplicates"] > 0
     assert result.repeat == "make chaos SCENARIO=smoke SEED=3"
+
+
+def test_a_gateway_that_writes_a_password_into_its_log_is_told_as_violated(tmp_path: Path) -> None:
+    """The file is named, and whose password it is."""
+    scenario = Scenario("smoke", "", (), workload="readers", seconds=1.0)
+    result = run(Options(scenario, 4, tmp_path / "run", module=launcher("tells-passwords")))
+    assert result.has_failed
+    assert {one["invariant"] for one in result.violations} == {"8"}
+    assert any(one["text"].startswith("gateway.log has the secret of client shop") for one in result.violations)
 
 
 def test_a_run_that_is_cut_off_leaves_nothing_behind(tmp_path: Path) -> None:

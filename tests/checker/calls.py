@@ -25,7 +25,7 @@ class Caller:
     """One client in one of its threads, so to speak.
 
     Args:
-        client: its name in the configuration, which is its user name and password too.
+        client: its name in the configuration, which is its user name too.
         task: a name for what it does.
     """
 

@@ -20,15 +20,12 @@ from gateway.sandbox.ports import free_port
 from tests.checker import network
 from tests.checker.connections import CLOSE_WAIT, connections_at
 from tests.checker.database import Shared, shared, written
-from tests.checker.gateway import Gateway, settings
+from tests.checker.gateway import Gateway
 from tests.checker.history import Crowd, Deed
 from tests.checker.network import Network
 from tests.checker.plan import CUTS, DAEMONS, KINDS, Fault
 from tests.checker.world import World
 from tests.integration.postgres_server import PASSWORD
-
-SECRET = "gateways of the checker"
-TOKEN = "orders of the checker"
 
 LEASES = (1.5, 2.0, 3.0)
 """Seconds that a lease lasts, by the seed: the shorter ones for more takeovers in a run, the longest as usual.
@@ -139,7 +136,8 @@ class ClusterWorld(World):
             configure = self._configure(n, host, port, has_ledger=has_ledger)
             self.members.append(Gateway(place, configure, launcher, inside=inside, host=host))
         self.gateway = self.members[0]
-        (self.folder / "token").write_text(TOKEN, encoding="utf-8")
+        self.secrets.know("the database", PASSWORD)
+        (self.folder / "token").write_text(self.secrets.of("the operator"), encoding="utf-8")
         self.database.watch(self._key)
         for one in self.members:
             one.start()
@@ -154,14 +152,14 @@ class ClusterWorld(World):
         database = LOOPBACK if self.network is None else network.DATABASE
 
         def configure(life: int) -> dict[str, Any]:
-            found = settings(self.fleet, self.folder, self.bounds, has_ledger=has_ledger)
+            found = self._settings(has_ledger=has_ledger)
             found["listen"] = {"host": host, "port": port}
-            found["admin"]["token"] = TOKEN
             found["ledger"] = {
                 "url": self.database.url(database), "password": PASSWORD, "key_file": str(self._key),
             }  # fmt: skip
             found["cluster"] = {
-                "name": name_of(member), "address": f"http://{host}:{port}", "secret": SECRET, "lease": self.lease,
+                "name": name_of(member), "address": f"http://{host}:{port}", "secret": self.secrets.of("the gateways"),
+                "lease": self.lease,
             }  # fmt: skip
             for n, backend in enumerate(found["wallets"]["main"]["backends"]):
                 backend["url"] = f"http://{self.fleet.host}:{self.fleet.port(n)}"
@@ -170,6 +168,17 @@ class ClusterWorld(World):
             return found
 
         return configure
+
+    @property
+    def gateways(self) -> list[Gateway]:
+        """All gateways."""
+        return self.members
+
+    def look(self) -> list[Path]:
+        """Write down what the operators' doors tell, and what is in the database; return the files."""
+        file = self.folder / "ledger.sql"
+        self.database.dump(file)
+        return [*super().look(), file]
 
     def door(self, number: int) -> tuple[str, int]:
         """Return host and port of a door; port 0 while its gateway is away."""

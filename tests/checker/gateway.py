@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from gateway.sandbox.fleet import Fleet
+from tests.checker.leaks import Secrets
 
 ROOT = Path(__file__).parents[2]
 GATEWAY = ("gateway",)
@@ -41,11 +42,12 @@ class Bounds:
 USUAL = Bounds()
 
 
-def settings(fleet: Fleet, folder: Path, bounds: Bounds, *, has_ledger: bool) -> dict[str, Any]:
+def settings(fleet: Fleet, folder: Path, bounds: Bounds, secrets: Secrets, *, has_ledger: bool) -> dict[str, Any]:
     """Return the gateway's configuration, with short times so that much happens in a run."""
 
     def client(name: str, **more: Any) -> dict[str, Any]:
-        return {"name": name, "username": name, "password": name, "deadline": bounds.deadline, **more}
+        password = secrets.of(f"client {name}")
+        return {"name": name, "username": name, "password": password, "deadline": bounds.deadline, **more}
 
     backends = [
         {
@@ -111,6 +113,7 @@ class Gateway:
             inside: what comes before its command, so that it runs elsewhere.
             host: where its door is.
         """
+        self.folder = folder
         self.file = folder / "gateway.yaml"
         self.configure = configure
         self.launcher = launcher

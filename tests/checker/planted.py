@@ -99,6 +99,19 @@ def stale_holder() -> None:
     stale_holder_fenced()
 
 
+def tells_passwords() -> None:
+    """The log has the header by which a client comes in, as a careless line about a request would."""
+    from gateway.edge.auth import Authenticator, Caller  # noqa: PLC0415 - only the planted gateway needs it
+
+    find = Authenticator._find
+
+    def told(self: Authenticator, header: str) -> Caller | None:
+        print(f'{{"event": "request.seen", "authorization": "{header}"}}', flush=True)  # noqa: T201 - that is the bug
+        return find(self, header)
+
+    Authenticator._find = told  # type: ignore[method-assign]  # that is the bug
+
+
 BUGS: dict[str, Callable[[], None]] = {
     "no-unique-address": no_unique_address,
     "no-epoch-check": no_epoch_check,
@@ -106,6 +119,7 @@ BUGS: dict[str, Callable[[], None]] = {
     "past-the-horizon": past_the_horizon,
     "restarts-the-busy": restarts_the_busy,
     "ends-unsaved": ends_unsaved,
+    "tells-passwords": tells_passwords,
     "stale-holder": stale_holder,
     "stale-holder-fenced": stale_holder_fenced,
 }

@@ -25,8 +25,6 @@ LONGEST = 45.0
 
 LOOK = 0.03
 
-TOKEN = "orders of the checker"
-
 LIMITS = {
     "backoff": 0.5,
     "backoff_max": 2.0,
@@ -66,8 +64,7 @@ class RestartingWorld(World):
     def _settings(self, *, has_ledger: bool) -> dict[str, Any]:
         self.fleet.hand_over()
         found = super()._settings(has_ledger=has_ledger)
-        (self.folder / "token").write_text(TOKEN, encoding="utf-8")
-        found["admin"]["token"] = TOKEN
+        (self.folder / "token").write_text(found["admin"]["token"], encoding="utf-8")
         found["restart"] = LIMITS
         wallet = found["wallets"]["main"]
         wallet["start_grace"] = GRACE

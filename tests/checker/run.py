@@ -27,6 +27,7 @@ from tests.checker.evidence import chain_events, gather
 from tests.checker.gateway import DAY_LIMIT, GATEWAY, USUAL, Bounds
 from tests.checker.history import ALLOCATIONS, Deed, Diary, address_of, bare
 from tests.checker.judge import FINAL, judge
+from tests.checker.leaks import leaks
 from tests.checker.plan import DAEMONS, Fault, plan
 from tests.checker.report import Summary, page, summarize
 from tests.checker.restarts import RestartingWorld
@@ -101,12 +102,13 @@ def run(options: Options) -> Summary:
     folder = Path(tempfile.mkdtemp(prefix=f"checker-{options.seed}-", dir=options.folder))
     with _world(options, folder) as world:
         asyncio.run(_live(world, options))
+        looks = world.look()
         if isinstance(world, ClusterWorld):
             world.write_holdings()
         (folder / "chain.json").write_text(json.dumps(chain_events(world.fleet.chain_port)), encoding="utf-8")
     limit = DAY_LIMIT if options.has_ledger else None
     evidence = gather(folder, has_ledger=options.has_ledger, day_limit=limit)
-    violations = judge(evidence)
+    violations = [*judge(evidence), *leaks(folder, world.secrets, looks)]
     summary = summarize(options.seed, options.seconds, evidence, violations, str(folder))
     (folder / "report.md").write_text(page(summary), encoding="utf-8")
     if not options.keeps and not violations:

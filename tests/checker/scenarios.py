@@ -73,6 +73,8 @@ STANDS_STILL = (Fault(0.5, "gateway_freeze", 0, 3.0),)
 
 SCENARIOS = (
     Scenario("no-unique-address", "1", "was answered to", 1.0, (), frozenset({"desk-1"})),
+    # in base64, as it came
+    Scenario("tells-passwords", "8", "has the secret of client shop", 1.0, (), frozenset({"desk-1"})),
     # the first signature is in a primary that stands still while another one is made primary, and is answered late
     Scenario(
         "no-epoch-check",

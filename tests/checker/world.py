@@ -19,6 +19,7 @@ from gateway.sandbox.node import SYNC_DELAY
 from tests.checker.connections import watch
 from tests.checker.gateway import GATEWAY, PATIENCE, ROOT, USUAL, Bounds, Gateway, name_of, settings, wallet_file
 from tests.checker.history import Block, Deed, Diary, Paid
+from tests.checker.leaks import Secrets, look
 from tests.checker.plan import DAEMONS, KINDS, SLOW_TO_LEARN, SWITCHES, Fault
 
 SERVER_TIMEOUT = 1.0
@@ -55,11 +56,13 @@ class World:
         """Start all of it, with wallets that nobody used."""
         self.folder = folder
         self.bounds = bounds
+        self.secrets = Secrets()
         folder.mkdir(parents=True, exist_ok=True)
         self.diary = Diary(folder / "operator.jsonl")
         self.fleet = self._start_fleet(
-            folder / "fleet", seed=f"checker {seed}", load=False, server_timeout=SERVER_TIMEOUT, sync_delay=sync_delay
-        )
+            folder / "fleet", password=self.secrets.of("the daemons"), seed=f"checker {seed}", load=False,
+            server_timeout=SERVER_TIMEOUT, sync_delay=sync_delay,
+        )  # fmt: skip
         self.frozen: dict[int, float] = {}
         """Daemons that stand still, since when (monotonic)."""
         self._hands = [ThreadPoolExecutor(1, thread_name_prefix=f"hand-{n}") for n in range(self._many_hands)]
@@ -102,7 +105,7 @@ class World:
 
     def login(self, client: str) -> str:
         """Return the user name and the password of a client."""
-        return f"{client}:{client}"
+        return self.secrets.client(client)
 
     def _start_gateways(self, launcher: Sequence[str], *, has_ledger: bool) -> None:
         found = self._settings(has_ledger=has_ledger)
@@ -113,13 +116,25 @@ class World:
         if hasattr(self, "gateway"):
             self.gateway.kill()
 
+    @property
+    def gateways(self) -> list[Gateway]:
+        """All gateways."""
+        return [self.gateway]
+
+    def look(self) -> list[Path]:
+        """Write down what the operators' doors tell at the end; return the files in which that has to be."""
+        token = self.secrets.of("the operator")
+        return [file for one in self.gateways for file in look(one.admin, token, one.folder, one.inside)]
+
     def _start_fleet(self, folder: Path, **more: Any) -> Fleet:
         """Start a chain and daemons."""
         return Fleet(DAEMONS, folder, **more)
 
     def _settings(self, *, has_ledger: bool) -> dict[str, Any]:
         """Return the gateway's configuration; comes after the wallets were loaded once and their files copied."""
-        return settings(self.fleet, self.folder, self.bounds, has_ledger=has_ledger)
+        found = settings(self.fleet, self.folder, self.bounds, self.secrets, has_ledger=has_ledger)
+        found["admin"]["token"] = self.secrets.of("the operator")
+        return found
 
     # -- the chain ------------------------------------------------------------------------------------------
 

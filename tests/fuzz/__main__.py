@@ -34,11 +34,16 @@ def command(*what: str) -> list[str]:
 DRAWN = command("tests/fuzz", *(f"--ignore={one}" for one in SAME_EACH_TIME))
 
 
-def run(seed: int, cases: int) -> tuple[int, bool, float, str]:
-    """Run one part; return its seed, whether all held, its seconds, and what it said.  Seed 0 is what draws nothing."""
+def run(seed: int | None, cases: int) -> tuple[int | None, bool, float, str]:
+    """Run one part; return its seed, whether all held, its seconds, and what it said.
+
+    Args:
+        seed: None is what draws nothing.
+    """
     began = time.monotonic()
-    environ = {**os.environ, "FUZZ_CASES": str(cases), "FUZZ_SEED": str(seed)}
-    words = DRAWN if seed else command(*SAME_EACH_TIME)
+    chosen = ({} if seed is None else {"FUZZ_SEED": str(seed)}) | {"FUZZ_CASES": str(cases)}
+    environ = {**os.environ, **chosen}
+    words = DRAWN if seed is not None else command(*SAME_EACH_TIME)
     try:
         done = subprocess.run(
             words, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=LONGEST, check=False
@@ -46,33 +51,36 @@ def run(seed: int, cases: int) -> tuple[int, bool, float, str]:
     except subprocess.TimeoutExpired as error:
         return seed, False, time.monotonic() - began, f"it did not end within {LONGEST:g} s: {error.stdout!r}"[:SHOWN]
     said = f"{done.stdout[-SHOWN:]}{done.stderr[-SHOWN:]}\nonce more: "
-    said += f"FUZZ_SEED={seed} FUZZ_CASES={cases} {' '.join(words[1:])}"
+    said += " ".join([*(f"{name}={value}" for name, value in chosen.items()), *words[1:]])
     return seed, done.returncode == 0, time.monotonic() - began, said
 
 
-def main() -> int:
-    """Run all parts; the exit code is 1 when one of them failed."""
+def main(arguments: list[str] | None = None) -> int:
+    """Run all parts; the exit code is 1 when one of them failed, 2 when the command line is wrong."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
     parser.add_argument("--cases", type=int, default=int(os.environ.get("FUZZ_CASES", "1000000")))
     parser.add_argument("--seed", type=int, default=1, help="of the first part, from 1; each has the next one")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
+    for name in ("cases", "seed", "jobs"):
+        if getattr(options, name) < 1:
+            parser.error(f"--{name} must be 1 or more, got {getattr(options, name)}")
     parts = max(1, -(-options.cases // PART))
     size = -(-options.cases // parts)
     began = time.monotonic()
-    failed: list[int] = []
+    failed: list[str] = []
     with ThreadPoolExecutor(options.jobs) as hands:
-        seeds = [0, *range(options.seed, options.seed + parts)]
+        seeds = [None, *range(options.seed, options.seed + parts)]
         for done, (seed, has_held, seconds, said) in enumerate(hands.map(lambda one: run(one, size), seeds)):
-            name = f"seed {seed}" if seed else "corpus and growth"
+            name = f"seed {seed}" if seed is not None else "corpus and growth"
             verdict = "held" if has_held else "FAILED"
             sys.stdout.write(f"{done * size:,} of {parts * size:,} cases: {name}, {seconds:.0f} s, {verdict}\n")
             if not has_held:
-                failed.append(seed)
+                failed.append(name)
                 sys.stdout.write(f"{said}\n")
             sys.stdout.flush()
     minutes = (time.monotonic() - began) / 60
-    verdict = f"{len(failed)} parts FAILED: seeds {', '.join(map(str, failed))}" if failed else "all held"
+    verdict = f"{len(failed)} parts FAILED: {', '.join(failed)}" if failed else "all held"
     sys.stdout.write(f"{parts * size:,} cases in {minutes:.1f} minutes: {verdict}\n")
     return 1 if failed else 0
 

@@ -1,0 +1,37 @@
+"""The command of the fuzz part refuses what would draw nothing and say that all held."""
+
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.fuzz import __main__ as fuzz
+
+
+@pytest.mark.parametrize("name", ["--seed", "--cases", "--jobs"])
+@pytest.mark.parametrize("value", ["0", "-3"])
+def test_what_draws_nothing_is_refused(name: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2, with the way out."""
+    with pytest.raises(SystemExit) as ended:
+        fuzz.main([name, value])
+    assert ended.value.code == 2
+    assert f"{name} must be 1 or more, got {value}" in capsys.readouterr().err
+
+
+def test_one_part_draws_nothing_and_the_others_have_their_seeds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The corpus once, then each seed from the first one on; what failed is named."""
+    asked: list[tuple[str | None, bool]] = []
+
+    def at_once(words: list[str], *, env: dict[str, str], **_more: Any) -> subprocess.CompletedProcess[str]:
+        asked.append((env.get("FUZZ_SEED"), words == fuzz.DRAWN))
+        return subprocess.CompletedProcess(words, int(env.get("FUZZ_SEED") == "8"), "", "")
+
+    monkeypatch.delenv("FUZZ_SEED", raising=False)
+    monkeypatch.setattr(subprocess, "run", at_once)
+    assert fuzz.main(["--seed", "7", "--cases", "20000", "--jobs", "1"]) == 1
+    assert asked == [(None, False), ("7", True), ("8", True)]
+    said = capsys.readouterr().out
+    assert "1 parts FAILED: seed 8" in said
+    assert f"FUZZ_SEED=8 FUZZ_CASES=10000 {' '.join(fuzz.DRAWN[1:])}" in said
