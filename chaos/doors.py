@@ -30,7 +30,10 @@ class Door(Protocol):
         """Whether it runs, frozen or not."""
 
     def start(self) -> None:
-        """Start it, again after its end, on `stage.door_port`, and wait until it listens."""
+        """Start it, again after its end, on `stage.door_port`, and wait until it serves.
+
+        Raises RuntimeError, ProgramError: it does not.
+        """
 
     def end(self, patience: float) -> bool:
         """Tell it to stop, and end it the hard way where it does not; return whether it stopped by itself."""

@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from chaos.callers import BATCH
 from chaos.line import Done
+from chaos.strength import PROBE
 from gateway.base.errors import DEADLINE_BEFORE_SEND, OUTCOME_UNKNOWN
 from tests.checker.evidence import Evidence, transaction
 from tests.checker.excuses import countable
@@ -113,14 +114,34 @@ def felt(calls: Sequence[Call], faults: Sequence[Done], ends: float) -> list[flo
     return [felt_for(reads, one.begin, max(until, one.end)) for one, until in zip(faults, begins, strict=True)]
 
 
+def strong_for_good(calls: Sequence[Call], over: float, strong_at: float) -> float | None:
+    """Return since when all were at full strength and stayed so while the clients worked; None where they did not.
+
+    A door that stood still takes some calls well, and may fail with the ones that waited behind them.
+
+    Args:
+        calls: in the order of their beginnings.
+        over: when the last fault ended.
+        strong_at: when it was first seen.
+    """
+    for kind in ("read", "allocate"):
+        after = [one for one in calls if one.kind == kind and one.begin >= over and one.outcome != LEFT]
+        if after and after[-1].outcome != "ok":
+            return None
+        strong_at = max([strong_at, *(one.end for one in after if one.outcome != "ok")])
+    return strong_at
+
+
 def figures(
-    evidence: Evidence, faults: Sequence[Done], *, began: float, ends: float, whole_at: float | None
-) -> dict[str, float]:
+    evidence: Evidence, faults: Sequence[Done], *, began: float, ends: float, strong_at: float | None,
+    settled_at: float | None = None,
+) -> dict[str, float]:  # fmt: skip
     """Return the figures of a run.
 
     Args:
         began: when the clients began, and `ends` when they stopped.
-        whole_at: when every wallet served again; None where that never was.
+        strong_at: since when all were at full strength, None where that was not seen.
+        settled_at: when our gateway had every wallet in service by its own word; None before another door.
     """
     ops = worked(evidence, began, ends)
     calls = [call_of(op) for op in ops]
@@ -140,9 +161,12 @@ def figures(
         found["p99_read_ms"] = _ms(good[min(len(good) - 1, int(0.99 * len(good)))])
     if faults:
         found["felt_for_s"] = round(max(felt(calls, faults, ends)), 3)
-    if faults and whole_at is not None:
-        found["full_strength_after_s"] = round(max(0.0, whole_at - max(one.end for one in faults)), 2)
-        found["restored_after_s"] = round(max(0.0, whole_at - faults[0].begin), 2)
+    over = max((one.end for one in faults), default=0.0)
+    strong_for_good_at = strong_for_good(calls, over, strong_at) if faults and strong_at is not None else None
+    if strong_for_good_at is not None:
+        found["full_strength_after_s"] = round(max(0.0, strong_for_good_at - over), 2)
+    if faults and settled_at is not None:
+        found["restored_after_s"] = round(max(0.0, settled_at - faults[0].begin), 2)
     return found
 
 
@@ -180,7 +204,8 @@ def _duplicates(evidence: Evidence, within: set[int]) -> int:
         if address is None:
             continue
         found += address in seen and id(op) in within
-        seen.add(address)
+        if op.note != PROBE:
+            seen.add(address)
     return found
 
 

@@ -5,6 +5,8 @@ done to the gateway can be done to it.
 """
 
 import base64
+import http.client
+import json
 import signal
 import time
 from collections.abc import Sequence
@@ -13,11 +15,18 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from chaos import needs
-from chaos.programs import LOOK, Program
+from chaos.programs import LOOK, PATIENCE, Program, ProgramError
 from chaos.templates import fill
 
 if TYPE_CHECKING:
     from chaos.stage import Stage
+
+
+ASKS = 3.0
+"""Seconds in which a peer that has begun to work answers a read, also when it has to ask other wallets for it."""
+
+SOCKETS = ("reads.sock", "writes.sock", "others.sock")
+"""Where nginx's ways lie in its folder, as its configuration names them."""
 
 
 class Peer:
@@ -27,14 +36,18 @@ class Peer:
         name: of the program, as in `needs.DOORS`.
         arguments: that are given to it.
         stops: the signal by which it takes no new calls and ends when it has answered those it has.
+        leaves: files that it leaves when it is killed, and that keep it from starting again.
     """
 
     has_ledger = False
 
-    def __init__(self, stage: "Stage", name: str, arguments: Sequence[str], stops: signal.Signals) -> None:
+    def __init__(
+        self, stage: "Stage", name: str, arguments: Sequence[str], stops: signal.Signals, leaves: Sequence[Path] = ()
+    ) -> None:
         self.stage = stage
         self.name = name
         self._stops = stops
+        self._leaves = leaves
         launch = stage.launch
         words = [f"{key}={value}" for key, value in launch.environment.items()]
         command = [*launch.inside, *(["env", *words] if words else []), needs.found(name) or name, *arguments]
@@ -51,8 +64,21 @@ class Peer:
         return self.program.is_alive
 
     def start(self) -> None:
-        """Start it and wait until it listens; raises `programs.ProgramError`."""
+        """Start it and wait until a call is answered through it; raises `programs.ProgramError`."""
+        for one in self._leaves:
+            one.unlink(missing_ok=True)
         self.program.start(self.stage.door_port)
+        # that somebody can connect proves little: nginx listens before it knows whether it can start at all
+        end = time.monotonic() + PATIENCE
+        why = ""
+        while self.is_alive and time.monotonic() < end:
+            why = self._ask()
+            if not why and self.is_alive:
+                return
+            time.sleep(LOOK)
+        state = "runs, but answers no call" if self.is_alive else "has ended"
+        self.kill()
+        raise ProgramError(f"{self.name} was started and {state} ({why}); it said: {self.program.said}")
 
     def end(self, patience: float) -> bool:
         """Tell it to stop in order; return whether it did."""
@@ -73,6 +99,22 @@ class Peer:
         """Send it a signal; nothing happens when it has ended."""
         self.program.signal(number)
 
+    def _ask(self) -> str:
+        """Ask for a read through it; return what came in place of a result, "" for nothing."""
+        login = base64.b64encode(self.login("").encode()).decode()
+        line = http.client.HTTPConnection("127.0.0.1", self.stage.door_port, timeout=ASKS)
+        try:
+            body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "getinfo", "params": []})
+            line.request("POST", "/", body, {"Authorization": f"Basic {login}", "Connection": "close"})
+            answer = line.getresponse()
+            text = answer.read()
+            told = json.loads(text) if answer.status == http.client.OK else {}
+            return "" if told.get("result") is not None else f"{answer.status} {text!r:.200}"
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            return repr(error)
+        finally:
+            line.close()
+
     def login(self, client: str) -> str:  # noqa: ARG002 - a balancer knows no clients, and passes the daemons' login on
         """Everybody comes in with the daemons' own name and password."""
         return f"{self.stage.fleet.user}:{self.stage.fleet.password}"
@@ -92,7 +134,8 @@ def nginx(stage: "Stage") -> Peer:
     folder = stage.folder / "nginx"
     folder.mkdir()
     file = _written(folder / "nginx.conf", nginx_text(stage.door_port, addresses(stage.launch.urls), folder))
-    return Peer(stage, "nginx", ["-e", "stderr", "-c", str(file), "-p", str(folder)], signal.SIGQUIT)
+    sockets = [folder / name for name in SOCKETS]
+    return Peer(stage, "nginx", ["-e", "stderr", "-c", str(file), "-p", str(folder)], signal.SIGQUIT, sockets)
 
 
 def haproxy_text(port: int, wallets: Sequence[str], login: str) -> str:
@@ -108,8 +151,10 @@ def haproxy_text(port: int, wallets: Sequence[str], login: str) -> str:
 
 def nginx_text(port: int, wallets: Sequence[str], folder: Path) -> str:
     """Return nginx's configuration; `folder` is for its files and its sockets inside."""
-    each = [{"address": one, "spare": " backup" if n else ""} for n, one in enumerate(wallets)]
-    return fill("nginx.conf", {"port": port, "folder": folder}, each)
+    out = "max_fails=1 fail_timeout=30s"
+    outs = [out, *[f"{out} backup"] * (len(wallets) - 2), "max_fails=0 backup"]
+    each = [{"address": one, "outs": outs[n]} for n, one in enumerate(wallets)]
+    return fill("nginx.conf", {"port": port, "folder": folder, "at": "@"}, each)
 
 
 def addresses(urls: Sequence[str]) -> list[str]:

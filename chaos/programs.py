@@ -59,6 +59,11 @@ class Program:
         """Whether it runs, frozen or not."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def said(self) -> str:
+        """The end of what it wrote."""
+        return self.log.read_text(encoding="utf-8", errors="replace")[-2000:]
+
     def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
         """Start it and, with a port, wait until it listens there; raises ProgramError."""
         with self.log.open("ab") as log:
@@ -107,6 +112,5 @@ class Program:
                 time.sleep(LOOK)
             else:
                 return
-        said = self.log.read_text(encoding="utf-8", errors="replace")[-2000:]
         self.kill()
-        raise ProgramError(f"{self.name} does not listen on {host}:{port}; it said: {said}")
+        raise ProgramError(f"{self.name} does not listen on {host}:{port}; it said: {self.said}")

@@ -11,11 +11,11 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from chaos import needs
 from chaos.callers import Client
@@ -25,18 +25,20 @@ from chaos.figures import AUDITOR, Call, call_of, felt, figures, outcomes, worke
 from chaos.judging import promises, violations
 from chaos.line import Done, carry_out
 from chaos.phases import phases
+from chaos.programs import ProgramError
 from chaos.result import HELD, SKIPPED, VIOLATED, Result, repeat
 from chaos.script import Scenario
 from chaos.stage import Stage
+from chaos.strength import daemons_are_whole, full_strength
 from chaos.workloads import WORKLOADS, Crew, Shared
-from gateway.sandbox.fleet import RpcError
 from gateway.sandbox.node import SYNC_DELAY
 from tests.checker.evidence import Evidence, chain_events, gather
 from tests.checker.gateway import DAY_LIMIT, GATEWAY
 from tests.checker.history import Deed, Diary
 from tests.checker.leaks import Secrets, leaks
-from tests.checker.plan import DAEMONS
 from tests.checker.run import afterwards, fund, wait_until_open, write_finals
+
+T = TypeVar("T")
 
 SETTLED = 45.0
 """Seconds in which all has to serve again after the faults."""
@@ -77,7 +79,10 @@ class _Course:
     began: float = 0.0
     ended: float = 0.0
     faults: list[Done] | None = None
-    whole_at: float | None = None
+    strong_at: float | None = None
+    """Since when all were at full strength, by the question that each door is asked."""
+    settled_at: float | None = None
+    """When our gateway said that it has all wallets in service."""
     secrets: Secrets = field(default_factory=Secrets)
     """Of everybody in the run."""
     wanted: list[Path] = field(default_factory=list)
@@ -204,11 +209,14 @@ async def _play(stage: Stage, options: Options, course: _Course, stack: ExitStac
     async with asyncio.TaskGroup() as group:
         line = group.create_task(carry_out(stage, scenario.line, scenario.seconds))
         group.create_task(Crew(common, make).work(WORKLOADS[scenario.workload], scenario.seconds))
-        watch = group.create_task(_watch_strength(stage, auditor, line))
+        strength = group.create_task(_after(line, lambda: full_strength(stage, auditor, SETTLED)))
+        settling = group.create_task(_after(line, lambda: _settled(stage, auditor)))
     course.faults = line.result()
+    _see_that_the_door_is_back(stage, course.faults)
     course.ended = course.began + scenario.seconds
-    is_whole, status, at = watch.result()
-    course.whole_at = at if is_whole else None
+    course.strong_at = strength.result()
+    is_whole, status, at = settling.result()
+    course.settled_at = at if is_whole and stage.is_gateway else None
     stage.diary.write(Deed("settled", None, course.ended, time.time(), is_whole))
     if stage.is_gateway and options.has_ledger:
         await afterwards(stage, auditor)
@@ -221,11 +229,26 @@ async def _play(stage: Stage, options: Options, course: _Course, stack: ExitStac
         course.wanted += [stage.folder / DUMP] if KEEP in stage.keep else []
 
 
-async def _watch_strength(
-    stage: Stage, auditor: Client, line: "asyncio.Task[list[Done]]"
-) -> tuple[bool, dict[str, Any], float]:
-    """Wait for the end of the line, then until every wallet serves; return whether that came, and when."""
+async def _after(line: "asyncio.Task[list[Done]]", what: Callable[[], Awaitable[T]]) -> T:
+    """Do something at the end of the line."""
     await asyncio.wait([line])
+    return await what()
+
+
+def _see_that_the_door_is_back(stage: Stage, faults: Sequence[Done]) -> None:
+    """Raise ProgramError where somebody else's door did not come back: what clients met then is no comparison.
+
+    Whether our own comes back the judge looks at.
+    """
+    if stage.is_gateway:
+        return
+    notes = [one.note for one in faults if FAULTS[one.name].lane == "gateway" and not one.is_done]
+    if notes or not stage.front.is_alive:
+        raise ProgramError(f"{stage.door_name} did not come back: {'; '.join(notes) or 'it ended by itself'}")
+
+
+async def _settled(stage: Stage, auditor: Client) -> tuple[bool, dict[str, Any], float]:
+    """Wait until every wallet is in service; return whether that came, what the gateway said last, and when."""
     is_whole, status = await _until_whole(stage, auditor)
     return is_whole, status, time.time()
 
@@ -234,7 +257,10 @@ async def _until_whole(stage: Stage, auditor: Client, phases: frozenset[str] = S
     """Wait until every wallet is in service; return whether that came in time, and what the gateway said last."""
     end = time.monotonic() + SETTLED
     while True:
-        is_whole, status = await (_gateway_is_whole(auditor, phases) if stage.is_gateway else _wallets_are_whole(stage))
+        if stage.is_gateway:
+            is_whole, status = await _gateway_is_whole(auditor, phases)
+        else:
+            is_whole, status = await daemons_are_whole(stage), {}
         if is_whole or time.monotonic() > end:
             return is_whole, status
         await asyncio.sleep(EVERY)
@@ -246,18 +272,6 @@ async def _gateway_is_whole(auditor: Client, phases: frozenset[str]) -> tuple[bo
         return False, {}
     backends = op.result["backends"]
     return all(one["phase"] in phases and one["aligned"] for one in backends), op.result
-
-
-async def _wallets_are_whole(stage: Stage) -> tuple[bool, dict[str, Any]]:
-    """Ask each daemon itself, once: whoever answers with a loaded wallet that sees the chain serves."""
-    for n in range(DAEMONS):
-        with contextlib.suppress(OSError, RpcError):
-            told = await stage.wallets[n].call("getinfo", patience=1.0)
-            await stage.wallets[n].call("getbalance", patience=1.0)
-            if told.get("connected"):
-                continue
-        return False, {}
-    return True, {}
 
 
 def _judged(options: Options, course: _Course) -> Result:
@@ -278,7 +292,10 @@ def _judged(options: Options, course: _Course) -> Result:
         }
         for one, time_ in zip(faults, times, strict=True)
     ]  # fmt: skip
-    result.figures = figures(evidence, faults, began=course.began, ends=course.ended, whole_at=course.whole_at)
+    result.figures = figures(
+        evidence, faults, began=course.began, ends=course.ended,
+        strong_at=course.strong_at, settled_at=course.settled_at,
+    )  # fmt: skip
     result.promises = promises(options.scenario, result.figures) if result.is_judged else []
     found = violations(evidence, faults, result.promises, is_gateway=options.door == "gateway")
     if result.is_judged:

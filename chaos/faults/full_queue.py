@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from chaos.stage import Stage
 
 MOST = 512
+"""Connections; a queue in which more have room is none that this fault can fill."""
 
 TAKES = 0.3
 """Seconds in which the kernel takes a connection for which there is room."""
@@ -31,7 +32,7 @@ class FullQueue:
     counts_as = "wedge"
 
     async def inject(self, stage: "Stage", target: int, value: float) -> None:  # noqa: ARG002 - it has no measure
-        """Connect until nobody is let in."""
+        """Connect until nobody is let in.  Raises NobodyThereError, RuntimeError."""
         loop = asyncio.get_running_loop()
         held: list[socket.socket] = stage.keep.setdefault(f"{self.name} {target}", [])
         turned_away = 0
@@ -47,6 +48,9 @@ class FullQueue:
                 turned_away += 1
             except OSError:
                 raise NobodyThereError from None
+        if turned_away < TURNED_AWAY:
+            # nothing was done to the wallet, and a run that says so would hold for nothing
+            raise RuntimeError(f"the queue of wallet {target} is not full after {MOST} connections")
 
     async def heal(self, stage: "Stage", target: int) -> None:
         """Hang up."""

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from chaos import needs
+from chaos.clocked import MEMORY, be_alone
 from chaos.clocks import CLOCKED, Clock, Jump, put_right, right
 from chaos.faults.gateway_clock import GatewayClock
 from chaos.faults.wallet_clock import WalletClock
@@ -106,6 +107,18 @@ asyncio.run(main())
 """
 
 
+def test_a_program_with_a_clock_leaves_nothing_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it is killed: the names go at once.  What it starts has the right clock; nobody else's are touched."""
+    for name in ("sem.faketime_sem_7", "faketime_shm_7", "sem.faketime_sem_8", "faketime_shm_8"):
+        (tmp_path / name).touch()
+    monkeypatch.setenv("FAKETIME_SHARED", "/faketime_sem_7 /faketime_shm_7")
+    monkeypatch.setenv("LD_PRELOAD", "libfaketime.so.1")
+    be_alone(tmp_path)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["faketime_shm_8", "sem.faketime_sem_8"]
+    assert "LD_PRELOAD" not in os.environ
+    be_alone(tmp_path)
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize("ahead", [HOUR, -24 * HOUR])
 def test_a_real_clock_jumps_and_the_monotonic_one_goes_on(tmp_path: Path, ahead: float) -> None:
@@ -123,8 +136,10 @@ def test_a_real_clock_jumps_and_the_monotonic_one_goes_on(tmp_path: Path, ahead:
     ) as program:  # fmt: skip
         assert program.stdout is not None
         assert program.stdout.readline() == "begun\n"
+        left = list(MEMORY.glob(f"*faketime*_{program.pid}"))
         clock.set(ahead)
         told, _ = program.communicate(timeout=30.0)
+    assert not left, "they would stay if it had been killed then"
     real = time.monotonic() - before[1]
     wall, mono, own = map(float, told.split())
     assert abs(wall - ahead - mono) < 0.5

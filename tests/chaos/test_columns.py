@@ -42,6 +42,13 @@ def test_the_noise_before_the_fault_stands_beside_the_slowest_read() -> None:
     assert row(gateway_run(faults=[]))["slowest read"] == "40 ms"
 
 
+def test_a_fault_that_could_not_be_taken_back_is_told() -> None:
+    """With what was in the way."""
+    fault = {**gateway_run().faults[0], "note": "gateway_kill could not be taken back"}
+    assert ("not as planned", "gateway_kill could not be taken back") in list(facts(gateway_run(faults=[fault])))
+    assert "not as planned" not in dict(facts(gateway_run()))
+
+
 def test_a_verdict_is_a_word() -> None:
     """A time that was missed is told, and is no violation."""
     assert verdict(gateway_run()).text == "held"

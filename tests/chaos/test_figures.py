@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from chaos.callers import BATCH
-from chaos.figures import AUDITOR, Call, call_of, double_executions, felt, felt_for, figures, outcomes
+from chaos.figures import AUDITOR, Call, call_of, double_executions, felt, felt_for, figures, outcomes, strong_for_good
 from chaos.line import Done
+from chaos.strength import PROBE
 from gateway.base.errors import NO_BACKEND, OUTCOME_UNKNOWN
 from gateway.sandbox import addresses
 from gateway.sandbox.transactions import Input, Outpoint, Output, Transaction
@@ -128,23 +129,48 @@ def test_figures_count_what_clients_were_told_while_they_worked() -> None:
         op("createnewaddress", 9.0, result="c"),
         replace(op("getbalance", 3.0, how=ERROR), client=AUDITOR),
     ]
-    found = figures(Evidence(ops=ops), [Done("freeze", 0, 3.1, 3.6, 0.0)], began=1.0, ends=5.0, whole_at=4.6)
+    found = figures(
+        Evidence(ops=ops), [Done("freeze", 0, 3.1, 3.6, 0.0)], began=1.0, ends=5.0, strong_at=4.6, settled_at=4.7
+    )
     assert (found["reads"], found["read_errors"], found["slowest_read_ms"]) == (21, 1, 500.0)
     assert (found["allocations"], found["addresses"], found["duplicates"]) == (2, 2, 1)
-    assert (found["full_strength_after_s"], found["restored_after_s"]) == (1.0, 1.5)
+    assert (found["full_strength_after_s"], found["restored_after_s"]) == (1.0, 1.6)
     assert found["felt_for_s"] == pytest.approx(0.5)
 
 
 def test_an_address_that_was_given_before_the_clients_began_is_a_duplicate_too() -> None:
     """Somebody has it."""
     ops = [op("createnewaddress", 0.5, result="a"), op("createnewaddress", 2.0, result="a")]
-    assert figures(Evidence(ops=ops), [], began=1.0, ends=5.0, whole_at=None)["duplicates"] == 1
+    assert figures(Evidence(ops=ops), [], began=1.0, ends=5.0, strong_at=None)["duplicates"] == 1
+
+
+def test_an_address_that_only_the_run_itself_was_given_is_nobodys() -> None:
+    """What it asks to see whether all is well again makes no customer share an address."""
+    ops = [
+        replace(op("createnewaddress", 1.5, result="a"), client=AUDITOR, note=PROBE),
+        op("createnewaddress", 2.0, result="a"),
+        op("createnewaddress", 2.5, result="a"),
+    ]
+    assert figures(Evidence(ops=ops), [], began=1.0, ends=5.0, strong_at=None)["duplicates"] == 1
+
+
+def test_full_strength_is_what_lasts() -> None:
+    """A door that answered well at first and then failed had it only afterwards; one that fails to the end, never."""
+    calls = reads(*[0.01] * 40, wrong=(5, 22))
+    assert strong_for_good(calls, 1.0, 1.2) == pytest.approx(2.21)
+    assert strong_for_good(calls, 1.0, 3.0) == 3.0
+    assert strong_for_good(calls, 2.5, 2.6) == 2.6, "what was wrong during the fault is the fault's"
+    assert strong_for_good(reads(*[0.01] * 40, wrong=(39,)), 1.0, 1.2) is None
+    assert strong_for_good([], 1.0, 1.2) == 1.2
+    lost = replace(calls[0], kind="allocate", begin=4.5, end=4.6, outcome="error")
+    assert strong_for_good([*calls, lost], 1.0, 1.2) is None
 
 
 def test_a_wallet_that_never_came_back_has_no_time() -> None:
     """And no number that looks like one."""
-    found = figures(Evidence(), [FAULT], began=0.0, ends=5.0, whole_at=None)
+    found = figures(Evidence(), [FAULT], began=0.0, ends=5.0, strong_at=None)
     assert "full_strength_after_s" not in found
+    assert "restored_after_s" not in found
     assert "slowest_read_ms" not in found
 
 
@@ -156,7 +182,7 @@ def test_liveness_leaves_out_what_a_fault_excuses() -> None:
         op("createnewaddress", 40.0, how=ERROR, error={"data": {"name": NO_BACKEND.name}}),
         op("createnewaddress", 41.0, result="a"),
     ]
-    found = figures(Evidence(ops=ops, deeds=[killed]), [FAULT], began=0.0, ends=50.0, whole_at=12.0)
+    found = figures(Evidence(ops=ops, deeds=[killed]), [FAULT], began=0.0, ends=50.0, strong_at=12.0)
     assert (found["allocations_outside_faults"], found["answered_outside_faults_percent"]) == (2, 50.0)
 
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from chaos.faults import full_queue
 from chaos.faults.full_queue import FullQueue
 from chaos.faults.half_sent import HALF, HalfSent
 from chaos.wallets import NobodyThereError
@@ -51,6 +52,19 @@ async def test_a_full_queue_lets_nobody_in_until_its_end(tmp_path: Path, listene
         while True:
             listener.accept()[0].close()
     assert await connects(port)
+
+
+async def test_a_queue_that_does_not_become_full_is_an_error(
+    tmp_path: Path, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not a fault that was done; what was connected is let go all the same."""
+    monkeypatch.setattr(full_queue, "MOST", 3)
+    stage = Bare(tmp_path, [SimpleNamespace(port=listener.getsockname()[1])])
+    fault = FullQueue()
+    with pytest.raises(RuntimeError, match="wallet 0 is not full after 3 connections"):
+        await fault.inject(stage.stage, 0, 0.0)
+    await fault.heal(stage.stage, 0)
+    assert not stage.keep
 
 
 async def test_half_a_request_is_held_until_the_end(tmp_path: Path) -> None:
