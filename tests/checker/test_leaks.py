@@ -40,6 +40,7 @@ def test_each_secret_of_each_run_is_another_one_and_stays() -> None:
         *(f"Basic {base64.b64encode(f'{name}:{PASSWORD}'.encode()).decode()}" for name in ("ab", "abc", "abcd", "")),
         *(base64.urlsafe_b64encode(f"{name}{PASSWORD}\xff\xff".encode()).decode() for name in ("", "a", "\xff")),
     ],
+    ids=["plain", "quoted", "hex", "after-3", "after-4", "after-5", "after-1", "url-0", "url-1", "url-2"],
 )
 @pytest.mark.parametrize("name", ["gateway.log", "gateway.stderr", "client-shop.jsonl", "metrics.txt", "ledger/l.db"])
 def test_a_secret_is_found_in_each_form_and_each_file(form: str, name: str, tmp_path: Path) -> None:
