@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chaos.plot import time
-from chaos.result import Result
+from chaos.result import Result, counted
 
 SERVING = frozenset({"READY", "WARMING"})
 """Phases in which a backend serves; a slow start is service."""
@@ -180,6 +180,10 @@ def facts(run: Result) -> Iterator[tuple[str, str]]:
         yield "told that the outcome is unknown", f"{int(run.figures['unknown_outcomes']):,}"
     if "answered_outside_faults_percent" in run.figures:
         yield "allocations answered outside faults", f"{run.figures['answered_outside_faults_percent']:g} %"
+    if "allocations_counted" in run.figures:
+        yield "liveness", counted(run.figures)
+    for one in run.left_out:
+        yield "not done", one
 
 
 def back_after(run: Result) -> float | None:

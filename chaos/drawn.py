@@ -90,4 +90,7 @@ def scenario(seed: int) -> Scenario:
         free_from[lane] = at + (HEALS if lasts == STAYS else lasts + RETURNS.get(FAULTS[name].lane, 0.0))
         line.append(At(at, name, target, lasts, value))
     words = f"Drawn from seed {seed}: {', '.join(one.fault for one in line) or 'nothing'}."
-    return Scenario(NAME, words, tuple(line), workload, SECONDS, peers=False)
+    return Scenario(
+        NAME, words, tuple(line), workload, SECONDS, peers=False, is_drawn=True,
+        addresses_may_wait="the gateway itself is among the targets",
+    )  # fmt: skip

@@ -15,7 +15,7 @@ from chaos.line import Done
 from chaos.strength import PROBE
 from gateway.base.errors import DEADLINE_BEFORE_SEND, OUTCOME_UNKNOWN
 from tests.checker.evidence import Evidence, transaction
-from tests.checker.excuses import countable
+from tests.checker.excuses import after_faults, countable
 from tests.checker.history import ALLOCATIONS, BROKEN, ERROR, LEFT, REFUSED, Op, address_of
 
 AUDITOR = "auditor"
@@ -178,6 +178,7 @@ def _money(evidence: Evidence, ops: Sequence[Op]) -> dict[str, float]:
     found: dict[str, float] = {
         "allocations": len(asked),
         "addresses": len(answered),
+        **_asked(asked),
         "duplicates": _duplicates(evidence, within),
         "payments": len({str(op.params[0]) for op in ops if op.method == "payto"}),
         "signatures": sum(op.method == "payto" and op.is_answered for op in ops),
@@ -189,10 +190,22 @@ def _money(evidence: Evidence, ops: Sequence[Op]) -> dict[str, float]:
         # invariant 9, of those calls that no fault excuses
         found["allocations_outside_faults"] = len(countables)
         found["answered_outside_faults_percent"] = round(100 * good / len(countables), 2)
-    took = [op.end - op.begin for op in asked if address_of(op) is not None]
-    if took:
-        found["slowest_allocation_ms"] = _ms(max(took))
+    if evidence.has_ledger:
+        # those that were asked for when all served again are among them
+        found["allocations_after_fault"] = len(after_faults(evidence.of(*ALLOCATIONS), evidence))
+        found["allocations_counted"] = len(after_faults(countable(evidence), evidence))
     return found
+
+
+def _asked(allocations: Sequence[Op]) -> dict[str, float]:
+    """Return what became of allocations whose client waited for the answer."""
+    waited = [op for op in allocations if op.how != LEFT]
+    if not waited:
+        return {}
+    return {
+        "failed_allocations": sum(address_of(op) is None for op in waited),
+        "slowest_allocation_ms": _ms(max(op.end - op.begin for op in waited)),
+    }
 
 
 def _duplicates(evidence: Evidence, within: set[int]) -> int:

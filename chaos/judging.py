@@ -1,14 +1,18 @@
-"""The verdict about a run: the checker's judge, what could not be taken back, and promises of figures.
+"""The verdict about a run: the checker's judge, promises of figures, and whether what was planned came about.
 
 Rule: one judge serves here, in the money issue and in the gateway issue; a door without a ledger is asked only whether
-it gave an address twice or let somebody be paid twice.
+it gave an address twice or let somebody be paid twice.  A run of our gateway without its faults, or without what they
+should have led to, proves nothing, and is violated.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-from chaos.line import Done
-from chaos.script import Scenario
+from chaos.line import Done, LeftOut
+from chaos.phases import unseen
+from chaos.script import ADDRESSES, Promise, Scenario
+from chaos.workloads import WORKLOADS
 from tests.checker.evidence import Evidence
 from tests.checker.judge import judge, once
 from tests.checker.judge_money import executions, keys, payments
@@ -38,6 +42,38 @@ def violations(
     return found
 
 
+def unproved(
+    scenario: Scenario, left_out: Sequence[LeftOut], figures: dict[str, float], log: Path, since: float
+) -> list[Violation]:
+    """Return what a run of our gateway should have had and had not.
+
+    Args:
+        left_out: what was not done of the line.
+        log: the gateway's.
+        since: when the first fault began, seconds since 1970.
+    """
+    found = [] if scenario.is_drawn else [Violation("fault", f"not done: {told(one)}") for one in left_out]
+    found += [Violation("sign", f"never seen: {one.words}") for one in unseen(scenario.expects, log, since)]
+    found += [
+        Violation("promise", f"{one.figure} was not measured; {one.most:g} at most was promised")
+        for one in promised(scenario)
+        if one.is_strict and one.figure not in figures
+    ]
+    return found
+
+
+def told(one: LeftOut) -> str:
+    """Return a fault that was not done, with the reason, in words."""
+    return f"{one.at.fault} of {one.at.target} at {one.at.at:g} s: {one.why}"
+
+
+def promised(scenario: Scenario) -> tuple[Promise, ...]:
+    """Return all that a scenario promises; of addresses where somebody asks for some, and nothing stands in the way."""
+    if scenario.addresses_may_wait or not WORKLOADS[scenario.workload].allocates:
+        return scenario.promises
+    return (*scenario.promises, *ADDRESSES)
+
+
 def promises(scenario: Scenario, figures: dict[str, float]) -> list[dict[str, Any]]:
     """Return the promises of a scenario with what became of them; one whose figure was not measured is left out."""
     return [
@@ -48,6 +84,6 @@ def promises(scenario: Scenario, figures: dict[str, float]) -> list[dict[str, An
             "is_kept": figures[one.figure] <= one.most,
             "is_strict": one.is_strict,
         }
-        for one in scenario.promises
+        for one in promised(scenario)
         if one.figure in figures
     ]

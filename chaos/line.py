@@ -1,7 +1,7 @@
 """Carries out the time line of a scenario, and writes down what was done.
 
 Rule: whatever was injected is healed, also when the run is cut off; a fault that could not be done, because its target
-was just being restarted, leaves no trace.
+was just being restarted, is no deed for the judge, and is told with the reason.
 """
 
 import asyncio
@@ -63,6 +63,23 @@ class Done:
     """When its wallet was there again; `end` where it never was away or nobody looked."""
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """One fault that was planned and not done."""
+
+    at: At
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What became of a line: each of its faults is in one of the two."""
+
+    done: list[Done]
+    """In the order of the beginnings."""
+    left_out: list[LeftOut]
+
+
 def counts_as(fault: Fault) -> str | None:
     """Return which kind of the checker's faults the judge takes a fault for; None for one that excuses nothing."""
     found: str | None = getattr(fault, "counts_as", COUNTS_AS[fault.lane])
@@ -71,8 +88,8 @@ def counts_as(fault: Fault) -> str | None:
 
 async def carry_out(
     stage: Stage, line: Sequence[At], seconds: float, *, faults: Mapping[str, Fault] = FAULTS, now: Clock = time.time
-) -> list[Done]:
-    """Do all of a line, each fault at its time; return what was done, in the order of the beginnings.
+) -> Carried:
+    """Do all of a line, each fault at its time; return what was done, and what was not.
 
     Args:
         seconds: when the clients stop, from now: what is left of a fault then is cut off.
@@ -80,12 +97,13 @@ async def carry_out(
     began = _loop_time()
     busy: set[tuple[str, int]] = set()
 
-    async def one(at: At) -> Done | None:
+    async def one(at: At) -> Done | LeftOut:
         await asyncio.sleep(max(0.0, began + at.at - _loop_time()))
         fault = faults[at.fault]
         target = fault.lane, at.target
         if fault.lane in ONE_AT_A_TIME and target in busy:
-            return None  # that is planned not to be, but to bring a process back may take longer than planned
+            # that is planned not to be, but to bring a process back may take longer than planned
+            return LeftOut(at, "another fault of its target was not over")
         busy.add(target)
         try:
             return await _one(stage, at, fault, began + seconds, now)
@@ -94,10 +112,14 @@ async def carry_out(
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(at)) for at in line]
-    return sorted((done for task in tasks if (done := task.result()) is not None), key=lambda done: done.begin)
+    found = [task.result() for task in tasks]
+    return Carried(
+        sorted((one for one in found if isinstance(one, Done)), key=lambda done: done.begin),
+        sorted((one for one in found if isinstance(one, LeftOut)), key=lambda left: left.at.at),
+    )
 
 
-async def _one(stage: Stage, at: At, fault: Fault, ends: float, now: Clock) -> Done | None:
+async def _one(stage: Stage, at: At, fault: Fault, ends: float, now: Clock) -> Done | LeftOut:
     begin = now()
     is_over = _is_over(stage, fault, at.target)
     is_done, note = True, ""
@@ -105,7 +127,7 @@ async def _one(stage: Stage, at: At, fault: Fault, ends: float, now: Clock) -> D
         await fault.inject(stage, at.target, at.value)
         await _last(is_over if at.stays else None, min(at.lasts, ends - _loop_time()))
     except NobodyThereError:
-        return None
+        return LeftOut(at, "nobody was there: its target was just being restarted")
     finally:
         end = now()
         is_done, note = await _heal(stage, fault, at.target)

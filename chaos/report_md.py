@@ -9,7 +9,7 @@ from pathlib import Path
 from chaos.columns import COLUMNS, verdict
 from chaos.findings import NAMES, Play, Report
 from chaos.plot import plot
-from chaos.result import Result
+from chaos.result import Result, counted
 
 FILE = "report.md"
 PLOTS = "plots"
@@ -48,6 +48,10 @@ def tables(report: Report) -> str:
     parts.append("\n".join(f"- *{one.title}*: {one.explained}" for one in COLUMNS))
     if report.red:
         parts += ["### What did not hold", _violations(report.red)]
+    spared = [[text(run.scenario), text(NAMES.get(run.door, run.door)), text(one)] for run in report.runs
+              for one in run.left_out]  # fmt: skip
+    if spared:
+        parts += ["### Faults that were planned and not done", _rows(["scenario", "door", "fault"], spared)]
     if report.left_out:
         rows = [[text(one.scenario), text(NAMES.get(one.door, one.door)), text(one.why)] for one in report.left_out]
         parts += ["### Left out", _rows(["scenario", "door", "why"], rows)]
@@ -92,6 +96,8 @@ def _plays(plays: Sequence[Play]) -> Iterable[str]:
         yield text(f"{play.words} Clients: {play.workload}.")
         for run in play.runs:
             yield f"{NAMES.get(run.door, text(run.door))}: {verdict(run).text}. `{run.repeat}`"
+            if "allocations_counted" in run.figures:
+                yield f"Liveness: {counted(run.figures)}."
             if run.began:
                 yield f"![{text(run.scenario)} through {text(run.door)}]({PLOTS}/{name(run)}.svg)"
             elif run.why:

@@ -24,6 +24,7 @@ class Result:
         outcomes: how many calls of each kind ended in which way.
         promises: `{"figure", "most", "value", "is_kept", "is_strict"}` each.
         violations: `{"invariant", "text"}` each.
+        left_out: faults that were planned and not done, each with the reason.
         is_judged: whether a violation is a failure; before a door without a ledger it is a figure.
         why: of what was skipped, or failed to run.
         is_late: whether it was skipped for want of time, and not because something is lacking here.
@@ -45,6 +46,7 @@ class Result:
     promises: list[dict[str, Any]] = field(default_factory=list)
     verdict: str = HELD
     violations: list[dict[str, str]] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     is_judged: bool = True
     why: str = ""
     is_late: bool = False
@@ -63,6 +65,9 @@ class Result:
         shown = ("reads", "read_errors", "slowest_read_ms", "felt_for_s", "allocations", "duplicates",
                  "double_executions", "full_strength_after_s")  # fmt: skip
         told += [f"{name} {self.figures[name]:g}" for name in shown if name in self.figures]
+        if "allocations_counted" in self.figures:
+            told.append(counted(self.figures))
+        told += [f"left out: {one}" for one in self.left_out]
         told += [f"[{one['invariant']}] {one['text']}" for one in self.violations[:3]] if self.is_judged else []
         return "; ".join(told)
 
@@ -79,6 +84,12 @@ def load(path: Path) -> Result:
     fields = json.loads(path.read_text(encoding="utf-8"))
     fields["calls"] = [tuple(one) for one in fields["calls"]]
     return Result(**fields)
+
+
+def counted(figures: dict[str, float]) -> str:
+    """Return how many allocations had to be answered, of those after the first fault."""
+    asked, counts = figures["allocations_after_fault"], figures["allocations_counted"]
+    return f"{counts:g} of {asked:g} allocations after the first fault counted"
 
 
 def repeat(scenario: str, seed: int, door: str) -> str:

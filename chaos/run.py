@@ -22,8 +22,8 @@ from chaos.callers import Client
 from chaos.databases import DUMP, KEEP
 from chaos.faults import FAULTS
 from chaos.figures import AUDITOR, Call, call_of, felt, figures, outcomes, worked
-from chaos.judging import promises, violations
-from chaos.line import Done, carry_out
+from chaos.judging import promises, told, unproved, violations
+from chaos.line import Carried, Done, carry_out
 from chaos.phases import phases
 from chaos.programs import ProgramError
 from chaos.result import HELD, SKIPPED, VIOLATED, Result, repeat
@@ -78,7 +78,7 @@ class _Course:
 
     began: float = 0.0
     ended: float = 0.0
-    faults: list[Done] | None = None
+    carried: Carried = field(default_factory=lambda: Carried([], []))
     strong_at: float | None = None
     """Since when all were at full strength, by the question that each door is asked."""
     settled_at: float | None = None
@@ -211,8 +211,8 @@ async def _play(stage: Stage, options: Options, course: _Course, stack: ExitStac
         group.create_task(Crew(common, make).work(WORKLOADS[scenario.workload], scenario.seconds))
         strength = group.create_task(_after(line, lambda: full_strength(stage, auditor, SETTLED)))
         settling = group.create_task(_after(line, lambda: _settled(stage, auditor)))
-    course.faults = line.result()
-    _see_that_the_door_is_back(stage, course.faults)
+    course.carried = line.result()
+    _see_that_the_door_is_back(stage, course.carried.done)
     course.ended = course.began + scenario.seconds
     course.strong_at = strength.result()
     is_whole, status, at = settling.result()
@@ -229,7 +229,7 @@ async def _play(stage: Stage, options: Options, course: _Course, stack: ExitStac
         course.wanted += [stage.folder / DUMP] if KEEP in stage.keep else []
 
 
-async def _after(line: "asyncio.Task[list[Done]]", what: Callable[[], Awaitable[T]]) -> T:
+async def _after(line: "asyncio.Task[Carried]", what: Callable[[], Awaitable[T]]) -> T:
     """Do something at the end of the line."""
     await asyncio.wait([line])
     return await what()
@@ -277,7 +277,7 @@ async def _gateway_is_whole(auditor: Client, phases: frozenset[str]) -> tuple[bo
 def _judged(options: Options, course: _Course) -> Result:
     has_ledger = options.door == "gateway" and options.has_ledger
     evidence = gather(options.folder, has_ledger=has_ledger, day_limit=DAY_LIMIT if has_ledger else None)
-    faults = course.faults or []
+    faults = course.carried.done
     result = _result(options)
     result.began = course.began
     calls = _calls(evidence, course)
@@ -297,9 +297,13 @@ def _judged(options: Options, course: _Course) -> Result:
         strong_at=course.strong_at, settled_at=course.settled_at,
     )  # fmt: skip
     result.promises = promises(options.scenario, result.figures) if result.is_judged else []
+    result.left_out = [told(one) for one in course.carried.left_out]
     found = violations(evidence, faults, result.promises, is_gateway=options.door == "gateway")
     if result.is_judged:
         found += leaks(options.folder, course.secrets, course.wanted)
+        since = min((one.begin for one in faults), default=course.began)
+        log = options.folder / "gateway.log"
+        found += unproved(options.scenario, course.carried.left_out, result.figures, log, since)
     result.violations = [{"invariant": one.invariant, "text": one.text} for one in found]
     pages = [{"invariant": one.invariant, "text": one.text, "evidence": one.evidence()} for one in found]
     (options.folder / "violations.json").write_text(json.dumps(pages, indent=1, default=str), encoding="utf-8")

@@ -3,7 +3,7 @@
 Rule: as in `scenarios`.
 """
 
-from chaos.script import NO_ERROR, ONE_AWAY, STAYS, At, Scenario
+from chaos.script import NO_ERROR, ONE_AWAY, STAYS, At, Scenario, out, restarted
 
 
 def _everywhere(kind: str, to_wallet: float = 0.0, from_wallet: float = 0.0, door: float = 0.0) -> tuple[At, ...]:
@@ -29,6 +29,7 @@ WAYS = (
         "One kB a second fits through the way to the primary and back, then through the one to the door.",
         _everywhere("bandwidth", 1, 1, 20),
         seconds=16.0,
+        addresses_may_wait="the way between clients and gateway is among those that fail",
     ),
     Scenario(
         "slow_close",
@@ -42,6 +43,7 @@ WAYS = (
         "The way to the primary swallows everything and tells nobody, then the way back, then the clients' ways.",
         _everywhere("timeout"),
         seconds=18.0,
+        addresses_may_wait="the way between clients and gateway is among those that fail",
     ),
     Scenario(
         "reset_peer",
@@ -49,6 +51,7 @@ WAYS = (
         _everywhere("reset_peer", 0.0, 0.05, 0.05),
         workload="money",
         seconds=16.0,
+        addresses_may_wait="the way between clients and gateway is among those that fail",
     ),
     Scenario(
         "slicer",
@@ -63,6 +66,7 @@ WAYS = (
         (At(3.0, "shut_way", 0, 3.0),),
         workload="money",
         promises=ONE_AWAY,
+        expects=out(0),
     ),
     Scenario(
         "limit_data",
@@ -70,6 +74,7 @@ WAYS = (
         _everywhere("limit_data", 100, 40, 60),
         workload="money",
         seconds=16.0,
+        addresses_may_wait="the way between clients and gateway is among those that fail",
     ),
 )
 
@@ -79,18 +84,21 @@ CONNECTIONS = (
         "Foreign connections hold half a request at the primary's daemon, until somebody ends it.",
         (At(3.0, "half_sent", 0, STAYS),),
         promises=ONE_AWAY,
+        expects=restarted(0),
     ),
     Scenario(
         "full_queue",
         "Foreign connections fill the queue of the primary's daemon: whoever connects then hears nothing at all.",
         (At(3.0, "full_queue", 0, STAYS),),
         promises=ONE_AWAY,
+        expects=restarted(0),
     ),
     Scenario(
         "all_half_sent",
         "The same at all three daemons at once: all have to be restarted.",
         (At(3.0, "half_sent", 0, STAYS), At(3.0, "half_sent", 1, STAYS), At(3.0, "half_sent", 2, STAYS)),
         seconds=18.0,
+        expects=restarted(0, 1, 2),
     ),
 )
 
@@ -121,6 +129,7 @@ MACHINE = (
         workload="money",
         seconds=18.0,
         peers=False,
+        addresses_may_wait="the ledger cannot write, and no address is given that is not in it",
     ),
     Scenario(
         "gateway_clock",
@@ -142,6 +151,7 @@ MACHINE = (
         (At(3.0, "gateway_clock", 0, 10.0, -HOUR), At(5.0, "kill", 0, STAYS), At(9.0, "gateway_kill", 0, 0.3)),
         seconds=20.0,
         peers=False,
+        addresses_may_wait="the gateway itself is away",
     ),
 )
 
@@ -158,6 +168,7 @@ DATABASE = (
         seconds=27.0,
         peers=False,
         promises=(NO_ERROR,),
+        addresses_may_wait="the ledger is away, and no address is given that is not in it",
     ),
 )
 
@@ -203,6 +214,7 @@ PARTITIONS = (
         seconds=14.0,
         peers=False,
         promises=(NO_ERROR,),
+        expects=out(0),
     ),
     Scenario(
         "cut_all_wallets",
@@ -210,6 +222,7 @@ PARTITIONS = (
         (At(3.0, "cut_wallet", 0, 3.0), At(3.0, "cut_wallet", 1, 3.0), At(3.0, "cut_wallet", 2, 3.0)),
         seconds=14.0,
         peers=False,
+        expects=out(0, 1, 2),
     ),
     Scenario(
         "cut_clients",
@@ -218,6 +231,7 @@ PARTITIONS = (
         workload="money",
         seconds=16.0,
         peers=False,
+        addresses_may_wait="the way between clients and gateway is among those that fail",
     ),
 )
 
@@ -230,6 +244,7 @@ CONTAINERS = (
         seconds=20.0,
         peers=False,
         promises=ONE_AWAY,
+        expects=restarted(0),
     ),
     Scenario(
         "container_oom",
@@ -239,6 +254,7 @@ CONTAINERS = (
         seconds=14.0,
         peers=False,
         promises=(NO_ERROR,),
+        expects=restarted(0),
     ),
 )
 

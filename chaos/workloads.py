@@ -147,6 +147,11 @@ class Workload:
     parts: tuple[Part, ...]
     cast: bool = False
 
+    @property
+    def allocates(self) -> bool:
+        """Whether somebody asks for addresses."""
+        return self.cast or any(part.work is allocate for part in self.parts)
+
 
 WORKLOADS = {
     "readers": Workload("40 reads a second", (Part(read, 40.0),)),

@@ -186,6 +186,29 @@ def test_liveness_leaves_out_what_a_fault_excuses() -> None:
     assert (found["allocations_outside_faults"], found["answered_outside_faults_percent"]) == (2, 50.0)
 
 
+def test_all_allocations_after_the_first_fault_are_counted_with_those_that_count() -> None:
+    """Those asked for when all served again count as well; who hung up waits for nothing."""
+    killed, settled = Deed("gateway_kill", None, 10.0, 11.0), Deed("settled", None, 14.0, 15.0)
+    ops = [op("createnewaddress", at, result=f"{at}") for at in (5.0, 12.0, 16.0, 17.0)]
+    ops.append(op("createnewaddress", 18.0, how=LEFT))
+    found = figures(
+        Evidence(ops=ops, deeds=[killed, settled]), [FAULT], began=0.0, ends=14.0, strong_at=12.0, settled_at=12.0
+    )
+    assert (found["allocations_after_fault"], found["allocations_counted"]) == (3, 2)
+
+
+def test_an_allocation_that_fails_after_long_is_the_slowest() -> None:
+    """To be told after eight seconds that there is none is no quicker than to be given one."""
+    ops = [
+        op("createnewaddress", 1.0, result="a"),
+        op("createnewaddress", 2.0, 8.0, how=ERROR),
+        op("createnewaddress", 3.0, 9.0, how=LEFT),
+    ]
+    found = figures(Evidence(ops=ops), [], began=0.0, ends=20.0, strong_at=None, settled_at=None)
+    assert (found["failed_allocations"], found["slowest_allocation_ms"]) == (1, 8000.0)
+    assert "failed_allocations" not in figures(Evidence(), [], began=0.0, ends=20.0, strong_at=None, settled_at=None)
+
+
 def paying(coin: str) -> Transaction:
     """Return a payment to the customer out of a coin."""
     return Transaction((Input(Outpoint(coin * 64, 0)),), (Output(5, CUSTOMER.script),))

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from chaos.line import HEALS, Done, carry_out
+from chaos.line import HEALS, Carried, carry_out
 from chaos.script import STAYS, At
 from chaos.stage import Stage
 from chaos.wallets import NobodyThereError
@@ -76,10 +76,10 @@ class FakeFault:
         self.heals.append((target, round(asyncio.get_running_loop().time() - 1000.0, 3)))
 
 
-def played(stage: FakeStage, fault: FakeFault, *line: At, seconds: float = 20.0) -> list[Done]:
+def played(stage: FakeStage, fault: FakeFault, *line: At, seconds: float = 20.0) -> Carried:
     """Carry a line out in virtual time."""
 
-    async def play() -> list[Done]:
+    async def play() -> Carried:
         clock = asyncio.get_running_loop().time
         return await carry_out(cast("Stage", stage), line, seconds, faults={fault.name: fault}, now=clock)
 
@@ -92,7 +92,7 @@ def test_each_fault_begins_at_its_time_and_lasts_as_long_as_it_should() -> None:
     done = played(FakeStage(), fault, At(5.0, "harm", 1, 2.0), At(1.0, "harm", 0, 3.0))
     assert fault.begins == [(0, 1.0), (1, 5.0)]
     assert fault.heals == [(0, 4.0), (1, 7.0)]
-    assert [(one.target, one.begin - 1000.0) for one in done] == [(0, 1.0), (1, 5.0)]
+    assert [(one.target, one.begin - 1000.0) for one in done.done] == [(0, 1.0), (1, 5.0)]
 
 
 def test_what_is_left_of_a_fault_when_the_clients_stop_is_cut_off() -> None:
@@ -106,7 +106,7 @@ def test_a_fault_that_stays_lasts_until_the_gateway_has_ended_it() -> None:
     """Then the wallet has another process."""
     fault, stage = FakeFault(), FakeStage()
 
-    async def play() -> list[Done]:
+    async def play() -> Carried:
         asyncio.get_running_loop().call_later(6.0, lambda: setattr(stage.wallets[0], "life", 2))
         clock = asyncio.get_running_loop().time
         line = [At(2.0, "harm", 0, STAYS)]
@@ -133,19 +133,25 @@ def test_a_wallet_that_does_not_come_back_is_written_down() -> None:
     assert [one.is_back for one in stage.deeds] == [False]
 
 
-def test_what_could_not_be_done_leaves_no_trace() -> None:
-    """The daemon was just being restarted."""
-    fault, stage = FakeFault(is_nobody_there=True), FakeStage()
-    assert played(stage, fault, At(2.0, "harm", 0, 1.0)) == []
-    assert stage.deeds == []
+def test_what_could_not_be_done_is_told_with_the_reason_and_is_no_deed() -> None:
+    """The daemon was just being restarted; the judge may excuse nothing for it."""
+    fault, stage, at = FakeFault(is_nobody_there=True), FakeStage(), At(2.0, "harm", 0, 1.0)
+    carried = played(stage, fault, at)
+    assert (carried.done, stage.deeds) == ([], [])
+    [left] = carried.left_out
+    assert left.at == at
+    assert "nobody was there" in left.why
 
 
 @pytest.mark.parametrize(("lane", "begun"), [("wallet", [1.0, 9.0]), ("gateway", [1.0, 9.0]), ("way", [1.0, 3.0, 9.0])])
 def test_a_process_that_has_a_fault_is_spared_another_one(lane: str, begun: list[float]) -> None:
     """To take the first back may have taken longer than planned; ways bear two."""
     fault = FakeFault(lane=lane, heal_takes=5.0)
-    played(FakeStage(), fault, At(1.0, "harm", 0, 1.0), At(3.0, "harm", 0, 1.0), At(9.0, "harm", 0, 1.0))
+    carried = played(FakeStage(), fault, At(1.0, "harm", 0, 1.0), At(3.0, "harm", 0, 1.0), At(9.0, "harm", 0, 1.0))
     assert [at for _, at in fault.begins] == begun
+    assert [(one.at.at, one.why) for one in carried.left_out] == [
+        (at, "another fault of its target was not over") for at in (1.0, 3.0, 9.0) if at not in begun
+    ]
 
 
 def test_what_was_done_is_taken_back_when_the_run_is_cut_off() -> None:
@@ -171,7 +177,7 @@ def test_what_was_done_is_taken_back_when_the_run_is_cut_off() -> None:
 def test_a_fault_that_cannot_be_taken_back_is_told() -> None:
     """And the run goes on to its end."""
     fault, stage = FakeFault(heal_takes=HEALS + 60.0), FakeStage()
-    [done] = played(stage, fault, At(1.0, "harm", 0, 1.0))
+    [done] = played(stage, fault, At(1.0, "harm", 0, 1.0)).done
     assert not done.is_done
     assert "could not be taken back" in done.note
 

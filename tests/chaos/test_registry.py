@@ -8,16 +8,27 @@ import pkgutil
 import pytest
 
 import chaos.faults
+from chaos import drawn
 from chaos.doors import DOORS
 from chaos.drawn import DRAWS
 from chaos.faults import FAULTS, LANES, Fault
 from chaos.line import OF_WALLETS, ONE_AT_A_TIME, counts_as
 from chaos.needs import DOORS as DOOR_NEEDS
 from chaos.needs import NEEDS
+from chaos.phases import EVENTS
 from chaos.scenarios import SCENARIOS
 from chaos.script import At, Scenario
-from chaos.workloads import WORKLOADS
+from chaos.workloads import WORKLOADS, buy, pay
+from gateway.base.config import Health
+from gateway.supervision.balances import DOUBTFUL, GRACE
+from gateway.supervision.reconcile import PERIOD
 from tests.checker.plan import DAEMONS, KINDS
+
+LOGGED = {*EVENTS, "backend.reloaded", "backend.diverged", "backend.unaligned"}
+"""What scenarios may expect: changes of a phase, and what is told of a wallet's content."""
+
+MARGIN = 2.0
+"""Seconds that a busy machine may take besides."""
 
 FILES = [one.name for one in pkgutil.iter_modules(chaos.faults.__path__)]
 
@@ -67,6 +78,50 @@ def test_one_process_has_one_fault_at_a_time(scenario: Scenario) -> None:
     for found in by_target.values():
         for before, after in itertools.pairwise(found):
             assert before.stays or before.at + before.lasts <= after.at
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=lambda one: one.name)
+def test_a_scenario_expects_what_the_gateway_logs(scenario: Scenario) -> None:
+    """Before no fault can a sign be seen, and of no backend that there is not."""
+    assert not scenario.expects or scenario.line
+    for one in scenario.expects:
+        assert one.event in LOGGED
+        assert one.backend in {"", *(f"ec-{n + 1}" for n in range(DAEMONS))}
+    clocks = {"gateway_clock"} & set(scenario.faults)
+    assert not (scenario.expects and clocks), "the times of its log are its clock's"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["lose_chain", "silent_chain", "wrong_seed", "wrong_seed_primary", "full_queue", "height_stuck", "wrong_balance",
+     "rollback", "rollback_all", "unload", "sigterm", "rpc_stop", "kill", "freeze", "half_sent", "incident"],
+)  # fmt: skip
+def test_where_the_effect_is_what_is_shown_a_sign_of_it_is_expected(name: str) -> None:
+    """Else a fault that came to nothing would count as one that was withstood."""
+    assert SCENARIOS[name].expects
+
+
+def test_a_fault_that_is_noticed_late_lasts_longer_than_that() -> None:
+    """A height may lag for a while; a balance is compared now and then, and counts as odd if it stays so."""
+    [stuck] = SCENARIOS["height_stuck"].line
+    assert stuck.lasts > Health().lag_grace + MARGIN
+    [odd] = SCENARIOS["wrong_balance"].line
+    assert odd.lasts > PERIOD + GRACE + DOUBTFUL + MARGIN
+    assert not any(part.work in {pay, buy} for part in WORKLOADS[SCENARIOS["wrong_balance"].workload].parts)
+
+
+def test_a_wallet_that_is_told_to_end_is_compared_before_every_door() -> None:
+    """A container that is stopped, and an operator's `stop`, befall whoever balances."""
+    assert SCENARIOS["sigterm"].peers
+    assert SCENARIOS["rpc_stop"].peers
+
+
+def test_what_is_drawn_is_told_as_drawn() -> None:
+    """A fault of it may be left out, and the gateway itself is away at times."""
+    drawn_one = drawn.scenario(1)
+    assert drawn_one.is_drawn
+    assert drawn_one.addresses_may_wait
+    assert not any(one.is_drawn for one in SCENARIOS.values())
 
 
 def test_the_incident_is_there_by_its_name() -> None:

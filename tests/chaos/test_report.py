@@ -118,6 +118,18 @@ def test_the_tables_of_the_documentation_have_all_doors_and_reasons() -> None:
     assert "| clock\\_jump | ec-gateway | no faketime" in text
 
 
+def test_a_fault_that_was_not_done_and_what_liveness_rests_on_are_told(tmp_path: Path) -> None:
+    """On both pages, so that a run which did nothing is seen."""
+    run = gateway_run(left_out=["kill of 1 at 3 s: nobody was there"])
+    run.figures |= {"allocations_after_fault": 50.0, "allocations_counted": 28.0}
+    _, markdown = write([run], tmp_path)
+    pages = [markdown.read_text(encoding="utf-8"), Reader(report_html.page(made([run], ABOUT))).text]
+    for page in pages:
+        assert "28 of 50 allocations after the first fault counted" in page
+        assert "kill of 1 at 3 s: nobody was there" in page
+    assert "planned and not done" not in report_md.tables(made([gateway_run()], ABOUT))
+
+
 def test_markdown_keeps_words_in_their_cells() -> None:
     """A bar does not end a cell, a bracket begins no tag."""
     found = report_md.text(WICKED + "\nnext")

@@ -15,7 +15,8 @@ from chaos.programs import ROOT
 from chaos.result import FILE, HELD, VIOLATED, load
 from chaos.run import Options, run
 from chaos.scenarios import SCENARIOS
-from chaos.script import Scenario
+from chaos.script import STAYS, At, Scenario, out
+from tests.checker.excuses import CLOSING
 from tests.checker.history import Op, read
 from tests.checker.planted import launcher
 
@@ -81,6 +82,26 @@ def test_a_gateway_that_writes_a_password_into_its_log_is_told_as_violated(tmp_p
     assert result.has_failed
     assert {one["invariant"] for one in result.violations} == {"8"}
     assert any(one["text"].startswith("gateway.log has the secret of client shop") for one in result.violations)
+
+
+def test_a_gateway_that_stops_to_give_addresses_is_told_as_violated(tmp_path: Path) -> None:
+    """For eight seconds, all of which the fault would excuse: what a scenario promises of addresses has no excuse."""
+    scenario = Scenario("stopped", "", (At(1.0, "freeze", 0, 3.0),), seconds=11.0, expects=out(0))
+    result = run(Options(scenario, 3, tmp_path / "run", module=("tests.chaos.planted",)))
+    assert result.has_failed
+    assert {one["invariant"] for one in result.violations} == {"promise"}
+    assert any("slowest_allocation_ms" in one["text"] for one in result.violations)
+    assert result.figures["slowest_allocation_ms"] > 7000
+    assert result.figures["allocations_counted"] >= CLOSING
+
+
+def test_a_run_without_its_fault_is_told_as_violated(tmp_path: Path) -> None:
+    """The wallet of the second one is just being restarted because of the first, so that nobody is there for it."""
+    line = (At(0.5, "kill", 1, STAYS), At(0.55, "kill", 1, STAYS))
+    result = run(Options(Scenario("twice", "", line, seconds=2.0), 3, tmp_path / "run"))
+    assert result.has_failed
+    assert [one["invariant"] for one in result.violations] == ["fault"]
+    assert len(result.left_out) == 1
 
 
 def test_a_run_that_is_cut_off_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """What a fault excuses: for how long allocations may fail after it, and which clients need not be answered in time.
 
 Rule: a daemon or a gateway that is lost excuses allocations for as long as a promotion or a takeover may take, where
-another one is well all the time; whoever asks at the door of a lost gateway is excused until it is back.  The seconds
-of the design are exact in virtual time; a real run, on a machine that has other things to do, gets three times as many.
+another one is well all the time; whoever asks at the door of a lost gateway is excused until it is back.  Whatever it
+was, its excuse ends when all is healed and serves again.  The seconds of the design are exact in virtual time; a real
+run, on a machine that has other things to do, gets three times as many.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from tests.checker.evidence import Evidence
 from tests.checker.history import ALLOCATIONS, LEFT, Deed, Op
@@ -33,6 +34,9 @@ LOST = frozenset({"gateway_kill", "gateway_freeze", "cut_database", "cut_off"})
 SILENT = frozenset({"gateway_kill", "gateway_stop", "gateway_freeze", "cut_off"})
 """What makes a gateway leave its clients without an answer."""
 
+CLOSING = 20
+"""Allocations that are asked for when all serves again: no fault excuses them."""
+
 HEARD = 3.0
 """Seconds after that in which what was lost on the way is sent again, and answered."""
 
@@ -46,14 +50,24 @@ def countable(evidence: Evidence, methods: Iterable[str] = ALLOCATIONS) -> list[
     """Return the calls, allocations by default, that should have been answered: nobody left, and no fault excuses."""
     deeds = [deed for deed in evidence.deeds if deed.kind in AWAY | GATEWAY_FAULTS | {"promote"}]
     doors = {op.door for op in evidence.ops}
-    windows = {
-        door: [window for deed in deeds if (window := _window(evidence, deed, door)) is not None] for door in doors
-    }
+    windows = {door: list(_windows(evidence, deeds, door)) for door in doors}
     return [
         op
         for op in evidence.of(*methods)
         if op.how != LEFT and not any(begin <= op.end and op.begin <= end for begin, end in windows[op.door])
     ]
+
+
+def after_faults(ops: Iterable[Op], evidence: Evidence) -> list[Op]:
+    """Return those of some calls that began after the first fault, where there was one, and whose client waited."""
+    kinds = AWAY | GATEWAY_FAULTS | {"promote"}
+    first = min((deed.begin for deed in evidence.deeds if deed.kind in kinds), default=float("-inf"))
+    return [op for op in ops if op.begin >= first and op.how != LEFT]
+
+
+def settled_at(evidence: Evidence) -> float | None:
+    """Return when all was healed and served again; None where that never was, or nobody wrote it down."""
+    return min((deed.end for deed in evidence.deeds if deed.kind == "settled" and deed.is_done), default=None)
 
 
 def is_door_lost(evidence: Evidence, op: Op) -> bool:
@@ -67,6 +81,16 @@ def is_door_lost(evidence: Evidence, op: Op) -> bool:
         and deed.end + HEARD >= op.begin
         for deed in evidence.deeds
     )
+
+
+def _windows(evidence: Evidence, deeds: Iterable[Deed], door: int) -> Iterator[tuple[float, float]]:
+    """Yield the times in which faults excuse allocations at a door, none of them longer than until all serves again."""
+    settled = settled_at(evidence)
+    for deed in deeds:
+        window = _window(evidence, deed, door)
+        if window is not None:
+            begin, end = window
+            yield begin, end if settled is None else min(end, settled)
 
 
 def _window(evidence: Evidence, deed: Deed, door: int) -> tuple[float, float] | None:

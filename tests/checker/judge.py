@@ -13,7 +13,7 @@ from tests.checker.history import ALLOCATIONS, ERROR, Op, address_of, bare
 from tests.checker.judge_cluster import one_gateway, one_holding, reads
 from tests.checker.judge_money import executions, keys, limits, payments
 from tests.checker.judge_restarts import busy, cured, one_at_a_time, one_process, reasons
-from tests.checker.judge_time import answered_in_time, crowds, epochs, liveness, primaries, unknowns
+from tests.checker.judge_time import answered_in_time, crowds, epochs, hollow, liveness, primaries, unknowns
 from tests.checker.verdict import Violation
 
 FINAL = "final"
@@ -158,6 +158,7 @@ INVARIANTS: tuple[Callable[[Evidence], Iterator[Violation]], ...] = (
     answered_in_time,
     unknowns,
     liveness,
+    hollow,
     reads,
     cured,
     reasons,

@@ -8,8 +8,19 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from tests.checker.evidence import Evidence, Row
-from tests.checker.excuses import AWAY, BACK, PATIENCE, TAKEOVERS, countable, faults, is_door_lost
-from tests.checker.history import BROKEN, ERROR, RESULT, Deed, Op, address_of, bare
+from tests.checker.excuses import (
+    AWAY,
+    BACK,
+    CLOSING,
+    PATIENCE,
+    TAKEOVERS,
+    after_faults,
+    countable,
+    faults,
+    is_door_lost,
+    settled_at,
+)
+from tests.checker.history import ALLOCATIONS, BROKEN, ERROR, RESULT, Deed, Op, address_of, bare
 from tests.checker.verdict import Violation
 
 LATE = 1.0 * PATIENCE
@@ -162,6 +173,19 @@ def liveness(evidence: Evidence) -> Iterator[Violation]:
     if len(failed) > (1 - ANSWERED) * len(counted):
         text = f"{len(failed)} of {len(counted)} allocations outside faults were not answered"
         yield Violation("9", text, tuple(failed))
+
+
+def hollow(evidence: Evidence) -> Iterator[Violation]:
+    """9: a run in which hardly an allocation counts after the first fault tells nothing of liveness.
+
+    Those that are asked for when all serves again have no excuse, so that there are at least as many of them.
+    """
+    if not evidence.has_ledger or settled_at(evidence) is None:
+        return
+    counted = after_faults(countable(evidence), evidence)
+    if len(counted) < CLOSING:
+        asked = len(after_faults(evidence.of(*ALLOCATIONS), evidence))
+        yield Violation("9", f"{len(counted)} of {asked} allocations after the first fault count; {CLOSING} must")
 
 
 def _acts(evidence: Evidence) -> list[Row]:

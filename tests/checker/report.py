@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from tests.checker.evidence import Evidence
-from tests.checker.excuses import countable
+from tests.checker.excuses import after_faults, countable
 from tests.checker.history import ALLOCATIONS, LEFT, address_of
 from tests.checker.judge_cluster import may_come
 from tests.checker.judge_time import READS
@@ -63,6 +63,8 @@ def summarize(seed: int, seconds: float, evidence: Evidence, violations: list[Vi
         "duplicates": len(answered) - len(set(answered)),
         "allocations outside faults": len(counted),
         "of these answered": sum(address_of(op) is not None for op in counted),
+        "allocations after the first fault": len(after_faults(evidence.of(*ALLOCATIONS), evidence)),
+        "of these outside faults": len(after_faults(counted, evidence)),
         "allocation, median ms": round(1000 * statistics.median(took)) if took else 0,
         "invoices paid": len(evidence.paid),
         "payto": len(evidence.of("payto")),

@@ -24,6 +24,7 @@ from tests.checker.calls import Caller
 from tests.checker.clients import Common, cast, coins
 from tests.checker.cluster import ClusterWorld
 from tests.checker.evidence import chain_events, gather
+from tests.checker.excuses import CLOSING
 from tests.checker.gateway import DAY_LIMIT, GATEWAY, USUAL, Bounds
 from tests.checker.history import ALLOCATIONS, Deed, Diary, address_of, bare
 from tests.checker.judge import FINAL, judge
@@ -51,9 +52,6 @@ SETTLED = 30.0
 
 QUIET = 1.5
 """Seconds that are given to what is done in the background, such as labels on standbys, before the last look."""
-
-AFTERWARDS = 20
-"""Allocations that are asked for when all is well again: none of them has an excuse."""
 
 
 @dataclass(frozen=True)
@@ -232,7 +230,7 @@ async def settle(world: Site, auditor: Caller) -> tuple[bool, dict[str, Any]]:
 
 async def afterwards(world: Site, auditor: Caller) -> None:
     """Ask for more addresses, confirm what waits, and read what was told."""
-    for n in range(AFTERWARDS):
+    for n in range(CLOSING):
         method = ALLOCATIONS[n % len(ALLOCATIONS)]
         params = (coins(10_000 + n), f"afterwards {n}") if method == "addrequest" else ()
         await auditor.call(method, *params)

@@ -162,6 +162,35 @@ def test_a_lost_primary_excuses_allocations_for_nine_seconds_only() -> None:
     assert found(Evidence(ops=bad, deeds=[gone, *others])) == set()
 
 
+def test_no_excuse_lasts_longer_than_until_all_serves_again() -> None:
+    """Whatever it was, a fault excuses nothing of what is asked for afterwards."""
+    bad = [failed("createnewaddress", name="no_backend", executed="no", at=50.0)]
+    many = [op("createnewaddress", result=f"bchreg:{n}", at=51.0 + n / 10) for n in range(30)]
+    finals = replace(CALM, listed={n: frozenset(str(one) for one in range(30)) for n in range(3)})
+    gone = [fault("kill", 45.0, 46.0, 0), fault("gateway_kill", 45.0, 46.0, None), fault("freeze", 47.0, 48.0, 1)]
+    settled = fault("settled", 48.5, 49.0, None)
+    assert found(Evidence(ops=[*bad, *many], deeds=gone, finals=finals)) == set()
+    assert found(Evidence(ops=[*bad, *many], deeds=[*gone, settled], finals=finals)) == {"9"}
+    assert found(Evidence(ops=many, deeds=[*gone, settled], finals=finals)) == set()
+    early = replace(bad[0], begin=48.0, end=48.5)
+    assert found(Evidence(ops=[early, *many], deeds=[*gone, settled], finals=finals)) == set()
+    late = replace(settled, is_done=False)
+    assert found(Evidence(ops=[*bad, *many], deeds=[*gone, late], finals=finals)) == set()
+
+
+def test_a_run_in_which_hardly_an_allocation_counts_is_seen() -> None:
+    """It tells nothing of liveness; without a ledger nothing was promised."""
+    few = [op("createnewaddress", result=f"bchreg:{n}", at=51.0 + n / 10) for n in range(19)]
+    before = [replace(one, result=f"bchreg:{20 + n}", begin=30.0, end=30.1) for n, one in enumerate(few)]
+    finals = replace(CALM, listed={n: frozenset(str(one) for one in range(60)) for n in range(3)})
+    deeds = [fault("kill", 45.0, 46.0, 0), fault("settled", 48.5, 49.0, None)]
+    assert found(Evidence(ops=[*before, *few], deeds=deeds, finals=finals)) == {"9"}
+    assert found(Evidence(ops=[*before, *few], deeds=deeds, finals=finals, has_ledger=False)) == set()
+    one_more = op("createnewaddress", result="bchreg:59", at=55.0)
+    assert found(Evidence(ops=[*before, *few, one_more], deeds=deeds, finals=finals)) == set()
+    assert found(Evidence(ops=[*before, *few], deeds=deeds[1:], finals=finals)) == set()
+
+
 def test_a_fleet_that_does_not_come_back_is_seen() -> None:
     """Healed and given its time, and a backend is still out."""
     assert found(Evidence(finals=Finals(is_settled=False, note="ec-2"))) == {"9"}
