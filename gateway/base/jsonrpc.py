@@ -377,7 +377,7 @@ def result_reply(call_id: bytes, v1: bool, result: bytes) -> bytes:  # noqa: FBT
     """Wrap a raw result in the daemon's own member order."""
     if v1:
         return b'{"result": %b, "id": %b, "error": null}' % (result, call_id)
-    return b'{"result": %b, "id": %b, "jsonrpc": "2.0"}' % (result, call_id)
+    return b"".join((b'{"result": ', result, b', "id": ', call_id, b', "jsonrpc": "2.0"}'))
 
 
 def error_reply(call_id: bytes, v1: bool, error: bytes) -> bytes:  # noqa: FBT001 - the same

@@ -1,7 +1,8 @@
 """An answer of the door, written in one piece.
 
 Rule: what is written is whole: one length, one word about whether the connection stays, no body to who asked for the
-head alone.  Nearly every answer is a JSON body with HTTP 200, so that its head is made once a second.
+head alone.  Nearly every answer is a JSON body with HTTP 200, so that its head is made once a second; the server looks
+whether that is over (`turn`), for to ask the clock with each answer costs as much as to put the answer together.
 """
 
 import time
@@ -11,6 +12,8 @@ from typing import Final
 
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 _COMMON: Final = b"Content-Type: application/json\r\nServer: ec-gateway\r\n"
+MOST_LENGTHS: Final = 4096
+"""Bytes of a body whose line about its length is kept."""
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 """What some clients wait for before they send a body."""
 
@@ -41,7 +44,7 @@ class Answer:
     def usual(self) -> bytes:
         """Return what is written to a POST of HTTP/1.1 whose connection stays, where the status is 200."""
         body = self.body
-        return b"%bContent-Length: %d\r\n\r\n%b" % (_begin(self.extra), len(body), body)
+        return b"".join((_begin(self.extra), _length(len(body)), body))
 
     def wire(self, *, is_latest: bool, keep: bool, only_head: bool = False) -> bytes:
         """Return what is written.
@@ -90,10 +93,30 @@ def _date() -> bytes:
     return _second.date
 
 
+def turn() -> None:
+    """Let usual answers have another date once their second is over; whoever writes them looks now and then."""
+    _second.turn()
+
+
+_lengths: Final[dict[int, bytes]] = {}
+
+
+def _length(size: int) -> bytes:
+    """Return the end of a head: the length of its body, of which there are few."""
+    line = _lengths.get(size)
+    if line is None:
+        line = b"Content-Length: %d\r\n\r\n" % size
+        if size < MOST_LENGTHS:
+            _lengths[size] = line
+    return line
+
+
 def _begin(extra: bytes) -> bytes:
     """Return the head of a usual answer up to its length."""
-    _second.turn()
     begins = _second.begins
+    if not begins:
+        _second.turn()
+        begins = _second.begins
     begin = begins.get(extra)
     if begin is None:
         begin = b"HTTP/1.1 200 OK\r\n%b%bDate: %b\r\n" % (_COMMON, extra, _second.date)

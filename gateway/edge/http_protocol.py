@@ -85,7 +85,7 @@ class Connection:
         self.phase = CLOSED
         self.work: Work | None = None
         self.began = 0.0
-        """When the request in its turn began."""
+        """When the request in its turn began, or since when it is idle; 0.0 until that is looked at."""
         self.turn = 0
         """The number of that request; an answer to another one is let go."""
         self._head: Head | None = None
@@ -332,12 +332,12 @@ class Connection:
             return
         self._head = self._incoming = None
         self.phase = IDLE
-        self.began = now = self.server.now()
+        self.began = 0.0
         if self._waiting or self._held:
             # not at once: whoever gave this answer has work of his own to end
             self.server.loop.call_soon(self._go_on)
         elif self._reader is not None and not self._reader.is_between:
-            self._since = now
+            self._since = self.server.now()
 
     def _hold(self, data: bytes) -> None:
         """Keep bytes until the request in its turn is answered."""
@@ -359,6 +359,8 @@ class Connection:
             if now - self._since >= head_timeout:
                 self.server.counters.slow_heads += 1
                 self._close()
+        elif not self.began:
+            self.began = now
         elif now - self.began >= keepalive_timeout and not self._waiting and not self._held:
             self._close()
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, cast
 
 from gateway.base import trace
 from gateway.base.heads import KnownHeads
-from gateway.edge.answer import Answer
+from gateway.edge.answer import Answer, turn
 from gateway.edge.http_head import Head
 from gateway.edge.http_protocol import Connection
 from gateway.edge.listening import listen
@@ -132,6 +132,7 @@ class HttpServer:
         self.open.add(connection)
         self.counters.connections_open = len(self.open)
         if self._timer is None:
+            turn()
             self._timer = self.loop.call_later(SWEEP, self._sweep)
         return True
 
@@ -178,6 +179,7 @@ class HttpServer:
 
     def _sweep(self) -> None:
         self._timer = None
+        turn()
         now, head_timeout, keepalive_timeout = self.now(), self.head_timeout(), self.keepalive_timeout
         for connection in list(self.open):
             connection.look(now, head_timeout, keepalive_timeout)

@@ -30,6 +30,7 @@ from gateway.edge.http_protocol import Connection, Work
 from gateway.edge.http_server import HttpServer
 from gateway.edge.peers import MORE, Peers
 from gateway.edge.rpc_refusals import SANDBOX, Parsed, Refusals, gone
+from gateway.flow.seat import Hearer
 from gateway.observe import logs
 from gateway.rules import forward
 from gateway.rules.forward import Passage
@@ -55,7 +56,7 @@ class CallsDispatcher(Protocol):
         """Whether a method binds an Idempotency-Key."""
 
 
-Begin = Callable[[str, Client, Call, float, Callable[[Reply], None]], Work | None]
+Begin = Callable[[str, Client, Call, float, Hearer], Work | None]
 """Begins a call that needs no task, and hands on its reply; None, and nothing done, for any other: wallet, client,
 call, deadline in loop time, who hears the reply."""
 
@@ -103,6 +104,23 @@ class Ready:
         self.max_depth = self.max_batch = 0
         self.caller: Caller
         self.client: Client
+
+
+class Asker(Hearer):
+    """The client of one request, who hears the reply on his connection."""
+
+    __slots__ = ("_client", "_connection", "_refusals", "_turn")
+
+    def __init__(self, connection: Connection, refusals: Refusals, client: Client) -> None:
+        """Wait for the reply to the request in its turn now."""
+        self._connection = connection
+        self._turn = connection.turn
+        self._refusals = refusals
+        self._client = client
+
+    def hear(self, reply: Reply) -> None:
+        """Write it, as this client wants it."""
+        self._connection.answer(self._turn, self._refusals.reply(reply, self._client))
 
 
 class RpcDoor:
@@ -304,9 +322,10 @@ class RpcDoor:
                     return
             deadline = connection.began + ready.seconds
             if ready.is_plain and self.begin is not None and type(parsed) is Call:
-                CURRENT.set(None)
-                hear = partial(self._replied, connection, connection.turn, client)
-                work = connection.work = self.begin(ready.wallet, client, parsed, deadline, hear)
+                if CURRENT.get() is not None:  # to look costs a seventh of setting it
+                    CURRENT.set(None)
+                asker = Asker(connection, self.refusals, client)
+                work = connection.work = self.begin(ready.wallet, client, parsed, deadline, asker)
                 if work is not None:
                     return
             answer = self._with_wishes(head, ready, parsed, deadline, connection)
@@ -330,9 +349,6 @@ class RpcDoor:
                 return self.refusals.wrong_key(wrong, ready.wallet, client, parsed)
         self._later(head, partial(self._calls, head, ready, parsed, deadline, key), connection)
         return None
-
-    def _replied(self, connection: Connection, turn: int, client: Client, reply: Reply) -> None:
-        connection.answer(turn, self.refusals.reply(reply, client))
 
     def _later(self, head: Head, find: Finds, connection: Connection) -> None:
         """Have a task find the answer; a client that is gone before it begins leaves nothing begun."""

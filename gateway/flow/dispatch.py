@@ -14,7 +14,7 @@ Where gateways share wallets, all of this happens at the one that holds the wall
 import asyncio
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -34,7 +34,7 @@ from gateway.base.trace import place
 from gateway.flow.desk import Desk
 from gateway.flow.errand import Errand, Member, Passenger, Result
 from gateway.flow.runner import Runner
-from gateway.flow.seat import Seat
+from gateway.flow.seat import Hearer, Seat
 from gateway.profiles import Method, Profile
 from gateway.rules.methods import SHORT, Granted, Refused, judge, look
 
@@ -80,13 +80,14 @@ class Verdict:
     The profile and the client are held, so that no other can have their place in memory.
     """
 
-    __slots__ = ("client", "granted", "params", "profile", "row")
+    __slots__ = ("client", "granted", "name", "params", "profile", "row")
 
     def __init__(self, profile: Profile, client: Client, granted: Granted, params: bytes) -> None:
         """Keep what was found."""
         self.profile = profile
         self.client = client
         self.row: Method = granted.method
+        self.name = granted.method.name
         self.granted: Granted | None = granted
         self.params = params
 
@@ -102,21 +103,21 @@ class ReadSeat(Seat):
     __slots__ = ("_began", "_call", "_dispatcher", "_granted", "_wallet")
 
     def __init__(
-        self, dispatcher: "Dispatcher", wallet: str, call: Call, granted: Granted, hear: Callable[[Reply], None],
+        self, dispatcher: "Dispatcher", wallet: str, call: Call, granted: Granted, hearer: Hearer,
         began: float, deadline: float,
     ) -> None:  # fmt: skip
         """Begin without an errand."""
-        super().__init__(dispatcher.loop, hear, deadline)
+        super().__init__(dispatcher.loop, hearer, deadline)
         self._dispatcher = dispatcher
         self._wallet = wallet
         self._call = call
         self._granted = granted
         self._began = began
 
-    def _tell(self, hear: Callable[[Any], None], result: Result) -> None:
+    def _tell(self, hearer: Hearer, result: Result, ended_at: float) -> None:
         """Count it, and tell whoever hears it."""
-        self._dispatcher.count(self._wallet, self._call, self._granted, result, self._began)
-        hear(reply(self._call, result))
+        self._dispatcher.count(self._wallet, self._call, self._granted, result, self._began, ended_at)
+        hearer.hear(reply(self._call, result))
 
 
 class Dispatcher:
@@ -151,6 +152,8 @@ class Dispatcher:
         self.loop = loop
         self._now: Callable[[], float] = loop.time
         self._verdicts: dict[tuple[int, int, str], Verdict] = {}
+        self._latest: Verdict | None = None
+        """The one that was asked for last; who polls one thing asks for it again."""
 
     def takes_key(self, wallet: str, method: str) -> bool:
         """Whether a method binds an Idempotency-Key: those that sign do."""
@@ -219,12 +222,10 @@ class Dispatcher:
         is_held = wallet not in self.forwarders or (self.runners.get(wallet) is runner and self.is_held(wallet))
         return not is_held and failure.kind in NOT_BEGUN and failure.safe_to_repeat
 
-    def begin(
-        self, wallet: str, client: Client, call: Call, deadline: float, hear: Callable[[Reply], None]
-    ) -> Seat | None:
+    def begin(self, wallet: str, client: Client, call: Call, deadline: float, hearer: Hearer) -> Seat | None:
         """Begin a read without a task; None, and nothing done, for any call that is more than that.
 
-        A task that only waits for one future costs as much as all policies together.  The reply is handed to `hear`,
+        A task that only waits for one future costs as much as all policies together.  The reply is handed to `hearer`,
         perhaps before this returns; the seat can be cancelled.
         """
         runner = None if wallet in self.forwarders else self.runners.get(wallet)
@@ -237,7 +238,7 @@ class Dispatcher:
         if desk is not None and desk.handler(granted) is not None:
             return None
         now = self._now()
-        seat = ReadSeat(self, wallet, call, granted, hear, now, deadline)
+        seat = ReadSeat(self, wallet, call, granted, hearer, now, deadline)
         seat.board(runner, self._embark(runner, client, granted, seat, now))
         return seat
 
@@ -247,10 +248,13 @@ class Dispatcher:
         What a client may call depends on nothing but his profile, himself and the method, and is judged once; his
         parameters are looked at again unless they are those of the last call.
         """
-        params = call.params
-        place = (id(profile), id(client), call.method)
-        known = self._verdicts.get(place)
+        params, place = call.params, (0, 0, "")
+        known = self._latest
+        if known is None or known.profile is not profile or known.client is not client or known.name != call.method:
+            place = (id(profile), id(client), call.method)
+            known = self._verdicts.get(place)
         if known is not None:
+            self._latest = known
             if known.granted is not None and params == known.params:
                 return known.granted
             granted = look(known.row, params, wallet)
@@ -264,14 +268,16 @@ class Dispatcher:
         if known is None:
             if len(self._verdicts) >= MOST_VERDICTS:
                 self._verdicts.clear()
-            known = self._verdicts[place] = Verdict(profile, client, granted, params)
+            self._latest = known = self._verdicts[place] = Verdict(profile, client, granted, params)
         known.keep(granted, params)
         return granted
 
-    def count(self, wallet: str, call: Call, granted: Granted, result: Result, began: float) -> None:
-        """Count a call that began then and ended now."""
+    def count(
+        self, wallet: str, call: Call, granted: Granted, result: Result, began: float, ended_at: float = 0.0
+    ) -> None:  # fmt: skip
+        """Count a call that began then and ended now, or when that is known."""
         outcome = result.kind.name if isinstance(result, Failure) else "ok" if result.error is None else "daemon_error"
-        self.watcher.call_ended(wallet, call.method, granted.effect, outcome, self._now() - began)
+        self.watcher.call_ended(wallet, call.method, granted.effect, outcome, (ended_at or self._now()) - began)
 
     async def _run(self, runner: Runner, client: Client, granted: Granted, deadline: float) -> Result:
         """Join or begin the errand and wait for its end."""

@@ -88,9 +88,9 @@ class Errand(Waiting):
     """
 
     __slots__ = (
-        "anyway", "asks_server", "bound", "deadline", "effect", "epoch", "hedge_at", "is_done", "is_given_up",
-        "is_read", "key", "last_backend", "left_out", "live", "members", "method", "overflow", "own", "params",
-        "repeats", "request", "soonest", "trace", "tried", "wallet",
+        "anyway", "asks_server", "bound", "deadline", "effect", "ended_at", "epoch", "hedge_at", "is_done",
+        "is_given_up", "is_read", "key", "last_backend", "left_out", "live", "members", "method", "overflow", "own",
+        "params", "repeats", "request", "soonest", "trace", "tried", "wallet",
     )  # fmt: skip
 
     def __init__(
@@ -118,6 +118,8 @@ class Errand(Waiting):
         self.members: list[Passenger] = []
         self.is_waiting = False
         self.is_done = False
+        self.ended_at = 0.0
+        """When the answer came that ends it; 0.0 without one."""
         self.overflow = False
         self.hedge_at = NEVER
         self.live: list[Attempt] = []

@@ -414,6 +414,7 @@ class Runner:
             self._went_wrong(errand, backend, Tried(Sent.NO, "unloaded"), outcome)
         else:
             errand.last_backend = backend.name
+            errand.ended_at = now
             self._finish(errand, result)
         if (self.queue.waiting or backend.probe_is_due) and backend.has_free_slot:
             self.offer(backend)

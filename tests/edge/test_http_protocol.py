@@ -177,9 +177,10 @@ async def test_an_idle_connection_is_closed_after_its_time(knock: Knock) -> None
     await begun.send(b"POST / HT")
     await busy.send(call(2))
     now = asyncio.get_running_loop().time()
-    for line in (idle, begun, busy):
-        line.handler.look(now + 9.0, 10.0, 75.0)
-    assert (idle.is_closed, begun.is_closed, busy.is_closed) == (False, False, False)
+    for moment in (0.0, 9.0):
+        for line in (idle, begun, busy):
+            line.handler.look(now + moment, 10.0, 75.0)
+        assert (idle.is_closed, begun.is_closed, busy.is_closed) == (False, False, False)
     for line in (idle, begun, busy):
         line.handler.look(now + 70.0, 10.0, 75.0)
     assert (idle.is_closed, begun.is_closed, busy.is_closed) == (False, True, False)

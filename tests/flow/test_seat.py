@@ -11,17 +11,28 @@ from gateway.base.effects import Effect
 from gateway.base.jsonrpc import Answer, Call, Reply
 from gateway.flow import dispatch
 from gateway.flow.errand import Result
-from gateway.flow.seat import Seat
+from gateway.flow.seat import Hearer, Seat
 from gateway.profiles import Profile
 from gateway.rules.methods import Granted, Refused, judge
 from tests.flow.test_dispatch import client, outcomes, ran, scenario
 from tests.simulation.world import World
 
 
+class Heard(Hearer):
+    """Somebody who keeps what he hears."""
+
+    def __init__(self, replies: list[Reply]) -> None:
+        self.replies = replies
+
+    def hear(self, reply: Reply) -> None:
+        """Keep it."""
+        self.replies.append(reply)
+
+
 def begin(world: World, method: str, heard: list[Reply], params: bytes = b"[]", call_id: bytes | None = b"7") -> Any:
     """Begin a call."""
     call = Call(method, params, call_id, v1=False)
-    return world.dispatcher.begin("main", client(), call, world.loop.time() + 9.0, heard.append)
+    return world.dispatcher.begin("main", client(), call, world.loop.time() + 9.0, Heard(heard))
 
 
 def test_a_read_is_answered_without_a_task() -> None:
@@ -71,7 +82,7 @@ def test_a_verdict_counts_for_its_client_its_profile_and_its_call_alone(monkeypa
 
         def ask(who: Client, params: bytes = b"[]") -> bool:
             call = Call("getbalance", params, b"7", v1=False)
-            return dispatcher.begin("main", who, call, world.loop.time() + 9.0, heard.append) is not None
+            return dispatcher.begin("main", who, call, world.loop.time() + 9.0, Heard(heard)) is not None
 
         assert [ask(may), ask(may_not), ask(may), ask(may_not)] == [True, False, True, False]
         assert len(judged) == 3  # a refusal is not kept
@@ -95,7 +106,7 @@ def test_a_wallet_that_is_not_here_is_not_begun_so() -> None:
     async def play(world: World) -> None:
         heard: list[Reply] = []
         call = Call("getbalance", b"[]", b"7", v1=False)
-        assert world.dispatcher.begin("other", client(), call, world.loop.time() + 9.0, heard.append) is None
+        assert world.dispatcher.begin("other", client(), call, world.loop.time() + 9.0, Heard(heard)) is None
         world.dispatcher.forwarders = {"main": object()}  # type: ignore[dict-item]  # only looked up
         assert begin(world, "getbalance", heard) is None
         world.dispatcher.forwarders = {}
@@ -126,10 +137,11 @@ async def test_a_fault_of_who_hears_stays_his() -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _loop, context: told.append(context))
 
-    def fail(_result: Result) -> None:
-        raise RuntimeError("his")
+    class Faulty(Seat):
+        def _tell(self, _hearer: Hearer, _result: Result, _ended_at: float) -> None:
+            raise RuntimeError("his")
 
-    seat = Seat(loop, fail)
+    seat = Faulty(loop, Heard([]))
     seat.set_result(Answer(b"1", None))
     seat.set_result(Answer(b"1", None))
     seat.cancel()
