@@ -108,6 +108,11 @@ DOOR = (
     ),
     # -- chunks --------------------------------------------------------------------------------------------------
     Case("a good chunk", post(CHUNKED, body=chunk() + ENDED), "one"),
+    Case(
+        "an extension without a name or a value",
+        post(CHUNKED, body=chunk(size=b"%x;=;a=" % len(CALL)) + ENDED) + SECOND,
+        "two",
+    ),
     Case("a good chunk and a second request", post(CHUNKED, body=chunk() + ENDED) + SECOND, "two"),
     Case("a chunk with a negative size", post(CHUNKED, body=chunk(size=b"-2f") + ENDED) + SECOND, "refused"),
     Case("a chunk with a sign", post(CHUNKED, body=chunk(size=b"+2f") + ENDED) + SECOND, "refused"),
@@ -171,6 +176,8 @@ DOOR = (
     Case("a plain request", post(LENGTH), "one"),
     Case("two requests in one piece", post(LENGTH) + SECOND, "two"),
     Case("an empty line before a request", b"\r\n" + post(LENGTH), "one"),
+    Case("a line feed alone before a request", b"\n" + post(LENGTH), "one"),
+    Case("a line feed alone between two requests", post(LENGTH) + b"\n" + SECOND, "two"),
     Case("a whole request inside of a body", post(b"Content-Length: %d\r\n" % len(SECOND), body=SECOND), "none"),
     Case("the last one says that it is, and goes on", post(LENGTH, b"Connection: close\r\n") + SECOND, "at most one"),
     Case("HTTP/1.0 with a length", post(LENGTH, first=b"POST / HTTP/1.0\r\n"), "one"),

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 _REQUEST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) +([\x21-\x7e]+) +HTTP/1\.([01])\Z")
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2}) [\t\x20-\x7e\x80-\xff]*\Z")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*\Z")
-_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(;[!#-'*+.^_`|~0-9A-Za-z-]+(=[!#-'*+.^_`|~0-9A-Za-z-]+)?)*\Z")
+_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(;[!#-'*+.^_`|~0-9A-Za-z-]*(=[!#-'*+.^_`|~0-9A-Za-z-]*)?)*\Z")
+"""An extension means nothing here, be it one without a name or a value."""
 _NUMBER = re.compile(rb"[0-9]{1,18}\Z")
 
 
@@ -72,8 +73,9 @@ def read_requests(data: bytes) -> Read:
     found = Read()
     while True:
         at = data
-        while at.startswith(b"\r\n"):
-            at = at[2:]
+        # an empty line before a request is passed over, and a line may end with LF alone (RFC 9112, 2.2)
+        while at.startswith((b"\r\n", b"\n")):
+            at = at[1 if at.startswith(b"\n") else 2 :]
         if not at:
             return found
         try:
