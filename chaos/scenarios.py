@@ -144,9 +144,10 @@ WALLETS = (
     Scenario(
         "wrong_balance",
         "The primary misses a receipt and claims to be in step; nobody pays, for a payment begins the count anew.",
-        (At(3.0, "wrong_balance", 0, 26.0),),
+        # ten seconds until balances are compared, ten of grace, and readings that a receipt has overtaken
+        (At(3.0, "wrong_balance", 0, 40.0),),
         workload="counter",
-        seconds=32.0,
+        seconds=46.0,
         peers=False,
         promises=(NO_ERROR,),
         expects=signs("backend.reloaded", 0),

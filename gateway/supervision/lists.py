@@ -48,7 +48,11 @@ class Lists:
 
     async def of(self, backend: Backend) -> list[str]:
         """Return the receiving addresses of a daemon in its own order, without prefixes.  Raises NotNow."""
-        return list(map(bare, await self.as_written(backend)))
+        listed = await self.as_written(backend)
+        # in place: all daemons are compared at once, and each list would be held twice
+        for place, address in enumerate(listed):
+            listed[place] = bare(address)
+        return listed
 
     async def as_written(self, backend: Backend) -> list[str]:
         """Return the receiving addresses of a daemon in its own order.  Raises NotNow."""

@@ -35,15 +35,22 @@ class Recall:
         self.listens = True
         """False once told addresses were not to be found again: each try would derive new ones."""
         self._given: set[str] = set()
-        """Every address that a client was told since the gateway's start."""
+        """Every address that a client was told since the gateway's start and that was not known then."""
         pool.on_told, pool.is_repeated = self.hear, self.is_repeated
 
     def know(self, listed: list[str]) -> None:
         """Take a list for what is known; a shorter one is of a daemon that forgot, and takes nothing away."""
-        if len(listed) < len(self.known):
+        count = len(self.known)
+        if len(listed) < count:
             return
-        if len(listed) != len(self.known):
-            self.known_set = set(listed)
+        if listed[:count] == self.known:
+            # what is known stays the same objects: a wallet has a hundred thousand addresses, and is read after each
+            fresh = listed[count:]
+            self.known = self.known + fresh
+            self.known_set.update(fresh)
+            return
+        self._given |= self.known_set
+        self.known_set = set(listed)
         # refills write into it
         self.known = list(listed)
 
@@ -57,8 +64,10 @@ class Recall:
         with suppress(msgspec.MsgspecError):
             told = _decode_told(result)
             address = bare(told.address if isinstance(told, _Invoice) else told)
+            if address in self.known_set:
+                return
             self._given.add(address)
-            if self.listens and address not in self.known_set:
+            if self.listens:
                 self.told.add(address)
 
     def is_repeated(self, result: bytes) -> bool:
