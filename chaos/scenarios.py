@@ -247,7 +247,8 @@ TOGETHER = (
         workload="mixed",
         seconds=20.0,
         peers=False,
-        expects=(*out(0), *restarted(1)),
+        # the frozen one may have a long call of ours and count as busy, and the freeze is over before that is doubted
+        expects=restarted(1),
         promises=(NONE_FAILS,),
         addresses_may_wait="the primary waits for its lost chain for three seconds, and ten clients empty the pool",
     ),
