@@ -53,7 +53,11 @@ class PeakEwma:
 
 
 class Quantile:
-    """The quantile of the last `size` values; None until `least` of them are known."""
+    """The quantile of the last `size` values; None until `least` of them are known.
+
+    It is the value at the place `(count - 1) * quantile`, rounded down (type 7 of Hyndman and Fan without interpolation):
+    of few values the largest is never taken, for one slow call must not decide how long the next ones are waited for.
+    """
 
     __slots__ = ("_sampled_at", "_sorted", "_window", "least", "quantile", "size")
 
@@ -84,4 +88,4 @@ class Quantile:
         count = len(self._sorted)
         if count < self.least:
             return None
-        return self._sorted[min(count - 1, int(count * self.quantile))]
+        return self._sorted[int((count - 1) * self.quantile)]

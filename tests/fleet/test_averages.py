@@ -1,5 +1,6 @@
 """Latency figures: quick to see a rise, slow to believe a fall, able to forget."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,4 +46,14 @@ def test_the_quantile_is_the_one_of_the_last_values(values: list[float], quantil
     if len(window) < 5:
         assert running.value() is None
     else:
-        assert running.value() == window[min(len(window) - 1, int(len(window) * quantile))]
+        assert running.value() == window[int((len(window) - 1) * quantile)]
+
+
+@pytest.mark.parametrize("count", [5, 6, 19, 20])
+def test_one_slow_call_of_few_does_not_decide(count: int) -> None:
+    """At six calls a minute it would for minutes, and each frozen daemon be waited for as long."""
+    running = Quantile(0.95)
+    for _ in range(count - 1):
+        running.add(0.002)
+    running.add(5.0)
+    assert running.value() == 0.002
