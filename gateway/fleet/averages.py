@@ -55,7 +55,7 @@ class PeakEwma:
 class Quantile:
     """The quantile of the last `size` values; None until `least` of them are known.
 
-    It is the value at the place `(count - 1) * quantile`, rounded down (type 7 of Hyndman and Fan without interpolation):
+    It is the value at the place `(count - 1) * quantile`, rounded down (Hyndman and Fan, type 7, not interpolated):
     of few values the largest is never taken, for one slow call must not decide how long the next ones are waited for.
     """
 
