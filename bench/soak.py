@@ -10,6 +10,12 @@ descriptors, sockets, the ledger's files) and from inside (tasks, objects: `insi
 
 A run that is too short to tell, or in which nothing was done to a wallet, is refused: nothing said "flat" then.
 
+A wallet grows while addresses and invoices are made all the time, and with it what a gateway has to hold: its
+addresses, and the answers that list them, several times over while one is read and passed on.  So at the end the
+gateway is ended, and a fresh one takes over the same ledger and the same wallets under the same load: what the old one
+had more than that one is what it has not let go of.  That is required to be nothing; the line through the whole run is
+told beside it.
+
 What the ledger keeps for ever (addresses, keys) makes its files grow; they are told by call and not required.
 """
 
@@ -17,10 +23,11 @@ import argparse
 import contextlib
 import json
 import re
+import statistics
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -47,11 +54,18 @@ SAMPLES = 4
 SHORTEST = 2.5
 """Minutes of a run that has so many, a minute of warm-up included."""
 
+FRESH = 150.0
+"""Seconds under load of the gateway that takes over at the end; it is looked at in the second half of them."""
+
+LEAVES = 3.0
+"""MiB that a gateway may have more than a fresh one that knows the same wallets."""
+
 FAULTS = ("freeze", "kill", "wedge")
 
+TOLD = {"resident": ("MiB", 3.0), "proportional": ("MiB", 3.0)}
+"""Unit, and the growth that counts as flat, of what a growing wallet makes grow too."""
+
 ALLOWED: dict[str, tuple[str, float]] = {
-    "resident": ("MiB", 3.0),
-    "proportional": ("MiB", 3.0),
     "threads": ("", 1.0),
     "descriptors": ("", 4.0),
     "sockets": ("", 4.0),
@@ -166,9 +180,13 @@ class WatchedGateway(Gateway):
         super().__init__(folder, chosen)
 
 
+Start = Callable[[str], contextlib.AbstractContextManager[Watch]]
+"""Starts a gateway, by the name of its folder, on the one ledger; it ends with the context."""
+
+
 @contextlib.contextmanager
-def setting(folder: Path) -> Iterator[tuple[Fleet, Gateway, Watch]]:
-    """Start wallets with coins, and a gateway with a ledger."""
+def setting(folder: Path) -> Iterator[tuple[Fleet, Start]]:
+    """Start wallets with coins; yield them, and what starts a gateway with a ledger."""
     with Fleet(3, folder / "fleet", user=USER, password=PASSWORD) as fleet:
         for index in range(len(fleet)):
             common.lift(fleet.pid(index))
@@ -176,53 +194,79 @@ def setting(folder: Path) -> Iterator[tuple[Fleet, Gateway, Watch]]:
             common.backend(n, fleet.url(n), username=USER, password=f"${{{PASSWORD_VARIABLE}}}")
             for n in range(len(fleet))
         ]
-        ledger, inside = folder / "ledger.db", folder / "inside.jsonl"
+        ledger = folder / "ledger.db"
         chosen = common.settings(backends, ledger={"path": str(ledger), "may_be_lost": True})
         effects = ["read", "wallet_read", "local_read", "write", "allocate", "sign", "publish"]
         chosen["clients"][0] |= {"effects": effects, "max_per_call": 1, "max_per_day": 1000}
         chosen["clients"][0]["rate_limit"] = {"per_second": 1000, "burst": 1000}
-        with WatchedGateway(folder, chosen, inside) as gateway:
-            gateway.wait_ready()
-            # coins of many sizes, so that one payment need not wait for the change of the one before
-            own = gateway.call("createnewaddress")["result"]
-            for _ in range(60):
-                fleet.chain("fund", address=own, sats=2_000_000)
-            fleet.chain("mine", blocks=1)
-            yield fleet, gateway, Watch(gateway, ledger, inside)
+
+        @contextlib.contextmanager
+        def start(name: str) -> Iterator[Watch]:
+            place = folder / name
+            place.mkdir()
+            with WatchedGateway(place, chosen, place / "inside.jsonl") as gateway:
+                gateway.wait_ready()
+                yield Watch(gateway, ledger, place / "inside.jsonl")
+
+        yield fleet, start
+
+
+def _fund(fleet: Fleet, gateway: Gateway) -> None:
+    """Give the wallets coins of many sizes, so that one payment need not wait for the change of the one before."""
+    own = gateway.call("createnewaddress")["result"]
+    for _ in range(60):
+        fleet.chain("fund", address=own, sats=2_000_000)
+    fleet.chain("mine", blocks=1)
+
+
+def _press(
+    report: Report, fleet: Fleet, watch: Watch, seconds: float, options: argparse.Namespace
+) -> tuple[dict[str, Any], Plague]:  # fmt: skip
+    """Load a gateway and hurt its wallets; return what the load was told, and what was done.  Raises BenchError."""
+    gateway = watch.gateway
+    to = ",".join(addresses.derive("soak customers", change=False, index=n).text for n in range(8))
+    command = common.python(
+        "mixed.py", "--to", f"127.0.0.1:{gateway.port}", "--pace", options.pace, "--destinations", to
+    )
+    with Process("mixed.py", command) as load, Plague(fleet) as plague:
+        load.line()
+        began = time.monotonic()
+        while time.monotonic() - began < seconds:
+            time.sleep(EVERY)
+            watch.look()
+            if gateway.popen.poll() is not None:
+                raise BenchError(f"the gateway ended with code {gateway.popen.returncode}")
+            if int(time.monotonic() - began) % 60 < EVERY:
+                fleet.chain("mine", blocks=1)
+                report.progress(f"{_now(watch)}; {len(plague.done)} faults")
+        if plague.error:
+            raise BenchError(plague.error)
+        load.close_input()
+        return json.loads(load.line(60)), plague
 
 
 def measure(report: Report, options: argparse.Namespace) -> None:
-    """Load it, hurt it, watch it.  Raises BenchError."""
+    """Load it, hurt it, watch it, and look at one that takes over.  Raises BenchError."""
     if options.minutes < SHORTEST:
         raise BenchError(f"{options.minutes:g} minutes are too short to tell; --minutes {SHORTEST:g} at least")
     seconds = options.minutes * 60
-    with common.scratch() as folder, setting(folder) as (fleet, gateway, watch):
-        to = ",".join(addresses.derive("soak customers", change=False, index=n).text for n in range(8))
-        command = common.python(
-            "mixed.py", "--to", f"127.0.0.1:{gateway.port}", "--pace", options.pace, "--destinations", to
-        )
-        with Process("mixed.py", command) as load, Plague(fleet) as plague:
-            load.line()
-            began = time.monotonic()
-            while time.monotonic() - began < seconds:
-                time.sleep(EVERY)
-                watch.look()
-                if gateway.popen.poll() is not None:
-                    raise BenchError(f"the gateway ended with code {gateway.popen.returncode}")
-                if int(time.monotonic() - began) % 60 < EVERY:
-                    fleet.chain("mine", blocks=1)
-                    report.progress(f"{_now(watch)}; {len(plague.done)} faults")
-            if plague.error:
-                raise BenchError(plague.error)
-            load.close_input()
-            told = json.loads(load.line(60))
+    with common.scratch() as folder, setting(folder) as (fleet, start):
+        with start("old") as watch:
+            _fund(fleet, watch.gateway)
+            told, plague = _press(report, fleet, watch, seconds, options)
         last = watch.told(_warm_from(watch, seconds))
         require_enough(watch.series, _warm_from(watch, seconds), len(plague.done))
         _tell(report, watch, told, plague, seconds)
         _tell_kinds(report, last)
+        report.progress("a fresh gateway takes over")
+        with start("fresh") as fresh:
+            _press(report, fleet, fresh, FRESH, options)
+        _compare(report, watch, fresh)
         if options.svg is not None:
             shown = [
-                (name, samples, ALLOWED.get(name, ("MiB", 0.0))[0]) for name, samples in watch.series.items() if samples
+                (name, samples, (ALLOWED | TOLD).get(name, ("MiB", 0.0))[0])
+                for name, samples in watch.series.items()
+                if samples
             ]
             options.svg.write_text(trend.svg(shown, plague.done), encoding="utf-8")
         if options.keep is not None:
@@ -259,7 +303,7 @@ def _tell(report: Report, watch: Watch, told: dict[str, Any], plague: Plague, se
     rows: list[list[object]] = []
     for name, samples in watch.series.items():
         after = [one for one in samples if one[0] >= warm_from]
-        unit, allowed = ALLOWED.get(name, ("MiB", float("inf")))
+        unit, allowed = (ALLOWED | TOLD).get(name, ("MiB", float("inf")))
         found = trend.trend(after, allowed)
         verdict = "flat" if found.is_flat else "GROWS"
         rows.append(
@@ -295,6 +339,18 @@ def _tell(report: Report, watch: Watch, told: dict[str, Any], plague: Plague, se
     report.require("reads that failed, of a thousand", 1000 * bad / max(1, good + bad), "<=", 1)
 
 
+def _compare(report: Report, old: Watch, fresh: Watch) -> None:
+    """Require of a gateway at its end that it has no more memory than one that has just taken over."""
+    rows: list[list[object]] = []
+    for name, (unit, _) in TOLD.items():
+        # as many samples at the end of both: one heavy answer is in some of them and not in others
+        count = len(fresh.series[name]) // 2
+        mine, theirs = (statistics.median(value for _, value in one.series[name][-count:]) for one in (old, fresh))
+        rows.append([name, unit, mine, theirs, mine - theirs])
+        report.require(f"{name}: more than a fresh gateway has", mine - theirs, "<=", LEAVES, unit)
+    report.table("The same wallets, the same load", ["what", "unit", "old", "fresh", "more"], rows)
+
+
 def _tell_kinds(report: Report, last: dict[str, Any]) -> None:
     """Tell which kinds of objects there are more of than after the warm-up; which lines grew, where that is traced."""
     if not last:
@@ -320,7 +376,7 @@ def main() -> int:
     options = parser.parse_args()
     options.minutes = min(options.minutes, SHORTEST) if options.quick else options.minutes
     report = Report("soak")
-    return common.run(lambda: measure(report, options), report, options, limit=options.minutes * 60 + 240)
+    return common.run(lambda: measure(report, options), report, options, limit=options.minutes * 60 + FRESH + 240)
 
 
 if __name__ == "__main__":
