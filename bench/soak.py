@@ -121,13 +121,18 @@ class Watch:
 
 
 class Plague:
-    """Does harm to one wallet after the other, in a thread of its own."""
+    """Does harm to one wallet after the other, in a thread of its own.
+
+    It lasts as long as the wallets are needed: those that it has started again end with its thread.
+    """
 
     def __init__(self, fleet: Fleet) -> None:
         """Begin with nothing done."""
         self.fleet = fleet
         self.done: list[tuple[float, float, str]] = []
         self.error = ""
+        self.rests = True
+        """Nothing is done for a while."""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="plague", daemon=True)
 
@@ -142,6 +147,8 @@ class Plague:
     def _run(self) -> None:
         number = 0
         while not self._over.wait(CALM):
+            if self.rests:
+                continue
             name, index = FAULTS[number % len(FAULTS)], number // len(FAULTS) % len(self.fleet)
             began = time.monotonic()
             try:
@@ -220,16 +227,17 @@ def _fund(fleet: Fleet, gateway: Gateway) -> None:
 
 
 def _press(
-    report: Report, fleet: Fleet, watch: Watch, seconds: float, options: argparse.Namespace
-) -> tuple[dict[str, Any], Plague]:  # fmt: skip
-    """Load a gateway and hurt its wallets; return what the load was told, and what was done.  Raises BenchError."""
+    report: Report, fleet: Fleet, watch: Watch, plague: Plague, seconds: float, options: argparse.Namespace
+) -> dict[str, Any]:  # fmt: skip
+    """Load a gateway whose wallets are hurt; return what the load was told.  Raises BenchError."""
     gateway = watch.gateway
     to = ",".join(addresses.derive("soak customers", change=False, index=n).text for n in range(8))
     command = common.python(
         "mixed.py", "--to", f"127.0.0.1:{gateway.port}", "--pace", options.pace, "--destinations", to
     )
-    with Process("mixed.py", command) as load, Plague(fleet) as plague:
+    with Process("mixed.py", command) as load:
         load.line()
+        plague.rests = False
         began = time.monotonic()
         while time.monotonic() - began < seconds:
             time.sleep(EVERY)
@@ -239,10 +247,12 @@ def _press(
             if int(time.monotonic() - began) % 60 < EVERY:
                 fleet.chain("mine", blocks=1)
                 report.progress(f"{_now(watch)}; {len(plague.done)} faults")
+        plague.rests = True
         if plague.error:
             raise BenchError(plague.error)
         load.close_input()
-        return json.loads(load.line(60)), plague
+        told: dict[str, Any] = json.loads(load.line(60))
+        return told
 
 
 def measure(report: Report, options: argparse.Namespace) -> None:
@@ -250,17 +260,17 @@ def measure(report: Report, options: argparse.Namespace) -> None:
     if options.minutes < SHORTEST:
         raise BenchError(f"{options.minutes:g} minutes are too short to tell; --minutes {SHORTEST:g} at least")
     seconds = options.minutes * 60
-    with common.scratch() as folder, setting(folder) as (fleet, start):
+    with common.scratch() as folder, setting(folder) as (fleet, start), Plague(fleet) as plague:
         with start("old") as watch:
             _fund(fleet, watch.gateway)
-            told, plague = _press(report, fleet, watch, seconds, options)
+            told = _press(report, fleet, watch, plague, seconds, options)
         last = watch.told(_warm_from(watch, seconds))
         require_enough(watch.series, _warm_from(watch, seconds), len(plague.done))
         _tell(report, watch, told, plague, seconds)
         _tell_kinds(report, last)
         report.progress("a fresh gateway takes over")
         with start("fresh") as fresh:
-            _press(report, fleet, fresh, FRESH, options)
+            _press(report, fleet, fresh, plague, FRESH, options)
         _compare(report, watch, fresh)
         if options.svg is not None:
             shown = [
