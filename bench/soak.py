@@ -74,6 +74,8 @@ ALLOWED: dict[str, tuple[str, float]] = {
 }
 """Unit, and the growth over the whole run that still counts as flat."""
 
+LIMITS = ALLOWED | TOLD
+
 
 @dataclass
 class Watch:
@@ -264,8 +266,9 @@ def measure(report: Report, options: argparse.Namespace) -> None:
         with start("old") as watch:
             _fund(fleet, watch.gateway)
             told = _press(report, fleet, watch, plague, seconds, options)
-        last = watch.told(_warm_from(watch, seconds))
-        require_enough(watch.series, _warm_from(watch, seconds), len(plague.done))
+        warm_from = _warm_from(watch, seconds)
+        last = watch.told(warm_from)
+        require_enough(watch.series, warm_from, len(plague.done))
         _tell(report, watch, told, plague, seconds)
         _tell_kinds(report, last)
         report.progress("a fresh gateway takes over")
@@ -274,9 +277,7 @@ def measure(report: Report, options: argparse.Namespace) -> None:
         _compare(report, watch, fresh)
         if options.svg is not None:
             shown = [
-                (name, samples, (ALLOWED | TOLD).get(name, ("MiB", 0.0))[0])
-                for name, samples in watch.series.items()
-                if samples
+                (name, samples, LIMITS.get(name, ("MiB", 0.0))[0]) for name, samples in watch.series.items() if samples
             ]
             options.svg.write_text(trend.svg(shown, plague.done), encoding="utf-8")
         if options.keep is not None:
@@ -313,7 +314,7 @@ def _tell(report: Report, watch: Watch, told: dict[str, Any], plague: Plague, se
     rows: list[list[object]] = []
     for name, samples in watch.series.items():
         after = [one for one in samples if one[0] >= warm_from]
-        unit, allowed = (ALLOWED | TOLD).get(name, ("MiB", float("inf")))
+        unit, allowed = LIMITS.get(name, ("MiB", float("inf")))
         found = trend.trend(after, allowed)
         verdict = "flat" if found.is_flat else "GROWS"
         rows.append(

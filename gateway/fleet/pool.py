@@ -193,10 +193,12 @@ class Pool:
         """Whether a backend is known to list every address that the primary listed after the last write."""
         if not self.mirror:
             return True
+        if backend.is_stranger:
+            return False
         if backend is not self.primary:
-            return backend.aligned_to == self.written and not backend.is_stranger
+            return backend.aligned_to == self.written
         # with a ledger it is known what was given out, and a primary that has just come back may list less
-        return not backend.is_stranger and (self.is_primary_checked or not self.epoch)
+        return self.is_primary_checked or not self.epoch
 
     def mark_stranger(self, backend: Backend, *, is_stranger: bool) -> None:
         """Hear from the mirror whether a backend lists other addresses than are known.

@@ -80,14 +80,13 @@ class Verdict:
     The profile and the client are held, so that no other can have their place in memory.
     """
 
-    __slots__ = ("client", "granted", "name", "params", "profile", "row")
+    __slots__ = ("client", "granted", "params", "profile", "row")
 
     def __init__(self, profile: Profile, client: Client, granted: Granted, params: bytes) -> None:
         """Keep what was found."""
         self.profile = profile
         self.client = client
         self.row: Method = granted.method
-        self.name = granted.method.name
         self.granted: Granted | None = granted
         self.params = params
 
@@ -250,7 +249,7 @@ class Dispatcher:
         """
         params, place = call.params, (0, 0, "")
         known = self._latest
-        if known is None or known.profile is not profile or known.client is not client or known.name != call.method:
+        if known is None or known.profile is not profile or known.client is not client or known.row.name != call.method:
             place = (id(profile), id(client), call.method)
             known = self._verdicts.get(place)
         if known is not None:

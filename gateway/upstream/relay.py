@@ -27,7 +27,7 @@ from aiohttp.tracing import TraceConfig
 from gateway.rules.forward import ANSWER, BROKEN, OVERSIZED, REFUSED
 from gateway.rules.retry import Sent
 from gateway.upstream.target import Target
-from gateway.upstream.wire import Exchange, Fate, Outcome, Wire
+from gateway.upstream.wire import NEVER, Exchange, Fate, Outcome, Wire
 
 LARGE = 1 << 20
 """Bytes from which aiohttp wants a body as a file, to write it in pieces."""
@@ -43,8 +43,6 @@ MAX_HEAD = 8192
 
 NAME_COUNTS = 10.0
 """Seconds that a looked-up name of a gateway counts."""
-
-NEVER = float("inf")
 
 
 class Sending:

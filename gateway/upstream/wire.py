@@ -24,7 +24,7 @@ from gateway.upstream.plain import PlainTransport
 from gateway.upstream.resolver import Lookup, Resolver, system_lookup
 from gateway.upstream.target import Target
 
-__all__ = ["Exchange", "Fate", "Outcome", "Target", "Wire"]
+__all__ = ["NEVER", "Exchange", "Fate", "Outcome", "Target", "Wire"]
 
 SWEEP: Final = 0.005
 """Seconds between two looks at the deadlines."""
