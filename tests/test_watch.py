@@ -188,7 +188,7 @@ def test_a_call_that_waits_for_a_daemon_is_seen() -> None:
         world.plant.pool.refresh()
         call = asyncio.ensure_future(world.ask("validateaddress"))
         await asyncio.sleep(5.0)
-        assert backend.occupants == []
+        assert not backend.occupants
         assert see(world).longest_wait == pytest.approx(5.0, abs=0.5)
         await call
 

@@ -406,11 +406,10 @@ def with_whole_characters(text: bytes) -> bytes:
 
 def request(our_id: str, method: str, params: bytes) -> bytes:
     """Return the body of a call to a daemon; `our_id` and `method` are plain names of ours."""
-    return b'{"jsonrpc": "2.0", "id": "%b", "method": "%b", "params": %b}' % (
-        our_id.encode(),
-        method.encode(),
-        params or b"[]",
-    )
+    return b"".join(
+        (b'{"jsonrpc": "2.0", "id": "', our_id.encode(), b'", "method": "', method.encode(), b'", "params": ',
+         params or b"[]", b"}")
+    )  # fmt: skip
 
 
 def _read_good(body: bytes, our_id: str) -> Answer | None:

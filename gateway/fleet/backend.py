@@ -8,8 +8,6 @@ or the end of the process.
 
 from typing import Final
 
-import msgspec
-
 from gateway.base.levels import Level
 from gateway.fleet.averages import PeakEwma
 from gateway.fleet.breaker import Breaker
@@ -28,15 +26,18 @@ WARMING: Final[Phase] = Phase.WARMING
 """At hand without a look into the class."""
 
 
-class Occupant(msgspec.Struct, eq=False, gc=False):
+class Occupant:
     """One call of ours in a daemon, from dialling until it is settled; equal to itself alone."""
 
-    dialled_at: float
-    bound: float
-    """Seconds that a call of its class may take."""
-    is_money: bool
-    has_left: bool = False
-    """Our connection ended before an answer; the daemon may still run the call."""
+    __slots__ = ("bound", "dialled_at", "has_left", "is_money")
+
+    def __init__(self, dialled_at: float, bound: float, is_money: bool) -> None:  # noqa: FBT001 - its members
+        """Begin; `bound` is the seconds that a call of its class may take."""
+        self.dialled_at = dialled_at
+        self.bound = bound
+        self.is_money = is_money
+        self.has_left = False
+        """Our connection ended before an answer; the daemon may still run the call."""
 
 
 class Backend:
@@ -69,7 +70,7 @@ class Backend:
         """When the phase began."""
         self.slow_start = 0.0
         self.diagnosis = Diagnosis(Kind.STARTING, "not heard of yet", is_sick=False, may_return=True)
-        self.occupants: list[Occupant] = []
+        self.occupants: set[Occupant] = set()
         self.is_suspect = False
         """Missed a deadline: gets nothing more until a probe answers."""
         self.suspected_of = ""
@@ -167,13 +168,12 @@ class Backend:
     def occupy(self, now: float, bound: float, *, is_money: bool) -> Occupant:
         """Take a slot for a call that is dialled now."""
         occupant = Occupant(now, bound, is_money)
-        self.occupants.append(occupant)
+        self.occupants.add(occupant)
         return occupant
 
     def vacate(self, occupant: Occupant) -> None:
         """Free the slot of a call that was answered, never sent, or ended by the daemon's own side."""
-        if occupant in self.occupants:
-            self.occupants.remove(occupant)
+        self.occupants.discard(occupant)
 
     def settle(self, dialled_at: float) -> int:
         """Free what a probe dialled at `dialled_at` and answered has proved to be over; return how many."""
@@ -207,8 +207,7 @@ class Backend:
         return max((one.dialled_at + one.bound for one in self.occupants), default=None)
 
     def _forget(self, gone: list[Occupant]) -> int:
-        for occupant in gone:
-            self.occupants.remove(occupant)
+        self.occupants.difference_update(gone)
         return len(gone)
 
     # -- figures ----------------------------------------------------------------------------------------------

@@ -38,8 +38,8 @@ class Connection:
 
     __slots__ = (
         "_poll", "body", "exchange", "first", "first_byte_at", "has_head", "has_length", "head_size", "headers_size",
-        "idle_since", "is_between", "is_complete", "is_interim", "is_watched", "is_writing", "may_be_kept", "parser",
-        "silent", "size", "status", "target", "transport", "wants_to_keep", "wire",
+        "idle_since", "is_between", "is_complete", "is_interim", "is_watched", "is_writing", "kept", "may_be_kept",
+        "parser", "silent", "size", "status", "target", "transport", "wants_to_keep", "wire",
     )  # fmt: skip
 
     def __init__(self, wire: "Wire", target: Target, *, keep: bool, first: "Exchange | None" = None) -> None:
@@ -52,6 +52,8 @@ class Connection:
         self.wants_to_keep = keep
         self.is_writing = False
         self.idle_since = 0.0
+        self.kept = 0
+        """How often it was kept after an answer."""
         self.is_watched = False
         self._poll: select.poll | None = None
         self.parser: Any = httptools.HttpResponseParser(self)
@@ -115,12 +117,17 @@ class Connection:
             self.drop()
             return
         now = self.wire.now()
+        was_between = self.is_between
+        if was_between:
+            known = self.wire.heads.split(data)
+            if known is not None and len(known[1]) <= self.wire.max_body:
+                # nothing of it is noted here, so that nothing has to be forgotten before the next one
+                status, self.may_be_kept = known[0]
+                exchange.end(ANSWERED, "", status, known[1], now, now)
+                return
+        self.is_between = False
         if not self.first_byte_at:
             self.first_byte_at = now
-        was_between, self.is_between = self.is_between, False
-        if was_between and self._is_known(data):
-            self._answered(exchange, now)
-            return
         before = self.size
         try:
             self.parser.feed_data(data)
@@ -153,16 +160,6 @@ class Connection:
             return self.head_size > self.wire.max_head
         self.silent = 0 if is_body else self.silent + size
         return self.silent > self.wire.max_head
-
-    def _is_known(self, data: bytes) -> bool:
-        """Take a whole answer whose head was seen before, without the parser."""
-        known = self.wire.heads.split(data)
-        if known is None or len(known[1]) > self.wire.max_body:
-            return False
-        (self.status, self.may_be_kept), body = known
-        self.body.append(body)
-        self.is_between = self.has_head = self.has_length = self.is_complete = True
-        return True
 
     def _is_learnt(self, data: bytes) -> bool:
         """Remember the head of a whole answer; False where the parser may have seen more than that."""
@@ -258,7 +255,8 @@ class Connection:
         # one that is closing is told from the others when it is taken, and forgotten as soon as it is closed
         may_keep = keep and self.wants_to_keep and self.may_be_kept and self.transport is not None
         if may_keep and self.wire.keep(self, now):
-            self._reset()
+            if self.has_head:
+                self._reset()
             return
         self.drop()
 

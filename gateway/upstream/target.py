@@ -25,7 +25,8 @@ class Target:
         is_name: whether it has to be looked up.
         tls: context for https, None for http.
         keep_alive: whether reads may reuse a connection.
-        way: all that a connection depends on; who has the same may use the same connections.
+        way: names all that a connection depends on; who has the same may use the same connections, as long as one of
+            them is there.
         head: everything of the request head up to the length of the body.
     """
 
@@ -34,7 +35,7 @@ class Target:
     is_name: bool
     tls: ssl.SSLContext | None
     keep_alive: bool
-    way: tuple[str, int, ssl.SSLContext | None] = field(repr=False)
+    way: str = field(repr=False)
     head: bytes = field(repr=False)
 
     def __hash__(self) -> int:
@@ -80,7 +81,7 @@ class Target:
             is_name=not is_numeric(host),
             tls=tls,
             keep_alive=keep_alive,
-            way=(host, port, tls),
+            way=f"{host} {port} {0 if tls is None else id(tls)}",
             head="\r\n".join(lines).encode(),
         )
 

@@ -35,13 +35,14 @@ IDLE_FOR: Final = 10.0
 IDLE_MOST: Final = 256
 """Kept connections for each way: as many as a daemon may have slots, so that no busy one is closed and made anew."""
 
+JUST: Final = 0.001
+"""Seconds for which nobody asks the kernel about a connection that was kept more than once: it costs a fiftieth of a
+call, and the kernel can say no more than that nothing has come yet."""
+
 LOOK: Final = 1.0
 """Seconds between two looks when nothing but kept connections is there."""
 
 NEVER: Final = float("inf")
-
-Way = tuple[str, int, ssl.SSLContext | None]
-"""What a connection depends on: host, port, and how it is checked."""
 
 ANSWERED: Final[Fate] = Fate.ANSWERED
 NOT_SENT: Final[Fate] = Fate.NOT_SENT
@@ -213,7 +214,8 @@ class Wire:
         self.live: set[Exchange] = set()
         self.opened = 0
         self.reused = 0
-        self._idle: dict[Way, list[Connection]] = {}
+        self._idle: dict[str, list[Connection]] = {}
+        """By the way of their targets, which they hold, so that no other can have its name."""
         self._timer: asyncio.TimerHandle | None = None
         self._sweeps_at = NEVER
         """When the timer will ring."""
@@ -365,7 +367,8 @@ class Wire:
             connection = connections.pop()
             if connection.transport is None or connection.transport.is_closing():
                 continue
-            if now - connection.idle_since >= self.idle_for or not connection.is_quiet():
+            idle = now - connection.idle_since
+            if idle >= self.idle_for or not ((idle < JUST and connection.kept > 1) or connection.is_quiet()):
                 connection.drop()
                 continue
             return connection
@@ -379,6 +382,7 @@ class Wire:
         if len(connections) >= IDLE_MOST:
             return False
         connection.idle_since = now
+        connection.kept += 1
         connections.append(connection)
         if self._sweeps_at > now + LOOK:
             self._sweep_at(now + LOOK)

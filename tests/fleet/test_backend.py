@@ -45,7 +45,7 @@ def test_a_call_takes_the_slot_until_it_is_vacated() -> None:
     backend.vacate(first)
     backend.vacate(first)
     assert backend.has_free_slot
-    assert backend.occupants == [second]
+    assert backend.occupants == {second}
 
 
 def test_a_probe_through_the_slot_takes_it_too() -> None:

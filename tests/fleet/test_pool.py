@@ -289,7 +289,7 @@ def test_a_refused_connection_ejects_and_a_healthy_probe_brings_it_back_warm() -
     second = pool.backends[1]
     second.occupy(1.5, 1.0, is_money=False).has_left = True
     pool.refused(second, 2.0, "refused")
-    assert (second.phase, second.diagnosis.kind, second.occupants) == (Phase.EJECTED, Kind.DEAD, [])
+    assert (second.phase, second.diagnosis.kind, second.occupants) == (Phase.EJECTED, Kind.DEAD, set())
     probe(pool, second, 3.0)
     assert phase(second) is Phase.WARMING
     pool.review(second, 12.9)

@@ -73,7 +73,7 @@ def an_older_probe_settles(patch: pytest.MonkeyPatch) -> None:
     """Any answered probe settles whatever there is, also what is still being answered."""
 
     def settle(self: Backend, _dialled_at: float) -> int:
-        gone, self.occupants[:] = list(self.occupants), []
+        gone, self.occupants = self.occupants, set()
         return len(gone)
 
     patch.setattr(Backend, "settle", settle)

@@ -141,7 +141,7 @@ class Ends(Recorder):
         if found is not None and unsettled and outcome in ("loaded", "synced"):
             self.loop.call_soon(self._count_settled, unsettled, found.occupants)
 
-    def _count_settled(self, unsettled: list[Occupant], left: list[Occupant]) -> None:
+    def _count_settled(self, unsettled: list[Occupant], left: set[Occupant]) -> None:
         self.ends[SETTLED] += sum(one not in left for one in unsettled)
 
 

@@ -242,7 +242,7 @@ def test_a_probe_answered_settles_what_left_before_it_was_dialled() -> None:
         assert [one.has_left for one in backend(world).occupants] == [True]
         daemon.thaw()
         await asyncio.sleep(2.0)
-        assert backend(world).occupants == []
+        assert not backend(world).occupants
 
     scenario(play)
 

@@ -965,6 +965,26 @@ async def test_a_kept_connection_that_spoke_or_ended_meanwhile_is_not_used(
     assert len(peer.guests) == 2
 
 
+@pytest.mark.parametrize(("just", "times"), [(LONG, 1), (0.0, 3)])
+async def test_the_kernel_is_not_asked_about_a_connection_that_was_kept_again_just_now(
+    wire: Wire, listen: Listen, monkeypatch: pytest.MonkeyPatch, just: float, times: int
+) -> None:
+    """About one that carried a single call it is, and about any that was idle for longer."""
+    monkeypatch.setattr(wire_module, "JUST", just)
+    asked: list[Connection] = []
+    is_quiet = Connection.is_quiet
+
+    def watched(connection: Connection) -> bool:
+        asked.append(connection)
+        return is_quiet(connection)
+
+    monkeypatch.setattr(Connection, "is_quiet", watched)
+    peer = listen(keeps)
+    target = peer.target(keep_alive=True)
+    assert [(await ask(wire, target, b"1", reuse=True)).reused for _ in range(4)] == [False, True, True, True]
+    assert len(asked) == times
+
+
 async def test_kept_connections_are_few_and_do_not_grow_old(
     wire: Wire, listen: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
