@@ -21,13 +21,13 @@ RUN pip --python /opt/ec-gateway/bin/python install --no-deps --no-build-isolati
 ARG ECGW_COMPILED=0
 COPY requirements/compile.txt requirements/
 COPY scripts/compile.py scripts/
-# the compiled package takes the place of the other; its compiler stays in this stage, and its tools go again
+# the compiled package takes the place of the other; its compiler and its tools stay in this stage, in a copy
 RUN if [ "$ECGW_COMPILED" = 1 ]; then \
         apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev \
-        && pip --python /opt/ec-gateway/bin/python install --require-hashes --only-binary :all: -r requirements/compile.txt \
-        && /opt/ec-gateway/bin/python scripts/compile.py /build/compiled \
-        && cp --archive /build/compiled/. "$(/opt/ec-gateway/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
-        && pip --python /opt/ec-gateway/bin/python uninstall --yes mypy mypy-extensions pathspec librt ast-serialize; \
+        && cp --archive /opt/ec-gateway tools \
+        && pip --python tools/bin/python install --require-hashes --only-binary :all: -r requirements/compile.txt \
+        && tools/bin/python scripts/compile.py compiled \
+        && cp --archive compiled/. "$(/opt/ec-gateway/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"; \
     fi
 # built by the setuptools that was checked above, which then goes
 RUN pip --python /opt/ec-gateway/bin/python uninstall --yes setuptools

@@ -12,7 +12,7 @@ ADMIN_PORT ?= 7780
 SHOP_PORT ?= 7781
 comma := ,
 # where calls go through a gateway's rooms, well, spoilt and broken off; containers, browsers and commands tell nothing of that
-TRIED_COMPILED := doors faults liars life money payments invoices failover_money reconcile trace electrum cluster care
+TRIED_COMPILED := image_compiled doors faults liars life money payments invoices failover_money reconcile trace electrum cluster care
 
 .PHONY: help setup sandbox test quick check simulate fuzz checker chaos compiled testcompiled bench soak format lock clean
 

@@ -35,8 +35,5 @@ class Flights:
 
     def drop(self, errand: Errand) -> None:
         """Let nobody join any more."""
-        if errand.key is None:
-            return
-        found = self._by_key.pop(errand.key, None)
-        if found is not None and found is not errand:
-            self._by_key[errand.key] = found
+        if errand.key is not None and self._by_key.get(errand.key) is errand:
+            del self._by_key[errand.key]

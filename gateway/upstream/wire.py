@@ -35,9 +35,9 @@ IDLE_FOR: Final = 10.0
 IDLE_MOST: Final = 256
 """Kept connections for each way: as many as a daemon may have slots, so that no busy one is closed and made anew."""
 
-JUST: Final = 0.001
-"""Seconds for which nobody asks the kernel about a connection that was kept more than once: it costs a fiftieth of a
-call, and the kernel can say no more than that nothing has come yet."""
+JUST: Final = 0.05
+"""Seconds after an answer for which nobody asks the kernel whether a connection that was kept more than once is still
+there: it costs a fiftieth of a call, and a daemon that keeps connections closes none so soon without a word."""
 
 LOOK: Final = 1.0
 """Seconds between two looks when nothing but kept connections is there."""

@@ -77,6 +77,8 @@ def fill(root: Path) -> None:
     # config-* holds what only a compiler wants
     ignored = shutil.ignore_patterns(*LEFT_OUT, "config-*", "*.a")
     shutil.copytree(sysconfig.get_path("stdlib"), library, symlinks=True, ignore=ignored, dirs_exist_ok=True)
+    # what the real one has for who compiles against it, as the Dockerfile does with ECGW_COMPILED=1
+    shutil.copytree(sysconfig.get_path("include"), local / "include" / version, dirs_exist_ok=True)
     binary = local / "bin" / version
     shutil.copy2(Path(sys._base_executable).resolve(), binary)  # type: ignore[attr-defined]  # there since 3.3
     for name in ("python", "python3"):
