@@ -9,6 +9,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from chaos.batches import Batch, Planned, estimate, fresh, plan, scenario_of
 from chaos.doors import DOORS
 from chaos.faults import FAULTS
 from chaos.findings import out_of_time
+from chaos.needs import DOORS as NEEDS_OF_DOORS
 from chaos.needs import missing as missing_needs
 from chaos.pages import keep, made_by, placed, results_in, told
 from chaos.result import SKIPPED, Result
@@ -43,13 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Do what the command line says; return the exit code."""
     given = sys.argv[1:] if arguments is None else arguments
     chosen = _parser().parse_args(given)
-    unknown = [name for name in chosen.scenario if name not in SCENARIOS and name != drawn.NAME]
-    unknown += [name for name in chosen.doors if name not in DOORS]
-    if unknown:
-        told = f"{', '.join(SCENARIOS)}, {drawn.NAME}; doors: {', '.join(DOORS)}"
-        print(f"there is no {', '.join(unknown)}; scenarios: {told}", file=sys.stderr)
-        return 2
-    wrong = _wrong(chosen)
+    wrong = _unknown(chosen) or _wrong(chosen)
     if wrong:
         print(wrong, file=sys.stderr)
         return 2
@@ -61,6 +57,17 @@ def main(arguments: list[str] | None = None) -> int:
         case "docs":
             return _docs(chosen)
     return _run(chosen, given)
+
+
+def _unknown(chosen: argparse.Namespace) -> str:
+    """Return which names there are not, with the nearest that there are; "" where all are known."""
+    kinds = (("scenario", chosen.scenario, (*SCENARIOS, drawn.NAME)), ("door", chosen.doors, tuple(DOORS)))
+    for kind, names, known in kinds:
+        for name in names:
+            if name not in known:
+                near = get_close_matches(name, known) or known
+                return f"there is no {kind} {name!r}; is it one of {', '.join(near)}? `python -m chaos list` says all"
+    return ""
 
 
 def _wrong(chosen: argparse.Namespace) -> str:
@@ -102,10 +109,14 @@ def _parser() -> argparse.ArgumentParser:
 def _run(chosen: argparse.Namespace, given: Sequence[str]) -> int:
     names = chosen.scenario or [name for name, one in SCENARIOS.items() if one.is_smoke or not chosen.smoke]
     randoms = chosen.randoms if chosen.randoms is not None else 0 if chosen.scenario or chosen.smoke else RANDOMS
-    report = fresh(chosen.report)
+    try:
+        report = fresh(chosen.report)
+        keep(report, given)
+    except OSError as error:
+        print(f"no report can be written there: {error}; --report FOLDER (REPORT=...) names another", file=sys.stderr)
+        return 2
     batch = Batch(report, chosen.budget, chosen.jobs, _tell)
     runs = plan(names, chosen.doors, chosen.seed, randoms=randoms)
-    keep(report, given)
     print(f"{len(runs)} runs, about {estimate(runs, chosen.jobs) / 60:.0f} minutes", flush=True)
     is_cut_off = False
     try:
@@ -192,6 +203,10 @@ def _list() -> int:
     for fault in FAULTS.values():
         why = missing_needs(fault.needs)
         print(f"  {fault.name:<20} {fault.lane:<10} {why and f'cannot be done here: {why}'}")
+    print("\ndoors:")
+    for name in DOORS:
+        why = missing_needs(NEEDS_OF_DOORS.get(name, frozenset()))
+        print(f"  {name:<20} {why and f'cannot be had here: {why}'}".rstrip())
     print("\nworkloads:")
     for name, work in WORKLOADS.items():
         print(f"  {name:<20} {work.words}")

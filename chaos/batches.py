@@ -58,13 +58,16 @@ def scenario_of(name: str, seed: int) -> Scenario:
 
 
 def plan(names: Sequence[str], doors: Sequence[str], seed: int, *, randoms: int = 0) -> list[Planned]:
-    """Return the runs in their order: first all before the first door, then the random ones, then the other doors."""
+    """Return the runs in their order: first all before the first door, then the random ones, then the other doors.
+
+    Each is there once, whoever names it twice: it has one folder.
+    """
     first, *others = doors
     found = [Planned(name, seed, first) for name in names]
     if first == "gateway":
         found += [Planned(drawn.NAME, seed + n, first) for n in range(randoms)]
     found += [Planned(name, seed, door) for name in names for door in others if scenario_of(name, seed).peers]
-    return found
+    return list(dict.fromkeys(found))
 
 
 def estimate(runs: Sequence[Planned], jobs: int) -> float:

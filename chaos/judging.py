@@ -55,6 +55,9 @@ def unproved(
     found = [] if scenario.is_drawn else [Violation("fault", f"not done: {told(one)}") for one in left_out]
     found += [Violation("sign", f"never seen: {one.words}") for one in unseen(scenario.expects, log, since)]
     found += [
+        Violation("sign", f"{one} is 0: the fault had no effect") for one in scenario.must_fail if not figures.get(one)
+    ]
+    found += [
         Violation("promise", f"{one.figure} was not measured; {one.most:g} at most was promised")
         for one in promised(scenario)
         if one.is_strict and one.figure not in figures

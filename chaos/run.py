@@ -7,11 +7,13 @@ thread that lasts as long.
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -101,7 +103,10 @@ def run(options: Options) -> Result:
         return result
     with _place(options.folder) as place:
         inside = replace(options, folder=place)
-        result = _judged(inside, asyncio.run(_live(inside)))
+        course = asyncio.run(_live(inside))
+        # the loop is over and with it what it did about SIGTERM, which would leave the files in memory
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        result = _judged(inside, course)
         result.folder = str(options.folder)
         result.save(place)
     return result
@@ -117,11 +122,24 @@ def _place(folder: Path) -> Iterator[Path]:
     if not MEMORY.is_dir():
         yield folder
         return
-    place = Path(tempfile.mkdtemp(prefix="chaos-", dir=MEMORY))
+    sweep(MEMORY)
+    place = Path(tempfile.mkdtemp(prefix=f"chaos-{os.getpid()}-", dir=MEMORY))
     try:
         yield place
     finally:
         shutil.copytree(place, folder, dirs_exist_ok=True, ignore=_is_no_file)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def sweep(memory: Path) -> None:
+    """Take away what killed runs left in memory: the kernel ends their processes, but keeps folders and mounts."""
+    for place in memory.glob("chaos-*-*"):
+        if Path("/proc", place.name.split("-")[1]).exists():
+            continue
+        mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()]
+        for mount in mounts:
+            if Path(mount).is_relative_to(place):
+                subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True, timeout=10)
         shutil.rmtree(place, ignore_errors=True)
 
 
@@ -159,6 +177,20 @@ def cut_off_once(task: "asyncio.Task[Any]") -> None:
         asyncio.get_running_loop().add_signal_handler(number, end, number)
 
 
+async def to_the_end(what: Coroutine[Any, Any, None]) -> None:
+    """Do something whole, also when it is cut off meanwhile; raises CancelledError afterwards then.
+
+    A shield alone gives back at once, and the loop, which is over then, cuts off what was shielded.
+    """
+    doing = asyncio.ensure_future(what)
+    try:
+        await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        await asyncio.wait([doing])
+        doing.result()
+        raise
+
+
 async def _live(options: Options) -> _Course:
     task = asyncio.current_task()
     assert task is not None
@@ -181,7 +213,7 @@ async def _live(options: Options) -> _Course:
         (options.folder / "chain.json").write_text(json.dumps(events), encoding="utf-8")
     finally:
         # also when the run is cut off in the middle of this
-        await asyncio.shield(stage.stop())
+        await to_the_end(stage.stop())
     return course
 
 

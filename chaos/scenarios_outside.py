@@ -130,6 +130,7 @@ MACHINE = (
         seconds=18.0,
         peers=False,
         addresses_may_wait="the ledger cannot write, and no address is given that is not in it",
+        must_fail=("failed_allocations",),
     ),
     Scenario(
         "gateway_clock",
@@ -169,6 +170,7 @@ DATABASE = (
         peers=False,
         promises=(NO_ERROR,),
         addresses_may_wait="the ledger is away, and no address is given that is not in it",
+        must_fail=("failed_allocations",),
     ),
 )
 

@@ -110,6 +110,7 @@ class Scenario:
         promises: of figures, beside `ADDRESSES`.  Invariants are judged in any case.
         addresses_may_wait: why `ADDRESSES` is not promised; "" where it is.
         expects: signs without which the run shows nothing.
+        must_fail: figures that are above 0 where the fault has an effect; where they are 0, the run shows nothing.
         is_drawn: from a seed: then a fault may fall into the restart that another one led to, and is left out.
     """
 
@@ -123,6 +124,7 @@ class Scenario:
     promises: tuple[Promise, ...] = ()
     addresses_may_wait: str = ""
     expects: tuple[Sign, ...] = ()
+    must_fail: tuple[str, ...] = ()
     is_drawn: bool = False
 
     @property

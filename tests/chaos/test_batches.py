@@ -4,6 +4,7 @@ import asyncio
 import os
 import shlex
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from chaos.doors import DOORS
 from chaos.pages import made_by
 from chaos.programs import ROOT
 from chaos.result import SKIPPED, VIOLATED, Result
-from chaos.run import cut_off_once
+from chaos.run import cut_off_once, sweep, to_the_end
 from chaos.scenarios import SCENARIOS
 
 
@@ -107,7 +108,55 @@ def test_the_commands_say_what_there_is(capsys: pytest.CaptureFixture[str]) -> N
     told = capsys.readouterr().out
     assert all(name in told for name in SCENARIOS)
     assert main(["run", "--scenario", "frieze"]) == 2
-    assert "there is no frieze" in capsys.readouterr().err
+    assert "there is no scenario 'frieze'; is it one of freeze" in capsys.readouterr().err
+    assert main(["run", "--scenario", "freeze", "--doors", "gateway,"]) == 2
+    assert "there is no door ''; is it one of gateway, haproxy, nginx?" in capsys.readouterr().err
+    assert all(f"\n  {name}" in told.partition("doors:")[2] for name in DOORS)
+
+
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file is no folder."""
+    (tmp_path / "report").touch()
+    assert main(["run", "--scenario", "freeze", "--report", str(tmp_path / "report")]) == 2
+    assert "--report FOLDER" in capsys.readouterr().err
+
+
+def test_what_is_named_twice_is_made_once() -> None:
+    """Two runs in one folder would write over each other."""
+    runs = plan(["random", "freeze", "freeze"], ["gateway", "haproxy", "haproxy"], 1, randoms=1)
+    assert len(runs) == len(set(runs)) == 3
+
+
+def test_what_ends_a_run_is_not_torn_apart_when_it_is_cut_off_meanwhile() -> None:
+    """The first Ctrl-C may come when the run is over and ends what it has started."""
+    done = []
+
+    async def end() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(0.05)
+        done.append(True)
+
+    async def work() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        cut_off_once(task)
+        await to_the_end(end())
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(work())
+    assert done
+
+
+def test_what_killed_runs_left_in_memory_is_taken_away(tmp_path: Path) -> None:
+    """And what runs have there that go on is left alone."""
+    with subprocess.Popen(["true"]) as over:
+        over.wait()
+    for name in (f"chaos-{over.pid}-a", f"chaos-{os.getpid()}-b", "chaos-c"):
+        (tmp_path / name / "ledger").mkdir(parents=True)
+    sweep(tmp_path)
+    assert {one.name for one in tmp_path.iterdir()} == {f"chaos-{os.getpid()}-b", "chaos-c"}
 
 
 @pytest.mark.parametrize(

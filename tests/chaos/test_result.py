@@ -100,6 +100,15 @@ def test_a_run_in_which_the_gateway_never_did_what_was_expected_is_violated(tmp_
     assert (found.invariant, found.text) == ("sign", "never seen: backend.ejected of ec-1")
 
 
+def test_a_fault_under_which_nothing_failed_that_must_is_violated(tmp_path: Path) -> None:
+    """A disk that was never full looks like one that was withstood."""
+    scenario = Scenario("one", "", (), workload="readers", must_fail=("failed_allocations",))
+    assert unproved(scenario, [], {"failed_allocations": 3}, tmp_path / "gateway.log", 0.0) == []
+    for figures in ({"failed_allocations": 0.0}, {}):
+        [found] = unproved(scenario, [], figures, tmp_path / "gateway.log", 0.0)
+        assert (found.invariant, found.text) == ("sign", "failed_allocations is 0: the fault had no effect")
+
+
 def test_a_strict_promise_of_what_was_not_measured_is_a_violation(tmp_path: Path) -> None:
     """Nobody was given an address because nobody asked."""
     found = unproved(Scenario("one", "", ()), [], {}, tmp_path / "gateway.log", 0.0)

@@ -44,21 +44,22 @@ def run(seed: int | None, cases: int) -> tuple[int | None, bool, float, str]:
     chosen = ({} if seed is None else {"FUZZ_SEED": str(seed)}) | {"FUZZ_CASES": str(cases)}
     environ = {**os.environ, **chosen}
     words = DRAWN if seed is not None else command(*SAME_EACH_TIME)
+    again = " ".join(["\nonce more:", *(f"{name}={value}" for name, value in chosen.items()), *words[1:]])
     try:
         done = subprocess.run(
             words, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=LONGEST, check=False
         )
     except subprocess.TimeoutExpired as error:
-        return seed, False, time.monotonic() - began, f"it did not end within {LONGEST:g} s: {error.stdout!r}"[:SHOWN]
-    said = f"{done.stdout[-SHOWN:]}{done.stderr[-SHOWN:]}\nonce more: "
-    said += " ".join([*(f"{name}={value}" for name, value in chosen.items()), *words[1:]])
+        said = f"it did not end within {LONGEST:g} s: {error.stdout!r}"[:SHOWN]
+        return seed, False, time.monotonic() - began, said + again
+    said = f"{done.stdout[-SHOWN:]}{done.stderr[-SHOWN:]}{again}"
     return seed, done.returncode == 0, time.monotonic() - began, said
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run all parts; the exit code is 1 when one of them failed, 2 when the command line is wrong."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
-    parser.add_argument("--cases", type=int, default=int(os.environ.get("FUZZ_CASES", "1000000")))
+    parser.add_argument("--cases", type=int, default=os.environ.get("FUZZ_CASES", "1000000"))
     parser.add_argument("--seed", type=int, default=1, help="of the first part, from 1; each has the next one")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args(arguments)

@@ -35,3 +35,27 @@ def test_one_part_draws_nothing_and_the_others_have_their_seeds(
     said = capsys.readouterr().out
     assert "1 parts FAILED: seed 8" in said
     assert f"FUZZ_SEED=8 FUZZ_CASES=10000 {' '.join(fuzz.DRAWN[1:])}" in said
+
+
+def test_a_part_that_hangs_is_told_with_the_command_that_does_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As any other part that failed."""
+
+    def hang(words: list[str], *, timeout: float, **_more: Any) -> None:
+        raise subprocess.TimeoutExpired(words, timeout)
+
+    monkeypatch.setattr(subprocess, "run", hang)
+    _, has_held, _, said = fuzz.run(8, 10_000)
+    assert not has_held
+    assert said.startswith("it did not end within")
+    assert f"FUZZ_SEED=8 FUZZ_CASES=10000 {' '.join(fuzz.DRAWN[1:])}" in said
+
+
+def test_a_number_of_cases_that_is_none_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the environment as well, without a traceback."""
+    monkeypatch.setenv("FUZZ_CASES", "many")
+    with pytest.raises(SystemExit) as ended:
+        fuzz.main(["--seed", "1"])
+    assert ended.value.code == 2
+    assert "--cases: invalid int value: 'many'" in capsys.readouterr().err
