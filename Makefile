@@ -49,7 +49,7 @@ quick: $(BIN)/.dev  ## the tests that need no processes and no histories: under 
 simulate: $(BIN)/.dev  ## ten thousand random histories of a fleet in virtual time
 	ECGW_HISTORIES=$${ECGW_HISTORIES:-10000} $(BIN)/python -m pytest tests -m "simulation" -n $(WORKERS)
 
-fuzz: $(BIN)/.dev  ## a million cases against both parsers and both doors: half an hour (FUZZ_CASES=1000000 SEED=1)
+fuzz: $(BIN)/.dev  ## a million cases against both parsers and both doors: an hour (FUZZ_CASES=1000000 SEED=1)
 	$(BIN)/python -m tests.fuzz --cases $${FUZZ_CASES:-1000000} --seed $(or $(SEED),1) --jobs $(WORKERS)
 
 checker: $(BIN)/.dev  ## two hundred runs of real wallets under faults and a hundred of three gateways, judged from outside: ninety minutes

@@ -17,7 +17,7 @@ from chaos import drawn
 from chaos.batches import Batch, Planned, estimate, fresh, plan, scenario_of
 from chaos.doors import DOORS
 from chaos.faults import FAULTS
-from chaos.findings import out_of_time
+from chaos.findings import many, out_of_time
 from chaos.needs import DOORS as NEEDS_OF_DOORS
 from chaos.needs import missing as missing_needs
 from chaos.pages import keep, made_by, placed, results_in, told
@@ -25,6 +25,8 @@ from chaos.result import SKIPPED, Result
 from chaos.run import Options, cut_off_once, run
 from chaos.scenarios import SCENARIOS
 from chaos.workloads import WORKLOADS
+
+FOREVER = float("inf")
 
 BUDGET = 3000.0
 """Seconds for all before all doors, two at once, with some to spare."""
@@ -76,13 +78,17 @@ def _wrong(chosen: argparse.Namespace) -> str:
         return f"one run is of one scenario before one door: --scenario NAME --doors {DEFAULT_DOOR}"
     if chosen.command == "run" and chosen.jobs < 1:
         return f"--jobs must be 1 or more, got {chosen.jobs}"
+    if chosen.command == "run" and not 0 < chosen.budget < FOREVER:
+        return f"--budget must be seconds above 0, got {chosen.budget:g}"
     if chosen.command == "run" and (chosen.randoms or 0) < 0:
         return f"--randoms must be 0 or more, got {chosen.randoms}"
     return ""
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m chaos", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("list", help="say which scenarios and faults there are")
     listing.set_defaults(scenario=[], doors=[])
@@ -92,17 +98,36 @@ def _parser() -> argparse.ArgumentParser:
     docs.add_argument("--page", type=Path, default=PAGE)
     for name, words in (("run", "make runs and a report"), ("one", "make one run in this process")):
         command = commands.add_parser(name, help=words)
-        command.add_argument("--scenario", action="append", default=[], help="again for more; all when not given")
-        command.add_argument("--seed", type=int, default=1, help="of all choices of clients, and of random scenarios")
         command.add_argument(
-            "--doors", type=lambda text: text.split(","), default=[DEFAULT_DOOR], help="first,second,..."
+            "--scenario",
+            action="append",
+            default=[],
+            help="again for more; all when not given, `list` says which there are",
         )
-        command.add_argument("--report", type=Path, default=REPORT, help="the folder for evidence and report")
+        command.add_argument(
+            "--seed", type=int, default=1, help="of all choices of clients, and of random scenarios (%(default)s)"
+        )
+        command.add_argument(
+            "--doors",
+            type=lambda text: text.split(","),
+            default=[DEFAULT_DOOR],
+            help=f"{','.join(DOORS)}, or some of them; our own alone when not given",
+        )
+        command.add_argument(
+            "--report", type=Path, default=REPORT, help="the folder for evidence and report (%(default)s)"
+        )
         if name == "run":
-            command.add_argument("--budget", type=float, default=BUDGET, help="seconds after which no run is begun")
+            command.add_argument(
+                "--budget", type=float, default=BUDGET, help="seconds after which none is begun (%(default)g)"
+            )
             command.add_argument("--smoke", action="store_true", help="only those that `make test` makes")
-            command.add_argument("--jobs", type=int, default=1, help="runs at once; times are worth less then")
-            command.add_argument("--randoms", type=int, default=None, help="random scenarios, seeds from --seed on")
+            command.add_argument("--jobs", type=int, default=1, help="runs at once; times are worth less then (1)")
+            command.add_argument(
+                "--randoms",
+                type=int,
+                default=None,
+                help=f"random scenarios, seeds from --seed on ({RANDOMS}, 0 with --scenario or --smoke)",
+            )
     return parser
 
 
@@ -117,7 +142,7 @@ def _run(chosen: argparse.Namespace, given: Sequence[str]) -> int:
         return 2
     batch = Batch(report, chosen.budget, chosen.jobs, _tell)
     runs = plan(names, chosen.doors, chosen.seed, randoms=randoms)
-    print(f"{len(runs)} runs, about {estimate(runs, chosen.jobs) / 60:.0f} minutes", flush=True)
+    print(f"{many(len(runs), 'run')}, about {many(round(estimate(runs, chosen.jobs) / 60) or 1, 'minute')}", flush=True)
     is_cut_off = False
     try:
         asyncio.run(_made(batch, runs))
@@ -134,7 +159,7 @@ def _run(chosen: argparse.Namespace, given: Sequence[str]) -> int:
             print(f"  [{violation['invariant']}] {violation['text']}")
         print(f"  evidence: {one.folder}")
     made = [one for one in results if one.verdict != SKIPPED]
-    print(f"\n{len(made)} runs made, {len(red)} violated, {len(results) - len(made)} left out; in {report}")
+    print(f"\n{many(len(made), 'run')} made, {len(red)} violated, {len(results) - len(made)} left out; in {report}")
     if is_cut_off:
         print(f"cut off: {len(runs) - len(results)} runs are lacking", file=sys.stderr)
         return CUT_OFF

@@ -17,7 +17,7 @@ from chaos import drawn, needs
 from chaos.leash import leashed
 from chaos.programs import ROOT
 from chaos.result import FILE, SKIPPED, VIOLATED, Result, load, repeat
-from chaos.run import missing
+from chaos.run import MEMORY, missing, rescue
 from chaos.scenarios import SCENARIOS
 from chaos.script import Scenario
 
@@ -139,6 +139,8 @@ class Batch:
                 why = f"it took more than {one.play.seconds + LIMIT:g} s"
             finally:
                 await _end(process)
+                if process.returncode == -signal.SIGKILL:
+                    rescue(MEMORY, process.pid, folder)
         if (folder / FILE).exists():
             return load(folder / FILE)
         said = (folder / "run.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]

@@ -16,6 +16,9 @@ CLOCKED = "chaos.clocked"
 """The module by which a Python program is started."""
 
 
+MOST = 2000
+"""Lines from the end of a file in which what a wrong clock wrote is looked for."""
+
 SEEN = 2.5
 """Seconds in which a program that looks at its clock now and then sees that it was set: it reads its file once in more
 than a second."""
@@ -76,6 +79,26 @@ class Jump:
 def right(jumps: Sequence[Jump], at: float) -> float:
     """Return when it was, by all jumps of a clock; they are longer than the run."""
     return next((found for jump in jumps if (found := jump.right(at)) != at), at)
+
+
+def unseen(file: Path, name: str, jump: Jump) -> str:
+    """Say so where nothing in a file with a JSON object a line was written down at the time of a jump, else "".
+
+    Args:
+        name: of what is a time there.
+    """
+    lines = file.read_bytes().splitlines()[-MOST:] if file.exists() else []
+    if any(jump.right(at) != at for line in lines if (at := _time(line, name)) is not None):
+        return ""
+    return f"nothing was written down by the wrong clock in {file.name}"
+
+
+def _time(line: bytes, name: str) -> float | None:
+    try:
+        at = json.loads(line).get(name)
+    except (ValueError, AttributeError):
+        return None
+    return datetime.fromisoformat(at).timestamp() if isinstance(at, str) else at
 
 
 def put_right(file: Path, jumps: Sequence[Jump], *names: str) -> None:

@@ -49,8 +49,7 @@ def verdict(run: Result) -> Cell:
         return Cell("VIOLATED", is_bad=True)
     if not run.is_judged:
         return Cell("compared")
-    missed = [one for one in run.promises if not one["is_kept"]]
-    return Cell("held, slower than promised" if missed else "held")
+    return Cell("held, slower than promised" if run.is_slower_than_promised else "held")
 
 
 def _share(figure: str, of: str) -> Callable[[Result], Cell]:

@@ -14,6 +14,7 @@ import socket
 import struct
 import sys
 from collections.abc import Awaitable, Callable
+from functools import cache
 
 PAUSE = 0.1
 """Seconds between two bytes that a slow one reads or sends, and before one that was turned away comes again."""
@@ -26,6 +27,16 @@ PIPELINED = 200
 
 SMALL = 4096
 """Bytes of its buffer, so that what it does not read stays with whoever answers."""
+
+
+MET = "met"
+"""What it says once, as soon as the door has one of it."""
+
+
+@cache
+def met() -> None:
+    """Say so."""
+    print(MET, flush=True)
 
 
 def request(login: str, *methods: str) -> bytes:
@@ -44,6 +55,7 @@ async def slow_reader(host: str, port: int, login: str) -> None:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
         line.settimeout(0.0)
         await loop.sock_connect(line, (host, port))
+        met()
 
         async def ask() -> None:
             for _ in range(PIPELINED):
@@ -63,6 +75,7 @@ async def hang_up(host: str, port: int, login: str) -> None:
     whole = request(login, "getbalance")
     for part in (len(whole), len(whole) - 5, 10):
         _, writer = await asyncio.open_connection(host, port)
+        met()
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         try:
             writer.write(whole[:part])
@@ -81,6 +94,7 @@ async def flood(host: str, port: int, login: str) -> None:
             head = await reader.readuntil(b"\r\n\r\n")
             fields = dict(line.lower().split(b":", 1) for line in head.split(b"\r\n")[1:] if b":" in line)
             await reader.readexactly(int(fields[b"content-length"]))
+            met()
             if b"close" in fields.get(b"connection", b""):
                 return
     finally:
@@ -95,6 +109,7 @@ async def dribble(host: str, port: int, login: str) -> None:
         for n in range(len(head)):
             writer.write(head[n : n + 1])
             await writer.drain()
+            met()
             await asyncio.sleep(PAUSE)
         await asyncio.Event().wait()
     finally:

@@ -6,9 +6,11 @@ Rule: it comes in by the name of a client of the configuration, so that the door
 import sys
 from typing import TYPE_CHECKING
 
+from chaos.crowd import MET
 from chaos.programs import Program
 
 if TYPE_CHECKING:
+    from chaos.script import At
     from chaos.stage import Stage
 
 CLIENT = "web"
@@ -33,6 +35,11 @@ class Crowded:
         words = [self.manner, host, str(port), stage.login(CLIENT), str(int(value) or self.usual)]
         program = Program(self.name, [sys.executable, "-m", "chaos.crowd", *words], stage.folder)
         stage.keep[self.name] = await stage.begin(program)
+
+    def hollow(self, stage: "Stage", at: "At", begin: float) -> str:  # noqa: ARG002 - the same
+        """Say so where the door never had one of them."""
+        program: Program = stage.keep[self.name]
+        return "" if MET.encode() in program.log.read_bytes() else "the door never had one of them"
 
     async def heal(self, stage: "Stage", target: int) -> None:  # noqa: ARG002 - the same
         """Let them go."""

@@ -84,7 +84,7 @@ class Report:
     @property
     def extent(self) -> str:
         """How much was made."""
-        return f"{_many(len(self.runs), 'run')} of {_many(len(self.plays), 'scenario')}"
+        return f"{many(len(self.runs), 'run')} of {many(len(self.plays), 'scenario')}"
 
     @property
     def headline(self) -> str:
@@ -98,8 +98,10 @@ class Report:
             return "No run was made before the gateway: nothing is proved, other doors are only compared."
         calls = f"{sum(len(run.calls) for run in ours):,} calls"
         if not self.red:
-            return f"Every invariant held in {_many(len(ours), 'run')} before the gateway, through {calls}."
-        return f"{_many(len(self.red), 'run')} of {len(ours)} before the gateway violated what must hold."
+            slow = sum(run.is_slower_than_promised for run in ours)
+            told = f" {slow} of them {'was' if slow == 1 else 'were'} slower than promised." if slow else ""
+            return f"Every invariant held in {many(len(ours), 'run')} before the gateway, through {calls}.{told}"
+        return f"{many(len(self.red), 'run')} of {len(ours)} before the gateway violated what must hold."
 
 
 def out_of_time(results: Sequence[Result]) -> str:
@@ -111,7 +113,7 @@ def out_of_time(results: Sequence[Result]) -> str:
     if not doors:
         return ""
     told = ", ".join(f"{doors[door]} before {NAMES.get(door, door)}" for door in sorted(doors, key=_place))
-    return f"NOT ALL WAS MADE: {_many(sum(doors.values()), 'run')} left out for want of time ({told})."
+    return f"NOT ALL WAS MADE: {many(sum(doors.values()), 'run')} left out for want of time ({told})."
 
 
 def made(results: Sequence[Result], about: Machine) -> Report:
@@ -142,5 +144,6 @@ def _place(door: str) -> int:
     return list(NAMES).index(door) if door in NAMES else len(NAMES)
 
 
-def _many(count: int, what: str) -> str:
+def many(count: int, what: str) -> str:
+    """Return a count with its word, as "1 run" and "2 runs"."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -55,7 +55,9 @@ def unproved(
     found = [] if scenario.is_drawn else [Violation("fault", f"not done: {told(one)}") for one in left_out]
     found += [Violation("sign", f"never seen: {one.words}") for one in unseen(scenario.expects, log, since)]
     found += [
-        Violation("sign", f"{one} is 0: the fault had no effect") for one in scenario.must_fail if not figures.get(one)
+        Violation("sign", f"{one.figure} is below {one.least:g}: the fault had no effect")
+        for one in scenario.effects
+        if figures.get(one.figure, 0.0) < one.least
     ]
     found += [
         Violation("promise", f"{one.figure} was not measured; {one.most:g} at most was promised")

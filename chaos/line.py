@@ -1,7 +1,7 @@
 """Carries out the time line of a scenario, and writes down what was done.
 
 Rule: whatever was injected is healed, also when the run is cut off; a fault that could not be done, because its target
-was just being restarted, is no deed for the judge, and is told with the reason.
+was just being restarted, or that nobody can have met, is no deed for the judge, and is told with the reason.
 """
 
 import asyncio
@@ -122,15 +122,18 @@ async def carry_out(
 async def _one(stage: Stage, at: At, fault: Fault, ends: float, now: Clock) -> Done | LeftOut:
     begin = now()
     is_over = _is_over(stage, fault, at.target)
-    is_done, note = True, ""
+    is_done, note, hollow = True, "", ""
     try:
         await fault.inject(stage, at.target, at.value)
         await _last(is_over if at.stays else None, min(at.lasts, ends - _loop_time()))
+        hollow = _hollow(stage, fault, at, begin)
     except NobodyThereError:
         return LeftOut(at, "nobody was there: its target was just being restarted")
     finally:
         end = now()
         is_done, note = await _heal(stage, fault, at.target)
+    if hollow:
+        return LeftOut(at, f"it had no effect: {hollow}")
     is_back = True
     if fault.lane in OF_WALLETS and stage.is_gateway:
         # whatever was done, the gateway may have restarted the wallet for it, and is given the time
@@ -138,6 +141,12 @@ async def _one(stage: Stage, at: At, fault: Fault, ends: float, now: Clock) -> D
     back = now()
     _write(stage, fault, at, begin, back if at.stays else end, is_done=is_done, note=note, is_back=is_back)
     return Done(fault.name, at.target, begin, end, at.value, is_done=is_done, note=note, back=back)
+
+
+def _hollow(stage: Stage, fault: Fault, at: At, begin: float) -> str:
+    """Return why nobody can have met a fault; "" where somebody did, or where it cannot be told."""
+    own: Callable[[Stage, At, float], str] | None = getattr(fault, "hollow", None)
+    return "" if own is None else own(stage, at, begin)
 
 
 async def _last(is_over: Callable[[], bool] | None, longest: float) -> None:

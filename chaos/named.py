@@ -12,6 +12,7 @@ from chaos.nameserver import Names, serve
 from chaos.relays import Relay
 
 if TYPE_CHECKING:
+    from chaos.script import At
     from chaos.stage import Stage
 
 KEEP = "names"
@@ -62,6 +63,11 @@ class Named:
             found["upstream"] = {**found.get("upstream", {}), "resolve_ttl": COUNTS}
 
         stage.launch.settings.append(forget_soon)
+
+    def hollow(self, stage: "Stage", at: "At", begin: float) -> str:
+        """Say so where nobody asked for the name meanwhile."""
+        is_asked = names_of(stage).asked_at.get(name_of(at.target), 0.0) > begin
+        return "" if is_asked else f"nobody asked for {name_of(at.target)}"
 
     async def tidy(self, stage: "Stage") -> None:
         """Say nothing any more, and carry nothing."""

@@ -8,6 +8,7 @@ import asyncio
 import ipaddress
 import os
 import struct
+import time
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -38,6 +39,8 @@ class Names:
     failing: set[str] = field(default_factory=set)
     silent: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
+    asked_at: dict[str, float] = field(default_factory=dict)
+    """When each was asked for last, seconds since 1970."""
 
     def answer(self, question: bytes) -> bytes | None:
         """Return the answer to a datagram, None where nothing is said."""
@@ -45,6 +48,7 @@ class Names:
         name, end = _name(question)
         kind, of = struct.unpack_from("!HH", question, end)
         self.asked.append(name)
+        self.asked_at[name] = time.time()
         if questions != 1 or name in self.silent:
             return None
         code = FAILS if name in self.failing else 0 if name in self.addresses else GONE

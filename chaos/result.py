@@ -54,6 +54,11 @@ class Result:
     folder: str = ""
 
     @property
+    def is_slower_than_promised(self) -> bool:
+        """Whether a time was missed that is the machine's as well as the gateway's."""
+        return any(not one["is_kept"] for one in self.promises)
+
+    @property
     def has_failed(self) -> bool:
         """Whether this is red."""
         return self.verdict == VIOLATED and self.is_judged

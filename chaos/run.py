@@ -131,6 +131,13 @@ def _place(folder: Path) -> Iterator[Path]:
         shutil.rmtree(place, ignore_errors=True)
 
 
+def rescue(memory: Path, pid: int, folder: Path) -> None:
+    """Copy what a run had in memory that was killed, and could not do it itself; then take it away."""
+    for place in memory.glob(f"chaos-{pid}-*"):
+        shutil.copytree(place, folder, dirs_exist_ok=True, ignore=_is_no_file)
+    sweep(memory)
+
+
 def sweep(memory: Path) -> None:
     """Take away what killed runs left in memory: the kernel ends their processes, but keeps folders and mounts."""
     for place in memory.glob("chaos-*-*"):

@@ -5,7 +5,20 @@ Rule: a scenario is data; what is drawn from a seed is drawn by `drawn.py`.
 
 from chaos.scenarios_outside import OUTSIDE
 from chaos.scenarios_side import SIDE_BY_SIDE
-from chaos.script import NO_ERROR, NONE_FAILS, ONE_AWAY, STAYS, At, Promise, Scenario, out, restarted, signs
+from chaos.script import (
+    NO_ERROR,
+    NONE_FAILS,
+    ONE_AWAY,
+    SOME_FAIL,
+    STAYS,
+    At,
+    Effect,
+    Promise,
+    Scenario,
+    out,
+    restarted,
+    signs,
+)  # fmt: skip
 
 AGAIN = Promise("restored_after_s", 7.0)
 """Seconds from a fault that needs a restart until every wallet serves: five, and the daemon's own start."""
@@ -165,6 +178,7 @@ GATEWAYS = (
         workload="money",
         seconds=18.0,
         addresses_may_wait="the gateway itself is away",
+        effects=SOME_FAIL,
     ),
     Scenario(
         "gateway_restart",
@@ -174,6 +188,7 @@ GATEWAYS = (
         seconds=14.0,
         peers=False,
         addresses_may_wait="the gateway itself is away",
+        effects=SOME_FAIL,
     ),
     Scenario(
         "gateway_freeze",
@@ -182,6 +197,7 @@ GATEWAYS = (
         workload="money",
         seconds=14.0,
         addresses_may_wait="the gateway itself is away",
+        effects=(Effect("slowest_read_ms", 1000),),
     ),
 )
 
@@ -209,6 +225,7 @@ TOGETHER = (
         (At(3.0, "freeze", 0, 3.0), At(3.0, "freeze", 1, 3.0), At(3.0, "freeze", 2, 3.0)),
         seconds=14.0,
         expects=out(0, 1, 2),
+        effects=(Effect("slowest_read_ms", 1000),),
     ),
     Scenario(
         "rolling_kills",
@@ -229,6 +246,7 @@ TOGETHER = (
         seconds=18.0,
         peers=False,
         addresses_may_wait="the gateway itself is away",
+        effects=SOME_FAIL,
     ),
     Scenario(
         "stale_standby_promoted",

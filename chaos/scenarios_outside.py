@@ -3,7 +3,18 @@
 Rule: as in `scenarios`.
 """
 
-from chaos.script import NO_ERROR, ONE_AWAY, STAYS, At, Scenario, out, restarted
+from chaos.script import (
+    NO_ADDRESS,
+    NO_ERROR,
+    ONE_AWAY,
+    SOME_FAIL,
+    STAYS,
+    At,
+    Effect,
+    Scenario,
+    out,
+    restarted,
+)  # fmt: skip
 
 
 def _everywhere(kind: str, to_wallet: float = 0.0, from_wallet: float = 0.0, door: float = 0.0) -> tuple[At, ...]:
@@ -23,6 +34,7 @@ WAYS = (
         _everywhere("latency", 0.4, 0.4, 0.2),
         seconds=16.0,
         promises=(NO_ERROR,),
+        effects=(Effect("slowest_read_ms", 200),),
     ),
     Scenario(
         "bandwidth",
@@ -30,6 +42,7 @@ WAYS = (
         _everywhere("bandwidth", 1, 1, 20),
         seconds=16.0,
         addresses_may_wait="the way between clients and gateway is among those that fail",
+        effects=(Effect("slowest_read_ms", 100),),
     ),
     Scenario(
         "slow_close",
@@ -44,6 +57,7 @@ WAYS = (
         _everywhere("timeout"),
         seconds=18.0,
         addresses_may_wait="the way between clients and gateway is among those that fail",
+        effects=SOME_FAIL,
     ),
     Scenario(
         "reset_peer",
@@ -52,6 +66,7 @@ WAYS = (
         workload="money",
         seconds=16.0,
         addresses_may_wait="the way between clients and gateway is among those that fail",
+        effects=SOME_FAIL,
     ),
     Scenario(
         "slicer",
@@ -59,6 +74,7 @@ WAYS = (
         _everywhere("slicer", 4, 4, 16),
         seconds=16.0,
         promises=(NO_ERROR,),
+        effects=(Effect("slowest_read_ms", 100),),
     ),
     Scenario(
         "shut_way",
@@ -75,6 +91,7 @@ WAYS = (
         workload="money",
         seconds=16.0,
         addresses_may_wait="the way between clients and gateway is among those that fail",
+        effects=SOME_FAIL,
     ),
 )
 
@@ -130,7 +147,7 @@ MACHINE = (
         seconds=18.0,
         peers=False,
         addresses_may_wait="the ledger cannot write, and no address is given that is not in it",
-        must_fail=("failed_allocations",),
+        effects=NO_ADDRESS,
     ),
     Scenario(
         "gateway_clock",
@@ -153,6 +170,7 @@ MACHINE = (
         seconds=20.0,
         peers=False,
         addresses_may_wait="the gateway itself is away",
+        effects=SOME_FAIL,
     ),
 )
 
@@ -170,7 +188,7 @@ DATABASE = (
         peers=False,
         promises=(NO_ERROR,),
         addresses_may_wait="the ledger is away, and no address is given that is not in it",
-        must_fail=("failed_allocations",),
+        effects=NO_ADDRESS,
     ),
 )
 
@@ -234,6 +252,7 @@ PARTITIONS = (
         seconds=16.0,
         peers=False,
         addresses_may_wait="the way between clients and gateway is among those that fail",
+        effects=(Effect("slowest_read_ms", 1000),),
     ),
 )
 

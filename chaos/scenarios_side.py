@@ -4,7 +4,7 @@ Rule: the same clients, the same fault at the same moment, before each door; whe
 wallet, the fault ends after its ten seconds all the same, as an operator would see to it.
 """
 
-from chaos.script import ONE_AWAY, At, Promise, Scenario
+from chaos.script import ONE_AWAY, At, Promise, Scenario, out
 
 ONCE = Promise("duplicates", 0, is_strict=True)
 
@@ -20,6 +20,7 @@ def _steady(name: str, words: str, fault: str) -> Scenario:
         workload="counter",
         seconds=20.0,
         promises=(*ONE_AWAY, ONCE),
+        expects=out(0),
     )
 
 
@@ -32,6 +33,7 @@ def _seldom(name: str, words: str, fault: str) -> Scenario:
         workload="trickle",
         seconds=60.0,
         promises=(*ONE_AWAY, ONCE),
+        expects=out(0),
     )
 
 

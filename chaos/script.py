@@ -61,6 +61,23 @@ away, and what has to wait for another primary waits no longer than the design a
 
 
 @dataclass(frozen=True, slots=True)
+class Effect:
+    """What a figure of a run before our gateway comes to at least, or its faults had no effect.
+
+    Args:
+        figure: its name in the result.
+        least: far less than the fault has to cost, so that it says whether and not how much.
+    """
+
+    figure: str
+    least: float = 1.0
+
+
+SOME_FAIL = (Effect("read_errors"),)
+NO_ADDRESS = (Effect("failed_allocations"),)
+
+
+@dataclass(frozen=True, slots=True)
 class Sign:
     """Something that the gateway has to log after the first fault, or the fault had no effect.
 
@@ -110,7 +127,7 @@ class Scenario:
         promises: of figures, beside `ADDRESSES`.  Invariants are judged in any case.
         addresses_may_wait: why `ADDRESSES` is not promised; "" where it is.
         expects: signs without which the run shows nothing.
-        must_fail: figures that are above 0 where the fault has an effect; where they are 0, the run shows nothing.
+        effects: what its faults have to cost, where they cannot be felt by nobody.
         is_drawn: from a seed: then a fault may fall into the restart that another one led to, and is left out.
     """
 
@@ -124,7 +141,7 @@ class Scenario:
     promises: tuple[Promise, ...] = ()
     addresses_may_wait: str = ""
     expects: tuple[Sign, ...] = ()
-    must_fail: tuple[str, ...] = ()
+    effects: tuple[Effect, ...] = ()
     is_drawn: bool = False
 
     @property

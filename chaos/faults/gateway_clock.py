@@ -6,10 +6,14 @@ Rule: its monotonic clock goes on as it was, as it does on a machine whose clock
 import time
 from typing import TYPE_CHECKING
 
-from chaos.clocks import CLOCKED, Clock, Jump, put_right
+from chaos.clocks import CLOCKED, Clock, Jump, put_right, unseen
 
 if TYPE_CHECKING:
+    from chaos.script import At
     from chaos.stage import Stage
+
+
+HOUR = 3600.0
 
 
 class GatewayClock:
@@ -30,9 +34,14 @@ class GatewayClock:
 
     async def inject(self, stage: "Stage", target: int, value: float) -> None:  # noqa: ARG002 - there is one
         """Set it."""
-        ahead = value or 3600.0
+        ahead = value or HOUR
         stage.keep[f"{self.name} now"] = (time.time(), ahead)
         stage.keep[self.name].set(ahead)
+
+    def hollow(self, stage: "Stage", at: "At", begin: float) -> str:
+        """Say so where its log was not written by the wrong clock."""
+        jump = Jump(begin, time.time(), at.value or HOUR)
+        return unseen(stage.folder / "gateway.log", "timestamp", jump)
 
     async def heal(self, stage: "Stage", target: int) -> None:  # noqa: ARG002 - the same
         """Set it right."""

@@ -6,10 +6,14 @@ Rule: as for the gateway's.  Its journal, by which the judge knows what it did a
 import time
 from typing import TYPE_CHECKING
 
-from chaos.clocks import CLOCKED, Clock, Jump, put_right
+from chaos.clocks import CLOCKED, Clock, Jump, put_right, unseen
 
 if TYPE_CHECKING:
+    from chaos.script import At
     from chaos.stage import Stage
+
+
+HOUR = 3600.0
 
 
 class WalletClock:
@@ -32,9 +36,14 @@ class WalletClock:
 
     async def inject(self, stage: "Stage", target: int, value: float) -> None:
         """Set it."""
-        ahead = value or 3600.0
+        ahead = value or HOUR
         stage.keep[f"{self.name} {target} now"] = (time.time(), ahead)
         stage.keep[f"{self.name} {target}"].set(ahead)
+
+    def hollow(self, stage: "Stage", at: "At", begin: float) -> str:
+        """Say so where its journal was not written by the wrong clock."""
+        jump = Jump(begin, time.time(), at.value or HOUR)
+        return unseen(stage.fleet.journal_path(at.target), "time", jump)
 
     async def heal(self, stage: "Stage", target: int) -> None:
         """Set it right."""

@@ -31,6 +31,9 @@ REMEDIES = {
 }
 """What helps, by the code (SQLSTATE) of the server."""
 
+FULL = "53100"
+"""The code of a disk that is full: nothing can be written, and what is there can be read."""
+
 AWAY = "see whether the database runs and can be reached from here"
 
 TLS = "see ledger.tls, and whether the certificate of the server names the host of ledger.url"

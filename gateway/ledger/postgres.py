@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 import asyncpg
 from sqlalchemy import Connection
 
-from gateway.ledger.complaints import is_certain, told
+from gateway.ledger.complaints import FULL, code_of, is_certain, told
 from gateway.ledger.connections import TROUBLE, Connections, driver, within
 from gateway.ledger.database import GATEWAY, Database
 from gateway.ledger.leases import OfLease
@@ -56,6 +56,8 @@ class PostgresLedger:
         """Begin the thread; nothing is connected yet.  Raises MisplacedError."""
         self.database = database
         self.last_error = ""
+        self._is_full = False
+        """Its disk took no write last; that something can be read says nothing against it."""
         self.timing = Timing()
         """How long transactions take; looks, which may read years, are none."""
         self.memory = Memory()
@@ -149,14 +151,15 @@ class PostgresLedger:
             try:
                 async with self._my_turn(limit):
                     one.began_at = self.timing.now()
-                    result, older = await self._in_turn(work, limit)
+                    result, older, has_written = await self._in_turn(work, limit)
             except LedgerError as error:
                 self.last_error = str(error)
                 raise
             except TROUBLE as error:
-                self.last_error = told(error, self.database.where)
+                self.last_error, self._is_full = told(error, self.database.where), code_of(error) == FULL
                 raise LedgerError(self.last_error) from error
-        self.last_error = older
+        if older or has_written or not self._is_full:
+            self.last_error, self._is_full = older, False
         return result
 
     @asynccontextmanager
@@ -178,8 +181,8 @@ class PostgresLedger:
         finally:
             self._turn.release()
 
-    async def _in_turn(self, work: Callable[[Connection], T], limit: float | None) -> tuple[T, str]:
-        """Do one transaction; return also why none but those of leases are done, "" where all are."""
+    async def _in_turn(self, work: Callable[[Connection], T], limit: float | None) -> tuple[T, str, bool]:
+        """Do one transaction; return also why none but those of leases are done, "" where all are, and if it wrote."""
         lasts, older = limit or self.database.patience, ""
         try:
             async with self._connections.begun(limit) as connection:
@@ -201,7 +204,7 @@ class PostgresLedger:
                 raise
         if not older:
             self.memory.keep(found)
-        return result, older
+        return result, older, found.number is not None
 
     async def _judge(self, raw: asyncpg.Connection, found: Seal, work: object) -> str:
         """Judge a database; return what it has lost, where a transaction is done all the same.  Raises LedgerError."""

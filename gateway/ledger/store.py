@@ -138,6 +138,8 @@ class InlineLedger:
         """How long transactions take, their fsync included."""
         self.damage = ""
         """Why nothing is written any more, until a restart looks the whole file through."""
+        self._takes_none = False
+        """The disk took no write last; that something can be read says nothing against it."""
         self.counts = False
         """Whether transactions that write are counted: once the ledger is known to have a number of them."""
         self.engine = sqlite_engine(path)
@@ -155,21 +157,22 @@ class InlineLedger:
             return self._transact(work)
 
     def _transact(self, work: Callable[[Connection], T]) -> T:
-        is_committing, commits = False, 0
+        is_committing, has_written, commits = False, False, 0
         try:
             self._see_damage()
             self._see_files()
             with self._one_at_a_time, self.engine.begin() as connection:
                 before = _written(connection)
                 result = work(connection)
-                commits = _count(connection) if self.counts and _written(connection) != before else 0
+                has_written = _written(connection) != before
+                commits = _count(connection) if self.counts and has_written else 0
                 is_committing = True
             if commits and self._lock_file is not None:
                 seen.count(self._lock_file, commits)
             # a file that went in between was written for nobody
             self._see_files()
         except SQLAlchemyError as error:
-            self.last_error = reason(error)
+            self.last_error, self._takes_none = reason(error), _takes_none(error)
             if is_committing and _is_of_the_disk(error):
                 raise UncertainError(f"{self.last_error} while it was committed") from error
             if any(words in self.last_error for words in DAMAGED):
@@ -183,7 +186,8 @@ class InlineLedger:
                 # it may have gone after the commit, and what it holds can be put back
                 raise UncertainError(self.last_error) from error
             raise
-        self.last_error = ""
+        if has_written or not self._takes_none:
+            self.last_error, self._takes_none = "", False
         return result
 
     def look(self, work: Callable[[Connection], T]) -> T:
@@ -317,6 +321,12 @@ def _count(connection: Connection) -> int:
 def _is_of_the_disk(error: SQLAlchemyError) -> bool:
     """Whether the disk failed; a full one is no such failure, for it takes nothing of what does not fit."""
     return str(getattr(getattr(error, "orig", None), "sqlite_errorname", "")).startswith("SQLITE_IOERR")
+
+
+def _takes_none(error: SQLAlchemyError) -> bool:
+    """Whether nothing can be written until somebody has made room or mended the disk."""
+    name = str(getattr(getattr(error, "orig", None), "sqlite_errorname", ""))
+    return name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY"))
 
 
 def _lock(path: Path) -> int:

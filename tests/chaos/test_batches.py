@@ -16,7 +16,7 @@ from chaos.doors import DOORS
 from chaos.pages import made_by
 from chaos.programs import ROOT
 from chaos.result import SKIPPED, VIOLATED, Result
-from chaos.run import cut_off_once, sweep, to_the_end
+from chaos.run import cut_off_once, rescue, sweep, to_the_end
 from chaos.scenarios import SCENARIOS
 
 
@@ -159,6 +159,26 @@ def test_what_killed_runs_left_in_memory_is_taken_away(tmp_path: Path) -> None:
     assert {one.name for one in tmp_path.iterdir()} == {f"chaos-{os.getpid()}-b", "chaos-c"}
 
 
+def test_what_a_run_had_that_hung_and_was_killed_is_kept(tmp_path: Path) -> None:
+    """Its log says where it hung; what another one has is left alone."""
+    memory, folder = tmp_path / "memory", tmp_path / "report"
+    with subprocess.Popen(["true"]) as over:
+        over.wait()
+    for name in (f"chaos-{over.pid}-a", f"chaos-{os.getpid()}-b"):
+        (memory / name / "ledger").mkdir(parents=True)
+        (memory / name / "gateway.log").write_text(name)
+    rescue(memory, over.pid, folder)
+    assert (folder / "gateway.log").read_text() == f"chaos-{over.pid}-a"
+    assert [one.name for one in memory.iterdir()] == [f"chaos-{os.getpid()}-b"]
+
+
+@pytest.mark.parametrize("budget", ["nan", "inf", "0", "-5"])
+def test_a_budget_that_is_none_is_refused(budget: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is begun."""
+    assert main(["run", "--scenario", "freeze", f"--budget={budget}"]) == 2
+    assert "--budget must be seconds above 0" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -177,7 +197,7 @@ def test_a_command_of_which_nothing_can_come_is_refused(
     assert said in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("budget", "code"), [("60", 0), ("-1", 3)])
+@pytest.mark.parametrize(("budget", "code"), [("60", 0), ("1e-9", 3)])
 def test_what_is_left_out_for_want_of_time_is_said_last_and_by_the_exit_code(
     budget: str, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

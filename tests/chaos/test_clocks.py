@@ -14,7 +14,7 @@ import pytest
 
 from chaos import needs
 from chaos.clocked import MEMORY, be_alone
-from chaos.clocks import CLOCKED, Clock, Jump, put_right, right
+from chaos.clocks import CLOCKED, Clock, Jump, put_right, right, unseen
 from chaos.faults.gateway_clock import GatewayClock
 from chaos.faults.wallet_clock import WalletClock
 from chaos.programs import ROOT
@@ -54,6 +54,17 @@ def test_a_file_is_put_right_line_by_line(tmp_path: Path) -> None:
     assert datetime.fromisoformat(second["timestamp"]).timestamp() == 1005.0
     assert (third, fourth, last) == ({"time": 990.0}, {"other": 1005.0 + HOUR}, b"half a li")
     put_right(tmp_path / "nowhere", JUMPS, "time")
+
+
+def test_a_jump_by_which_nothing_was_written_down_is_told(tmp_path: Path) -> None:
+    """Where no file is, and where all is written by the right clock; one line of the wrong one is enough."""
+    file = tmp_path / "journal"
+    assert "in journal" in unseen(file, "time", JUMPS[0])
+    file.write_text('{"time": 1005.0}\n{"other": 4605.0}\n7\nhalf a li')
+    assert "in journal" in unseen(file, "time", JUMPS[0])
+    file.write_text(json.dumps({"time": datetime.fromtimestamp(1005.0 + HOUR, UTC).isoformat()}))
+    assert unseen(file, "time", JUMPS[0]) == ""
+    assert "in journal" in unseen(file, "time", JUMPS[1])
 
 
 async def test_the_end_of_a_jump_is_written_down_and_the_log_is_put_right(tmp_path: Path) -> None:

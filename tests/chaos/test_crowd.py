@@ -15,6 +15,7 @@ from chaos.faults.dribble import Dribble
 from chaos.faults.flood import Flood
 from chaos.faults.hang_up import HangUp
 from chaos.faults.slow_reader import SlowReader
+from chaos.script import At
 from tests.chaos.bare_stage import bare, until
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -125,6 +126,7 @@ async def test_a_crowd_comes_with_the_fault_and_leaves_with_its_end(tmp_path: Pa
         stage.door_port = echo.port
         await fault.inject(stage.stage, 0, 5.0)
         await until(lambda: bool(echo.connections >= 5))
+        await until(lambda: not fault.hollow(stage.stage, At(0.0, "dribble"), 0.0))
         await fault.heal(stage.stage, 0)
         await fault.heal(stage.stage, 0)
         assert not stage.programs[0].is_alive

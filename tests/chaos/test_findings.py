@@ -24,6 +24,10 @@ def test_the_headline_says_whether_all_held() -> None:
         "Every invariant held in 1 run before the gateway, through 4 calls."
     )
     assert made([gateway_run(), red_run()], ABOUT).headline.startswith("1 run of 2")
+    missed = {"figure": "felt_for_s", "most": 0.05, "value": 7.3, "is_kept": False, "is_strict": False}
+    assert made([gateway_run(), gateway_run(seed=2, promises=[missed])], ABOUT).headline == (
+        "Every invariant held in 2 runs before the gateway, through 8 calls. 1 of them was slower than promised."
+    )
     assert made([peer_run()], ABOUT).headline.startswith("No run")
 
 

@@ -63,6 +63,7 @@ class FakeFault:
     heals: list[tuple[int, float]] = field(default_factory=list)
     is_nobody_there: bool = False
     heal_takes: float = 0.0
+    was_met: bool = True
 
     async def inject(self, stage: Stage, target: int, value: float) -> None:  # noqa: ARG002 - as a fault's
         """Do it."""
@@ -74,6 +75,14 @@ class FakeFault:
         """Take it back."""
         await asyncio.sleep(self.heal_takes)
         self.heals.append((target, round(asyncio.get_running_loop().time() - 1000.0, 3)))
+
+
+class Shy(FakeFault):
+    """One that knows whether anybody has met it."""
+
+    def hollow(self, stage: Stage, at: At, begin: float) -> str:  # noqa: ARG002 - as a fault's
+        """Say so where nobody has."""
+        return "" if self.was_met else f"nobody met {at.target}"
 
 
 def played(stage: FakeStage, fault: FakeFault, *line: At, seconds: float = 20.0) -> Carried:
@@ -152,6 +161,16 @@ def test_a_process_that_has_a_fault_is_spared_another_one(lane: str, begun: list
     assert [(one.at.at, one.why) for one in carried.left_out] == [
         (at, "another fault of its target was not over") for at in (1.0, 3.0, 9.0) if at not in begun
     ]
+
+
+def test_what_nobody_can_have_met_is_taken_back_and_no_deed() -> None:
+    """It excuses nothing, and the run does not hold because of it."""
+    for was_met in (True, False):
+        stage, fault = FakeStage(), Shy(was_met=was_met)
+        carried = played(stage, fault, At(1.0, "harm", 2, 3.0))
+        assert (len(carried.done), len(stage.deeds)) == (was_met, was_met)
+        assert [left.why for left in carried.left_out] == [] if was_met else ["it had no effect: nobody met 2"]
+        assert fault.heals == [(2, 4.0)]
 
 
 def test_what_was_done_is_taken_back_when_the_run_is_cut_off() -> None:

@@ -7,6 +7,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from chaos.faults.name_moves import NameMoves
 from chaos.named import HERE, KEEP, THERE, Named, name_of
 from chaos.nameserver import ADDRESS, FAILS, GONE, Names
 from chaos.relays import Relay
+from chaos.script import At
 from tests.chaos.bare_stage import Bare, bare, is_refused, said, until
 
 
@@ -127,9 +129,12 @@ async def test_a_name_moves_is_gone_and_fails_as_the_system_sees_it(tmp_path: Pa
                 await one.heal(stage.stage, 0)
                 await one.heal(stage.stage, 0)
                 assert await hears() == [HERE]
+            before = time.time()
+            assert "nobody asked" in hangs.hollow(stage.stage, At(0.0, "name_hangs", 0), before)
             await hangs.inject(stage.stage, 0, 0.0)
             asked = asyncio.create_task(hears())
             await until(lambda: name in stage.keep[KEEP].asked[-2:])
+            assert hangs.hollow(stage.stage, At(0.0, "name_hangs", 0), before) == ""
             await hangs.heal(stage.stage, 0)
             assert not asked.done()
             asked.cancel()

@@ -5,7 +5,7 @@ from pathlib import Path
 from chaos.judging import promised, promises, unproved, violations
 from chaos.line import Done, LeftOut
 from chaos.result import SKIPPED, VIOLATED, Result, load, repeat
-from chaos.script import ADDRESSES, NO_ERROR, QUICK, At, Promise, Scenario, Sign
+from chaos.script import ADDRESSES, NO_ERROR, QUICK, At, Effect, Promise, Scenario, Sign
 from tests.checker.evidence import Evidence, Finals
 from tests.checker.history import RESULT, Op
 
@@ -102,11 +102,11 @@ def test_a_run_in_which_the_gateway_never_did_what_was_expected_is_violated(tmp_
 
 def test_a_fault_under_which_nothing_failed_that_must_is_violated(tmp_path: Path) -> None:
     """A disk that was never full looks like one that was withstood."""
-    scenario = Scenario("one", "", (), workload="readers", must_fail=("failed_allocations",))
+    scenario = Scenario("one", "", (), workload="readers", effects=(Effect("failed_allocations", 3),))
     assert unproved(scenario, [], {"failed_allocations": 3}, tmp_path / "gateway.log", 0.0) == []
-    for figures in ({"failed_allocations": 0.0}, {}):
+    for figures in ({"failed_allocations": 2.0}, {}):
         [found] = unproved(scenario, [], figures, tmp_path / "gateway.log", 0.0)
-        assert (found.invariant, found.text) == ("sign", "failed_allocations is 0: the fault had no effect")
+        assert (found.invariant, found.text) == ("sign", "failed_allocations is below 3: the fault had no effect")
 
 
 def test_a_strict_promise_of_what_was_not_measured_is_a_violation(tmp_path: Path) -> None:

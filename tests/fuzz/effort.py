@@ -5,9 +5,12 @@ printed with both.  `make test` takes seed 0, `make fuzz` one seed after the oth
 """
 
 import os
+import signal
 from collections.abc import Callable
-from typing import Any
+from functools import wraps
+from typing import Any, NoReturn
 
+import pytest
 from hypothesis import HealthCheck, note, seed, settings
 
 CASES = int(os.environ.get("FUZZ_CASES", "10000"))
@@ -23,6 +26,31 @@ SHARES = {
 """Of all cases; together 1."""
 
 
+ENDLESS = 20.0
+"""Seconds of CPU after which a case counts as one that would never end; the slowest takes two."""
+
+
+def _never_ends(_number: int, _frame: object) -> NoReturn:
+    # no Exception: whoever answers for all that goes wrong must not take this for one of his errors and go on
+    pytest.fail(f"it was not over after {ENDLESS:g} s of CPU, and would never be")
+
+
+def bounded(check: Callable[..., None]) -> Callable[..., None]:
+    """Return a check that fails where it would never end, with the line in which it was."""
+
+    @wraps(check)
+    def found(*given: Any, **named: Any) -> None:
+        before = signal.signal(signal.SIGVTALRM, _never_ends)
+        signal.setitimer(signal.ITIMER_VIRTUAL, ENDLESS)
+        try:
+            check(*given, **named)
+        finally:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
+            signal.signal(signal.SIGVTALRM, before)
+
+    return found
+
+
 def cases(name: str) -> Callable[[Any], Any]:
     """Return what gives a property its cases; how long one takes on a busy machine proves nothing."""
     chosen = settings(
@@ -32,7 +60,12 @@ def cases(name: str) -> Callable[[Any], Any]:
         database=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
     )
-    return lambda check: seed(SEED)(chosen(check))
+
+    def of(check: Any) -> Any:
+        check.hypothesis.inner_test = bounded(check.hypothesis.inner_test)
+        return seed(SEED)(chosen(check))
+
+    return of
 
 
 def show(*what: object) -> None:

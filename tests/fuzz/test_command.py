@@ -1,11 +1,14 @@
 """The command of the fuzz part refuses what would draw nothing and say that all held."""
 
+import contextlib
+import signal
 import subprocess
 from typing import Any
 
 import pytest
 
 from tests.fuzz import __main__ as fuzz
+from tests.fuzz import effort
 
 
 @pytest.mark.parametrize("name", ["--seed", "--cases", "--jobs"])
@@ -48,6 +51,20 @@ def test_a_part_that_hangs_is_told_with_the_command_that_does_it_again(monkeypat
     assert not has_held
     assert said.startswith("it did not end within")
     assert f"FUZZ_SEED=8 FUZZ_CASES=10000 {' '.join(fuzz.DRAWN[1:])}" in said
+
+
+def test_a_case_that_never_ends_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where whoever hangs takes every error for his own."""
+    monkeypatch.setattr(effort, "ENDLESS", 0.02)
+
+    def endless() -> None:
+        while True:
+            with contextlib.suppress(Exception):
+                sum(range(1000))
+
+    with pytest.raises(pytest.fail.Exception, match="not over after"):
+        effort.bounded(endless)()
+    assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
 
 
 def test_a_number_of_cases_that_is_none_is_refused(

@@ -15,6 +15,7 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import asyncpg
 import pytest
 from sqlalchemy import Connection, insert, select, text, update
 
@@ -133,6 +134,21 @@ def test_what_is_committed_is_there_and_what_is_raised_undoes_all_of_it(ledger: 
     assert "<class" not in str(caught.value)
     assert ledger.last_error == str(caught.value)
     ledger.transact(put("t-c"))
+    assert ledger.last_error == ""
+
+
+def test_a_full_disk_is_not_well_because_it_can_be_read(ledger: PostgresLedger) -> None:
+    """Whoever is called by an alert would be told that it is over, again and again."""
+
+    def full(connection: Connection) -> None:
+        put("t-a")(connection)
+        raise asyncpg.DiskFullError("could not extend file: No space left on device")
+
+    with pytest.raises(LedgerError, match="make room on the disk"):
+        ledger.transact(full)
+    assert ledger.transact(facts) == []
+    assert "make room on the disk" in ledger.last_error
+    ledger.transact(put("t-b"))
     assert ledger.last_error == ""
 
 
