@@ -223,6 +223,8 @@ def _list() -> int:
         doors = "" if one.peers else "  (our gateway alone)"
         print(f"{one.name:<24} {one.seconds:>4g} s  {one.workload:<8} {', '.join(one.faults)}{doors}")
         print(f"{'':<24} {one.words}")
+        if one.addresses_may_wait:
+            print(f"{'':<24} Addresses may wait: {one.addresses_may_wait}.")
     print(f"{drawn.NAME:<24} {drawn.SECONDS:>4g} s  {'':<8} drawn from the seed")
     print("\nfaults:")
     for fault in FAULTS.values():

@@ -111,7 +111,12 @@ def _failed_allocations(run: Result) -> Cell:
 
 
 COLUMNS = (
-    Column("read errors", "Reads that were answered with an error or not at all.", _share("read_errors", "reads")),
+    Column(
+        "read errors",
+        "Reads that were answered with an error or not at all. Our gateway restarts a wallet that needs it; no other "
+        "door restarts any, so that before them such a wallet is away until the clients stop.",
+        _share("read_errors", "reads"),
+    ),
     Column(
         "slowest read",
         "The longest that a read took, answered or not; in brackets the same before the fault, which is the machine's "
