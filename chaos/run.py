@@ -132,16 +132,22 @@ def _place(folder: Path) -> Iterator[Path]:
 
 
 def rescue(memory: Path, pid: int, folder: Path) -> None:
-    """Copy what a run had in memory that was killed, and could not do it itself; then take it away."""
+    """Copy what a run had in memory that was killed, and could not do it itself; then take it away.
+
+    What it had started may only just be ending: what goes meanwhile is not copied, and the other runs go on.
+    """
     for place in memory.glob(f"chaos-{pid}-*"):
-        shutil.copytree(place, folder, dirs_exist_ok=True, ignore=_is_no_file)
+        with contextlib.suppress(OSError):
+            shutil.copytree(place, folder, dirs_exist_ok=True, ignore=_is_no_file)
     sweep(memory)
 
 
 def sweep(memory: Path) -> None:
     """Take away what killed runs left in memory: the kernel ends their processes, but keeps folders and mounts."""
     for place in memory.glob("chaos-*-*"):
-        if Path("/proc", place.name.split("-")[1]).exists():
+        pid = place.name.split("-")[1]
+        if not pid.isdecimal() or Path("/proc", pid).exists():
+            # somebody else's, who may call his folders so too, or one of a run that goes on
             continue
         mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()]
         for mount in mounts:

@@ -236,7 +236,7 @@ class Backend:
 
     def facts(self) -> Facts:
         """Return what is known, for `rules.health.diagnose`."""
-        oldest = min(self.occupants, key=_sent_at, default=None)
+        oldest = min(self.occupants, key=_place, default=None)
         return Facts(
             level=self.level,
             top=self.top,
@@ -254,5 +254,6 @@ class Backend:
         )
 
 
-def _sent_at(occupant: Occupant) -> float:
-    return occupant.dialled_at
+def _place(occupant: Occupant) -> tuple[float, float]:
+    # those of one moment stand in no order: the one that may take longest is what a daemon is given time for
+    return occupant.dialled_at, -occupant.bound

@@ -81,7 +81,9 @@ class Attempt:
             self.hop = trace.hop()
             if tells_trace:
                 more = f"\r\n{HEADER}: {trace.header(self.hop)}".encode()
-        self.exchange = wire.send(target, body, whole=whole, reuse=errand.is_read, on_end=self.ended, more=more)
+        # a read that is repeated goes over a connection of its own: the kept ones may all have been closed at once
+        reuse = errand.is_read and not errand.tried
+        self.exchange = wire.send(target, body, whole=whole, reuse=reuse, on_end=self.ended, more=more)
 
     def ended(self, outcome: Outcome) -> None:
         """Hear how it ended."""

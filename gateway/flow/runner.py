@@ -24,7 +24,7 @@ from gateway.flow.coalesce import Flights
 from gateway.flow.errand import Errand, Passenger, Result
 from gateway.profiles import Method, Profile
 from gateway.rules.hedge import delay, is_hedgeable
-from gateway.rules.retry import GiveUp, Sent, Tried, decide
+from gateway.rules.retry import QUERY_OF_DEATH, GiveUp, Sent, Tried, decide
 from gateway.upstream.wire import Fate, Outcome, Target, Wire
 
 SWEEP = 0.005
@@ -450,6 +450,13 @@ class Runner:
             return
         if outcome.reason in BLAMELESS or (attempt.errand.is_done and result.sent is Sent.NO):
             breaker.ignore(attempt.permit)
+            return
+        if outcome.reused and outcome.reason in QUERY_OF_DEATH:
+            # a daemon may close a kept connection just as a read comes; one that is gone says so to the next, which
+            # goes over a connection of its own
+            breaker.ignore(attempt.permit)
+            if now - backend.probed_at >= DOUBTS_EVERY:
+                self.pool.on_doubt(backend)
             return
         backend.note_fault()
         if breaker.fault(attempt.permit, now):

@@ -56,8 +56,8 @@ class PostgresLedger:
         """Begin the thread; nothing is connected yet.  Raises MisplacedError."""
         self.database = database
         self.last_error = ""
-        self._is_full = False
-        """Its disk took no write last; that something can be read says nothing against it."""
+        self._full = ""
+        """Why its disk took no write last; nothing says anything against it but a write, no other error either."""
         self.timing = Timing()
         """How long transactions take; looks, which may read years, are none."""
         self.memory = Memory()
@@ -156,10 +156,12 @@ class PostgresLedger:
                 self.last_error = str(error)
                 raise
             except TROUBLE as error:
-                self.last_error, self._is_full = told(error, self.database.where), code_of(error) == FULL
+                self.last_error = told(error, self.database.where)
+                self._full = self.last_error if code_of(error) == FULL else self._full
                 raise LedgerError(self.last_error) from error
-        if older or has_written or not self._is_full:
-            self.last_error, self._is_full = older, False
+        if has_written:
+            self._full = ""
+        self.last_error = older or self._full
         return result
 
     @asynccontextmanager

@@ -138,8 +138,8 @@ class InlineLedger:
         """How long transactions take, their fsync included."""
         self.damage = ""
         """Why nothing is written any more, until a restart looks the whole file through."""
-        self._takes_none = False
-        """The disk took no write last; that something can be read says nothing against it."""
+        self._takes_none = ""
+        """Why the disk took no write last; nothing says anything against it but a write, no other error either."""
         self.counts = False
         """Whether transactions that write are counted: once the ledger is known to have a number of them."""
         self.engine = sqlite_engine(path)
@@ -172,7 +172,8 @@ class InlineLedger:
             # a file that went in between was written for nobody
             self._see_files()
         except SQLAlchemyError as error:
-            self.last_error, self._takes_none = reason(error), _takes_none(error)
+            self.last_error = reason(error)
+            self._takes_none = self.last_error if _takes_none(error) else self._takes_none
             if is_committing and _is_of_the_disk(error):
                 raise UncertainError(f"{self.last_error} while it was committed") from error
             if any(words in self.last_error for words in DAMAGED):
@@ -186,8 +187,9 @@ class InlineLedger:
                 # it may have gone after the commit, and what it holds can be put back
                 raise UncertainError(self.last_error) from error
             raise
-        if has_written or not self._takes_none:
-            self.last_error, self._takes_none = "", False
+        if has_written:
+            self._takes_none = ""
+        self.last_error = self._takes_none
         return result
 
     def look(self, work: Callable[[Connection], T]) -> T:

@@ -190,9 +190,8 @@ class Prober:
             self._ended(backend, pending, outcome)
 
         body = request(our_id, self.profile.probe, b"[]")
-        pending.exchange = self.wire.send(
-            self.targets[backend.name], body, whole=FOR_EVER, reuse=self.profile.keep_alive, on_end=ended
-        )
+        # over a connection of its own: that a kept one was closed just then says nothing, and would cost the alignment
+        pending.exchange = self.wire.send(self.targets[backend.name], body, whole=FOR_EVER, reuse=False, on_end=ended)
 
     def _ended(self, backend: Backend, pending: Pending, outcome: Outcome) -> None:
         """Take in how a probe ended and give its slot back."""

@@ -114,6 +114,7 @@ class Connection:
         """Feed the parser; bytes that nobody asked for end the connection."""
         exchange = self.exchange
         if exchange is None:
+            self.wire.be_wary(self.wire.now())
             self.drop()
             return
         now = self.wire.now()
@@ -174,6 +175,9 @@ class Connection:
         exchange, self.exchange = self.exchange, None
         self.transport = None
         self.wire.forget(self)
+        if self.kept and self.parser is not None and not self.first_byte_at:
+            # not closed from here: the daemon has ended what it had said nothing against keeping
+            self.wire.saw_end(self, exchange)
         if exchange is not None and not exchange.is_over:
             if self.has_head and not self.has_length and exc is None and not self.is_interim:
                 self._answered(exchange, self.wire.now())

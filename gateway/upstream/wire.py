@@ -39,6 +39,10 @@ JUST: Final = 0.05
 """Seconds after an answer for which nobody asks the kernel whether a connection that was kept more than once is still
 there: it costs a fiftieth of a call, and a daemon that keeps connections closes none so soon without a word."""
 
+WARY_FOR: Final = 60.0
+"""Seconds for which it is asked about every one of them, since one was closed, or spoke unasked, so soon all the same:
+each read that goes out on such a one counts against its daemon."""
+
 LOOK: Final = 1.0
 """Seconds between two looks when nothing but kept connections is there."""
 
@@ -216,6 +220,7 @@ class Wire:
         self.reused = 0
         self._idle: dict[str, list[Connection]] = {}
         """By the way of their targets, which they hold, so that no other can have its name."""
+        self._wary_until = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._sweeps_at = NEVER
         """When the timer will ring."""
@@ -368,11 +373,23 @@ class Wire:
             if connection.transport is None or connection.transport.is_closing():
                 continue
             idle = now - connection.idle_since
-            if idle >= self.idle_for or not ((idle < JUST and connection.kept > 1) or connection.is_quiet()):
-                connection.drop()
-                continue
-            return connection
+            is_just = idle < JUST and connection.kept > 1 and now >= self._wary_until
+            if is_just or (idle < self.idle_for and connection.is_quiet()):
+                return connection
+            if idle < JUST:
+                self.be_wary(now)
+            connection.drop()
         return None
+
+    def saw_end(self, connection: Connection, exchange: Exchange | None) -> None:
+        """Hear that a daemon has closed a kept connection, while it was idle or before it answered the next call."""
+        now = self.now()
+        if (now if exchange is None else exchange.sent_at) - connection.idle_since < JUST:
+            self.be_wary(now)
+
+    def be_wary(self, now: float) -> None:
+        """Hear that a kept connection ended without a word, or spoke unasked, so soon that nobody would have looked."""
+        self._wary_until = now + WARY_FOR
 
     def keep(self, connection: Connection, now: float) -> bool:
         """Keep a connection for the next read; False when there are enough."""

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -153,10 +154,11 @@ def test_what_killed_runs_left_in_memory_is_taken_away(tmp_path: Path) -> None:
     """And what runs have there that go on is left alone."""
     with subprocess.Popen(["true"]) as over:
         over.wait()
-    for name in (f"chaos-{over.pid}-a", f"chaos-{os.getpid()}-b", "chaos-c"):
+    others = {f"chaos-{os.getpid()}-b", "chaos-c", "chaos-mesh-d"}
+    for name in (f"chaos-{over.pid}-a", *others):
         (tmp_path / name / "ledger").mkdir(parents=True)
     sweep(tmp_path)
-    assert {one.name for one in tmp_path.iterdir()} == {f"chaos-{os.getpid()}-b", "chaos-c"}
+    assert {one.name for one in tmp_path.iterdir()} == others
 
 
 def test_what_a_run_had_that_hung_and_was_killed_is_kept(tmp_path: Path) -> None:
@@ -170,6 +172,30 @@ def test_what_a_run_had_that_hung_and_was_killed_is_kept(tmp_path: Path) -> None
     rescue(memory, over.pid, folder)
     assert (folder / "gateway.log").read_text() == f"chaos-{over.pid}-a"
     assert [one.name for one in memory.iterdir()] == [f"chaos-{os.getpid()}-b"]
+
+
+def test_a_file_that_goes_while_a_killed_run_is_copied_ends_no_other_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What the run had started ends a moment after it, and takes files with it."""
+    memory, folder = tmp_path / "memory", tmp_path / "report"
+    with subprocess.Popen(["true"]) as over:
+        over.wait()
+    (memory / f"chaos-{over.pid}-a").mkdir(parents=True)
+    for name in ("gateway.log", "ledger.db-wal"):
+        (memory / f"chaos-{over.pid}-a" / name).touch()
+    copy2 = shutil.copy2
+
+    def copy(source: str, target: str, **named: bool) -> str:
+        if Path(source).name == "ledger.db-wal":
+            raise FileNotFoundError(source)
+        return str(copy2(source, target, **named))
+
+    monkeypatch.setattr(shutil.copytree, "__kwdefaults__", None)
+    monkeypatch.setattr(shutil.copytree, "__defaults__", (False, None, copy, False, False))
+    rescue(memory, over.pid, folder)
+    assert [one.name for one in folder.iterdir()] == ["gateway.log"]
+    assert not list(memory.iterdir())
 
 
 @pytest.mark.parametrize("budget", ["nan", "inf", "0", "-5"])

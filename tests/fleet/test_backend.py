@@ -48,6 +48,15 @@ def test_a_call_takes_the_slot_until_it_is_vacated() -> None:
     assert backend.occupants == {second}
 
 
+def test_of_calls_of_one_moment_the_one_that_may_take_longest_excuses_silence() -> None:
+    """Not whichever comes first in a set: that would be another one in each process."""
+    for first, second in ((5.0, 60.0), (60.0, 5.0)) * 10:
+        backend = fresh(slots=2)
+        backend.occupy(1.0, first, is_money=first > second)
+        backend.occupy(1.0, second, is_money=second > first)
+        assert backend.facts().call_bound == 60.0
+
+
 def test_a_probe_through_the_slot_takes_it_too() -> None:
     """So that no call is sent behind it."""
     backend = fresh()

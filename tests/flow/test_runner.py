@@ -1,7 +1,9 @@
 """One wallet's runner against fake daemons in virtual time: where calls go and what failures cost."""
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +13,8 @@ from gateway.base.events import Event
 from gateway.base.jsonrpc import Answer
 from gateway.flow.errand import Errand
 from gateway.rules.lifecycle import Phase
+from gateway.upstream.wire import Fate, Outcome
+from tests.fakes import FakeExchange
 from tests.simulation.world import Told, World
 from tests.virtual_time import run_virtual
 
@@ -1026,3 +1030,49 @@ def test_a_hedge_is_due_at_the_bound_of_its_class_at_the_latest() -> None:
 
     world = scenario(play)
     assert took(world.told[-1]) < 1.1
+
+
+@pytest.mark.parametrize("reason", ["empty", "reset"])
+def test_a_kept_connection_that_was_closed_as_a_read_came_is_no_fault(
+    reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon may close one without a word: nobody fails, and neither circuit nor alignment suffers.
+
+    What is repeated, and each probe, goes over a connection of its own.
+    """
+    reused: dict[str, list[bool]] = {"validateaddress": [], "getinfo": []}
+
+    async def play(world: World) -> None:
+        send = world.wire.send
+
+        def closes(
+            target: Any, body: bytes, *, whole: float, reuse: bool, on_end: Callable[[Outcome], None], **more: bytes
+        ) -> FakeExchange:
+            def ended(one: Outcome) -> None:
+                on_end(
+                    Outcome(
+                        Fate.UNKNOWN, reason, 0, b"", reused=True, connected_at=0.0, sent_at=one.sent_at,
+                        first_byte_at=0.0, ended_at=one.ended_at,
+                    )
+                )  # fmt: skip
+
+            sent = reused.get(json.loads(body)["method"], [])
+            sent.append(reuse)
+            is_closed = reuse and len(sent) % 10 == 0
+            return send(target, body, whole=whole, reuse=reuse, on_end=ended if is_closed else on_end, **more)
+
+        monkeypatch.setattr(world.wire, "send", closes)
+        world.plant.prober.profile = replace(world.plant.prober.profile, keep_alive=True)
+        for _ in range(60):
+            await world.ask("validateaddress")
+            await asyncio.sleep(0.1)
+
+    world = scenario(play)
+    assert all("result" in told.reply for told in world.told)
+    asked = reused["validateaddress"]
+    assert [n % 10 for n, one in enumerate(asked) if not one] == [0] * 6
+    assert any(asked)
+    assert len(reused["getinfo"]) > 5
+    assert not any(reused["getinfo"])
+    assert not {"backend.suspected", "circuit.opened", "backend.unaligned"} & set(world.recorder.names())
+    assert not any(one.breaker.failures for one in world.plant.pool.backends)

@@ -148,6 +148,10 @@ def test_a_full_disk_is_not_well_because_it_can_be_read(ledger: PostgresLedger) 
         ledger.transact(full)
     assert ledger.transact(facts) == []
     assert "make room on the disk" in ledger.last_error
+    with pytest.raises(LedgerError, match="nowhere"):
+        ledger.transact(lambda connection: connection.execute(text("SELECT * FROM nowhere")))
+    assert ledger.transact(facts) == []
+    assert "make room on the disk" in ledger.last_error, "another error meanwhile has not made any"
     ledger.transact(put("t-b"))
     assert ledger.last_error == ""
 

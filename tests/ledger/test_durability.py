@@ -113,6 +113,10 @@ def test_a_full_disk_undoes_the_transaction_and_the_next_one_may_find_room(ledge
     assert "full" in ledger.last_error
     assert ledger.transact(count) == before
     assert "full" in ledger.last_error, "that it can be read does not say that there is room again"
+    with pytest.raises(LedgerError, match="no such table"):
+        ledger.transact(lambda connection: connection.exec_driver_sql("SELECT * FROM nowhere"))
+    assert ledger.transact(count) == before
+    assert "full" in ledger.last_error, "nor does another error meanwhile"
     pages(100_000)
     ledger.transact(write)
     assert ledger.last_error == ""

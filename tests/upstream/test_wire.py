@@ -985,6 +985,45 @@ async def test_the_kernel_is_not_asked_about_a_connection_that_was_kept_again_ju
     assert len(asked) == times
 
 
+@pytest.mark.parametrize(
+    ("what", "seen"), [("an end", True), ("a reset", True), ("an end", False), ("a reset", False), ("an answer", True)]
+)
+async def test_the_kernel_is_asked_once_more_when_a_connection_was_ended_that_was_kept_just_now(
+    wire: Wire, listen: Listen, monkeypatch: pytest.MonkeyPatch, what: str, *, seen: bool
+) -> None:
+    """A daemon that closes each after two answers without a word would break every third read, and count as faulty."""
+    monkeypatch.setattr(wire_module, "JUST", LONG)
+
+    async def act(guest: Guest) -> None:
+        guest.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for _ in range(2):
+            await guest.request()
+            await guest.say(answer(b"asked for"))
+        await until(lambda: wire.idle == 1)
+        if what == "an answer":
+            guest.sock.send(answer(b"not asked for"))
+        elif what == "an end":
+            guest.close()
+        else:
+            guest.reset()
+        if seen and guest is peer.guests[0]:
+            await until(lambda: wire.idle == 0)
+        asked.append(send(wire, target, reuse=True))
+
+    peer, asked = listen(act), list[Asked]()
+    target = peer.target(keep_alive=True)
+    for _ in range(2):
+        assert (await ask(wire, target, reuse=True)).body == b"asked for"
+    await until(lambda: len(asked) == 1)
+    # the one that was ended unseen breaks this one, which is asked again
+    answered = 1 if (await asked[0].end()).fate is Fate.ANSWERED else 0
+    for _ in range(2 - answered):
+        assert (await ask(wire, target, reuse=True)).body == b"asked for"
+    await until(lambda: len(asked) == 2)
+    outcome = await asked[1].end()
+    assert (outcome.fate, outcome.body, outcome.reused) == (Fate.ANSWERED, b"asked for", False)
+
+
 async def test_kept_connections_are_few_and_do_not_grow_old(
     wire: Wire, listen: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
