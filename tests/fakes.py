@@ -33,6 +33,7 @@ class FakeExchange:
     ended: bool = False
     timer: asyncio.TimerHandle | None = None
     connected_at: float = 0.0
+    is_sound: bool = True
     was_cut: bool = False
     """The network ended it: nobody but the daemon knows that it is still there."""
 

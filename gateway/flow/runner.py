@@ -36,6 +36,7 @@ OWN: Final[Lane] = Lane.OWN
 LOCAL: Final[Lane] = Lane.LOCAL
 MONEY: Final[Lane] = Lane.MONEY
 PUBLISH: Final[Lane] = Lane.PUBLISH
+ANSWERED: Final[Fate] = Fate.ANSWERED
 UNKNOWN: Final[Fate] = Fate.UNKNOWN
 """At hand without a look into the class."""
 
@@ -399,6 +400,8 @@ class Runner:
         now = outcome.ended_at
         errand, backend = attempt.errand, attempt.backend
         result = classify(outcome, attempt.our_id)
+        if outcome.fate is ANSWERED and not isinstance(result, Answer):
+            attempt.exchange.is_sound = False
         self.attempts.discard(attempt)
         errand.live.remove(attempt)
         self._free_slot(attempt, outcome)
@@ -471,7 +474,7 @@ class Runner:
     def _went_wrong(self, errand: Errand, backend: Backend, tried: Tried, outcome: Outcome) -> None:
         """Decide what follows an attempt without an answer."""
         errand.tried.append(tried)
-        if (tried.sent is Sent.UNKNOWN and not outcome.reused) or outcome.fate is Fate.ANSWERED:
+        if (tried.sent is Sent.UNKNOWN and not outcome.reused) or outcome.fate is ANSWERED:
             # an answer that is none, such as 401, would be the same a second time
             errand.left_out.append(backend)
         if errand.live:

@@ -67,8 +67,8 @@ class Exchange:
     """One call on the wire."""
 
     __slots__ = (
-        "_protocol", "_request", "_task", "address", "connected_at", "expires_at", "is_over", "on_end", "reused",
-        "sent", "sent_at", "started_at", "target", "told", "whole_at", "wire",
+        "_protocol", "_request", "_task", "address", "connected_at", "expires_at", "is_over", "is_sound", "on_end",
+        "reused", "sent", "sent_at", "started_at", "target", "told", "whole_at", "wire",
     )  # fmt: skip
 
     def __init__(self, wire: "Wire", target: Target, request: bytes, whole: float, on_end: OnEnd, now: float) -> None:
@@ -82,6 +82,8 @@ class Exchange:
         self.connected_at = self.sent_at = 0.0
         self.reused = False
         self.is_over = False
+        self.is_sound = True
+        """Whoever hears the end says False where the answer was not to this call: the next one would be off as well."""
         self.address = ""
         """What is dialled; "" while a name is being looked up."""
         self.told: bytes | None = None
@@ -172,7 +174,7 @@ class Exchange:
             wire.loop.call_exception_handler({"message": "on_end of an exchange failed", "exception": error})
         if connection is not None and fate is ANSWERED:
             # closing costs as much as answering: whoever waits for the answer goes first
-            connection.release(keep=True, now=now)
+            connection.release(keep=self.is_sound, now=now)
 
 
 class Wire:

@@ -1076,3 +1076,32 @@ def test_a_kept_connection_that_was_closed_as_a_read_came_is_no_fault(
     assert not any(reused["getinfo"])
     assert not {"backend.suspected", "circuit.opened", "backend.unaligned"} & set(world.recorder.names())
     assert not any(one.breaker.failures for one in world.plant.pool.backends)
+
+
+def test_the_wire_hears_of_an_answer_to_another_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection that brought it is off by one; of good answers, errors among them, nothing is said."""
+    sent: list[FakeExchange] = []
+
+    async def play(world: World) -> None:
+        send = world.wire.send
+
+        def mixes_up(
+            target: Any, body: bytes, *, whole: float, reuse: bool, on_end: Callable[[Outcome], None], **more: bytes
+        ) -> FakeExchange:
+            def ended(one: Outcome) -> None:
+                if len(sent) == 1:
+                    one.body = b'{"result": true, "id": "g0", "jsonrpc": "2.0"}'
+                on_end(one)
+
+            exchange = send(target, body, whole=whole, reuse=reuse, on_end=ended, **more)
+            if json.loads(body)["method"] == "validateaddress":
+                sent.append(exchange)
+            return exchange
+
+        monkeypatch.setattr(world.wire, "send", mixes_up)
+        await world.ask("validateaddress")
+        await world.ask("validateaddress")
+
+    world = scenario(play)
+    assert all("result" in told.reply for told in world.told)
+    assert [one.is_sound for one in sent] == [False, True, True]

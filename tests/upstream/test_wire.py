@@ -1024,6 +1024,23 @@ async def test_the_kernel_is_asked_once_more_when_a_connection_was_ended_that_wa
     assert (outcome.fate, outcome.body, outcome.reused) == (Fate.ANSWERED, b"asked for", False)
 
 
+async def test_a_connection_is_not_kept_whose_answer_was_to_another_call(wire: Wire, listen: Listen) -> None:
+    """Only whoever asked can tell; all that came over it afterwards would be off by one."""
+    peer = listen(keeps)
+    target = peer.target(keep_alive=True)
+    ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    def hear(outcome: Outcome) -> None:
+        exchange.is_sound = False
+        ended.set_result(outcome)
+
+    exchange = wire.send(target, b"1", whole=LONG, reuse=True, on_end=hear)
+    assert (await ended).fate is Fate.ANSWERED
+    assert wire.idle == 0
+    assert (await ask(wire, target, b"2", reuse=True)).reused is False
+    assert wire.idle == 1
+
+
 async def test_kept_connections_are_few_and_do_not_grow_old(
     wire: Wire, listen: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
