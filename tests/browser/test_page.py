@@ -146,6 +146,9 @@ async def test_the_language_is_chosen_on_the_page(world: PageWorld, reader: Open
     await one.sees("h1", "모두 정상입니다")
     await one.page.click(".menu summary")
     await one.page.click("text=어둡게")
+    # the page is made anew, and could not be loaded once more in the middle of that
+    await one.page.locator("html[data-look=dark]").wait_for()
+    await one.page.wait_for_load_state()
     await one.page.reload()
     await one.sees("h1", "모두 정상입니다")
     assert await one.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(15, 19, 23)"

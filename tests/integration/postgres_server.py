@@ -107,6 +107,12 @@ class Server:
             return []
         return [first, *map(int, made)]
 
+    def signal(self, number: int) -> None:
+        """Send it to all of them; one that cleans up now and then may be gone by now."""
+        for pid in self.processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     # -- what is in it ----------------------------------------------------------------------------------------
 
     def database(self, name: str = "", user: str = OWNER, limit: float = 2.0) -> Database:

@@ -330,8 +330,7 @@ def test_a_frozen_server_is_told_in_time_and_used_again(server: Server, key: Pat
 
         def freeze(connection: Connection) -> None:
             put("t-a")(connection)
-            for pid in server.processes():
-                os.kill(pid, signal.SIGSTOP)
+            server.signal(signal.SIGSTOP)
             frozen.set()
             put("t-b")(connection)
 
@@ -341,8 +340,7 @@ def test_a_frozen_server_is_told_in_time_and_used_again(server: Server, key: Pat
             with pytest.raises(LedgerError, match="did not answer in time"):
                 ledger.transact(facts)
         finally:
-            for pid in server.processes():
-                os.kill(pid, signal.SIGCONT)
+            server.signal(signal.SIGCONT)
         assert frozen.is_set()
         wait(lambda: _answers(ledger))
         assert ledger.transact(facts) == []
@@ -1058,9 +1056,7 @@ async def test_a_frozen_server_keeps_no_connection_of_who_judges_it(key: Path) -
         found = open_database(settings_for(database, key), AT)
         with closing(found.ledger) as ledger:
             assert await ledger.judge() == ()
-            stopped = primary.processes()
-            for pid in stopped:
-                os.kill(pid, signal.SIGSTOP)
+            primary.signal(signal.SIGSTOP)
             try:
                 async with asyncio.timeout(10):
                     with pytest.raises(LedgerError):
@@ -1073,8 +1069,7 @@ async def test_a_frozen_server_keeps_no_connection_of_who_judges_it(key: Path) -
                 with pytest.raises(LedgerError):
                     await waiting
             finally:
-                for pid in stopped:
-                    os.kill(pid, signal.SIGCONT)
+                primary.signal(signal.SIGCONT)
             assert ledger.timing.figures().failed >= 1
             assert ledger.timing.last >= 0.3
             assert await ledger.judge() == ()
