@@ -117,7 +117,6 @@ def begin_slow_call(plant: Plant, seconds: float) -> None:
     slow.add_done_callback(plant.desk.under_way.discard)
 
 
-@pytest.mark.long
 async def test_a_wallet_that_was_taken_out_and_put_back_is_gained_anew(place: Place) -> None:
     """When it has been given up, and not before; what ends the old rooms leaves the new ones alone."""
     await place.gained("main", "second")
