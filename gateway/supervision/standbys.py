@@ -99,6 +99,10 @@ class Standbys:
             held.append(await self.lists.derive(standby))
             is_alike = held[-1] == wanted[len(held) - 1]
             if not is_alike:
+                # a payment to its last addresses makes a daemon extend its list by itself; it derives what comes then
+                held = await self.lists.of(standby)
+                if is_prefix(held, wanted):
+                    raise NotNow(f"{standby.name} has extended its list meanwhile")
                 break
         if self.pool.times_held(standby) != times_held:
             raise NotNow(f"the wallet of {standby.name} was loaded anew meanwhile")

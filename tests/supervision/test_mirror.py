@@ -205,6 +205,31 @@ def test_a_shorter_stranger_derives_one_address_at_most() -> None:
     assert not world.plant.pool.is_aligned(standby(world))
 
 
+def test_a_standby_that_extends_its_list_by_itself_is_no_stranger() -> None:
+    """A payment to its last addresses makes it do so, and what it derives then is one that comes later."""
+
+    def prepare(world: World) -> None:
+        wallet = world.daemons[1].wallet
+        del wallet.addresses[10:]
+        answer, unseen = wallet.answer, ["a payment"]
+
+        def derives(method: str, params: object) -> object:
+            if method == "createnewaddress" and unseen:
+                unseen.clear()
+                wallet.addresses.extend(f"address-{n}" for n in range(10, 14))
+            return answer(method, params)
+
+        wallet.answer = derives  # type: ignore[method-assign]  # it looks at its history before it derives
+
+    async def play(world: World) -> None:
+        await asyncio.sleep(PERIOD / 2)
+        assert world.plant.pool.is_aligned(standby(world))
+
+    world = scenario(play, before=prepare)
+    assert addresses(world)[1] == addresses(world)[0]
+    assert not events(world, "backend.diverged")
+
+
 def test_a_stranger_that_was_given_the_right_seed_is_aligned_again() -> None:
     """And would be told anew."""
 
