@@ -41,7 +41,7 @@ there: it costs a fiftieth of a call, and a daemon that keeps connections closes
 
 WARY_FOR: Final = 60.0
 """Seconds for which it is asked about every one of them, since one was closed, or spoke unasked, so soon all the same:
-each read that goes out on such a one counts against its daemon."""
+each read that goes out on such a one has to be repeated, and repeats are counted."""
 
 LOOK: Final = 1.0
 """Seconds between two looks when nothing but kept connections is there."""
