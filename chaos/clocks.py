@@ -15,6 +15,8 @@ from typing import Any
 CLOCKED = "chaos.clocked"
 """The module by which a Python program is started."""
 
+HOUR = 3600.0
+"""By how many seconds a clock jumps whose scenario says nothing else."""
 
 MOST = 2000
 """Lines from the end of a file in which what a wrong clock wrote is looked for."""

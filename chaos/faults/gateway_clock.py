@@ -6,14 +6,11 @@ Rule: its monotonic clock goes on as it was, as it does on a machine whose clock
 import time
 from typing import TYPE_CHECKING
 
-from chaos.clocks import CLOCKED, Clock, Jump, put_right, unseen
+from chaos.clocks import CLOCKED, HOUR, Clock, Jump, put_right, unseen
 
 if TYPE_CHECKING:
     from chaos.script import At
     from chaos.stage import Stage
-
-
-HOUR = 3600.0
 
 
 class GatewayClock:
@@ -40,8 +37,7 @@ class GatewayClock:
 
     def hollow(self, stage: "Stage", at: "At", begin: float) -> str:
         """Say so where its log was not written by the wrong clock."""
-        jump = Jump(begin, time.time(), at.value or HOUR)
-        return unseen(stage.folder / "gateway.log", "timestamp", jump)
+        return unseen(stage.folder / "gateway.log", "timestamp", Jump(begin, time.time(), at.value or HOUR))
 
     async def heal(self, stage: "Stage", target: int) -> None:  # noqa: ARG002 - the same
         """Set it right."""

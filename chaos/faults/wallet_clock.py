@@ -6,14 +6,11 @@ Rule: as for the gateway's.  Its journal, by which the judge knows what it did a
 import time
 from typing import TYPE_CHECKING
 
-from chaos.clocks import CLOCKED, Clock, Jump, put_right, unseen
+from chaos.clocks import CLOCKED, HOUR, Clock, Jump, put_right, unseen
 
 if TYPE_CHECKING:
     from chaos.script import At
     from chaos.stage import Stage
-
-
-HOUR = 3600.0
 
 
 class WalletClock:
@@ -42,8 +39,7 @@ class WalletClock:
 
     def hollow(self, stage: "Stage", at: "At", begin: float) -> str:
         """Say so where its journal was not written by the wrong clock."""
-        jump = Jump(begin, time.time(), at.value or HOUR)
-        return unseen(stage.fleet.journal_path(at.target), "time", jump)
+        return unseen(stage.fleet.journal_path(at.target), "time", Jump(begin, time.time(), at.value or HOUR))
 
     async def heal(self, stage: "Stage", target: int) -> None:
         """Set it right."""

@@ -56,7 +56,7 @@ class PostgresLedger:
         """Begin the thread; nothing is connected yet.  Raises MisplacedError."""
         self.database = database
         self.last_error = ""
-        self._full = ""
+        self._takes_none = ""
         """Why its disk took no write last; nothing says anything against it but a write, no other error either."""
         self.timing = Timing()
         """How long transactions take; looks, which may read years, are none."""
@@ -157,11 +157,11 @@ class PostgresLedger:
                 raise
             except TROUBLE as error:
                 self.last_error = told(error, self.database.where)
-                self._full = self.last_error if code_of(error) == FULL else self._full
+                self._takes_none = self.last_error if code_of(error) == FULL else self._takes_none
                 raise LedgerError(self.last_error) from error
         if has_written:
-            self._full = ""
-        self.last_error = older or self._full
+            self._takes_none = ""
+        self.last_error = older or self._takes_none
         return result
 
     @asynccontextmanager

@@ -13,6 +13,7 @@ _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2}) [\t\x20-\x7e\x80-\xff]*\Z
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*\Z")
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(;[!#-'*+.^_`|~0-9A-Za-z-]*(=[!#-'*+.^_`|~0-9A-Za-z-]*)?)*\Z")
 """An extension means nothing here, be it one without a name or a value."""
+_NAMELESS = re.compile(rb";(?=[;=]|\Z)")
 _NUMBER = re.compile(rb"[0-9]{1,18}\Z")
 
 
@@ -32,6 +33,8 @@ class Message:
     headers: list[tuple[bytes, bytes]]
     body: bytes
     is_chunked: bool = False
+    is_lax: bool = False
+    """A chunk has an extension without a name: all read it alike who read it, but it may be refused."""
     has_length: bool = False
 
     def all(self, name: bytes) -> list[bytes]:
@@ -139,7 +142,7 @@ def _message(
         return message, rest
     if codings:
         message.is_chunked = True
-        message.body, rest = _chunks(rest)
+        message.body, message.is_lax, rest = _chunks(rest)
     elif lengths:
         message.has_length = True
         length = int(lengths[0])
@@ -176,8 +179,8 @@ def _check_begin(head: bytes, first_line: "re.Pattern[bytes]") -> None:
         raise Doubt
 
 
-def _chunks(rest: bytes) -> tuple[bytes, bytes]:
-    body = b""
+def _chunks(rest: bytes) -> tuple[bytes, bool, bytes]:
+    body, is_lax = b"", False
     while True:
         line, end, rest = rest.partition(b"\r\n")
         if not end:
@@ -185,6 +188,7 @@ def _chunks(rest: bytes) -> tuple[bytes, bytes]:
         size = _SIZE.match(line)
         if size is None:
             raise Doubt
+        is_lax = is_lax or _NAMELESS.search(line) is not None
         length = int(size[1], 16)
         if length == 0:
             break
@@ -198,7 +202,7 @@ def _chunks(rest: bytes) -> tuple[bytes, bytes]:
         if not end:
             raise Partial
         if not line:
-            return body, rest
+            return body, is_lax, rest
         one = _FIELD.match(line)
         if one is None or one[1].lower() in (b"content-length", b"transfer-encoding"):
             raise Doubt  # a length after the fact is for whoever wants to be fooled

@@ -91,7 +91,7 @@ def is_plain(request: Message) -> bool:
     names = [name for name, _ in request.headers]
     has_host = b"host" in names or request.first[2] == b"0"
     is_known = request.first[0] in VERBS and TARGET.fullmatch(request.first[1]) is not None
-    return is_known and has_host and len(set(names)) == len(names)
+    return is_known and has_host and len(set(names)) == len(names) and not request.is_lax
 
 
 def is_same(call: Call, sent: Any) -> bool:
