@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, delete, insert, or_, select, update
 
 from gateway.ledger import payments
+from gateway.ledger.among import chunks, is_among
 from gateway.ledger.intents import RESOLVED
 from gateway.ledger.intents import UNKNOWN as INTENT_UNKNOWN
 from gateway.ledger.marks import Change
@@ -234,11 +235,11 @@ def never(
 def dead(connection: Connection, wallet: str, txids: Collection[str]) -> set[str]:
     """Return those of some transactions that can never be valid; what spends their coins cannot be either."""
     found: set[str] = set()
-    for some in payments.chunks(txids):
-        sent = (publications.c.wallet == wallet, publications.c.txid.in_(some), publications.c.state == CONFLICT)
+    for some in chunks(txids):
+        sent = (publications.c.wallet == wallet, is_among(publications.c.txid, some), publications.c.state == CONFLICT)
         notes = or_(publications.c.answer.startswith(SPENT), publications.c.answer.startswith(ORPHANED))
         found.update(connection.scalars(select(publications.c.txid).where(*sent, notes)))
-        signed = (keys.c.wallet == wallet, keys.c.txid.in_(some), keys.c.epoch == NOBODY)
+        signed = (keys.c.wallet == wallet, is_among(keys.c.txid, some), keys.c.epoch == NOBODY)
         found.update(connection.scalars(select(keys.c.txid).where(*signed, keys.c.state == IN_PROGRESS)))
     return found
 

@@ -5,13 +5,14 @@ is there once, and several gateways write side by side.  What a life has left op
 its own gateway at the next start, any other one after it was silent for long.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, Table, and_, bindparam, delete, insert, or_, select, update
 
+from gateway.ledger.among import chunks, is_among
 from gateway.ledger.schema import audit, availability, incidents, lives, restarts
 from gateway.rules.availability import Count, Key
 from gateway.rules.deeds import BROKEN_OFF, OPEN, Order, Restart
@@ -22,9 +23,6 @@ RUNNING, STOPPED, KILLED = "", "stopped", "killed"
 
 SILENT = 600.0
 """Seconds after which another gateway that has written nothing counts as gone."""
-
-AT_ONCE = 100
-"""Ids that one statement names."""
 
 ENDED = "the gateway ended while this was open, and nobody knows how it went on"
 
@@ -143,8 +141,8 @@ def _close(connection: Connection, life: str, seen_at: float, at: float) -> int:
 
 def _replace(connection: Connection, table: Table, rows: Mapping[str, Mapping[str, object]]) -> None:
     """Write rows in place of those of the same ids."""
-    for ids in _pieces(list(rows)):
-        connection.execute(delete(table).where(table.c.id.in_(ids)))
+    for ids in chunks(rows):
+        connection.execute(delete(table).where(is_among(table.c.id, ids)))
         connection.execute(insert(table), [_fitting(table, rows[one]) for one in ids])
 
 
@@ -164,11 +162,6 @@ def _replace_counts(connection: Connection, gateway: str, counts: Mapping[Key, C
 
 
 OF_COUNT = ("day", "wallet", "backend", "gateway")
-
-
-def _pieces(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for begin_at in range(0, len(ids), AT_ONCE):
-        yield ids[begin_at : begin_at + AT_ONCE]
 
 
 # -- reading ----------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 
 from gateway.ledger import marks
+from gateway.ledger.among import is_among
 from gateway.ledger.marks import FREEZES, GATEWAY, LABEL, LABELS, NONE, STEP, Change, Mark
 from gateway.ledger.schema import addresses, invoices, receipts
 from gateway.ledger.schema import marks as mark_rows
@@ -71,7 +72,7 @@ def add(
 
 def find(connection: Connection, wallet: str, candidates: Sequence[str]) -> Kept | None:
     """Return the invoice of the first of some addresses (bare) that has one."""
-    here = and_(invoices.c.wallet == wallet, invoices.c.address.in_(candidates), invoices.c.removed_at.is_(None))
+    here = and_(invoices.c.wallet == wallet, is_among(invoices.c.address, candidates), invoices.c.removed_at.is_(None))
     row = connection.execute(select(invoices).where(here).limit(1)).one_or_none()
     if row is None:
         return None
@@ -177,7 +178,7 @@ def is_any(connection: Connection, wallet: str) -> bool:
 def watched(connection: Connection, wallet: str, among: Sequence[str]) -> dict[str, dict[str, Receipt]]:
     """Return which of some addresses have an invoice that is not removed, each with its receipts by txid."""
     found = select(invoices.c.address).where(
-        invoices.c.wallet == wallet, invoices.c.address.in_(among), invoices.c.removed_at.is_(None)
+        invoices.c.wallet == wallet, is_among(invoices.c.address, among), invoices.c.removed_at.is_(None)
     )
     paid: dict[str, dict[str, Receipt]] = {address: {} for address in connection.scalars(found)}
     for one in _receipts_at(connection, wallet, list(paid)):
@@ -235,7 +236,7 @@ def _insert(connection: Connection, wallet: str, client: str, invoice: Invoice, 
 
 def _remove(connection: Connection, wallet: str, found: Sequence[Kept], at: float) -> list[Change]:
     """Remove invoices, and with each its label while that is still ours and nobody has paid there."""
-    here = and_(invoices.c.wallet == wallet, invoices.c.address.in_([kept.invoice.address for kept in found]))
+    here = and_(invoices.c.wallet == wallet, is_among(invoices.c.address, (kept.invoice.address for kept in found)))
     if found:
         connection.execute(update(invoices).where(here).values(removed_at=at))
     texts = {
@@ -244,7 +245,7 @@ def _remove(connection: Connection, wallet: str, found: Sequence[Kept], at: floa
         if kept.invoice.memo and not kept.receipts
     }
     ours = select(mark_rows.c.key, mark_rows.c.value).where(
-        mark_rows.c.wallet == wallet, mark_rows.c.kind == LABEL, mark_rows.c.key.in_(list(texts)),
+        mark_rows.c.wallet == wallet, mark_rows.c.kind == LABEL, is_among(mark_rows.c.key, texts),
         mark_rows.c.owner == GATEWAY,
     )  # fmt: skip
     gone = [row.key for row in connection.execute(ours) if row.value == texts[row.key]] if texts else []
@@ -267,7 +268,7 @@ def _unlabel(connection: Connection, wallet: str, keys: Sequence[str], at: float
 def _receipts_at(connection: Connection, wallet: str, among: Sequence[str]) -> list[Receipt]:
     if not among:
         return []
-    found = select(receipts).where(receipts.c.wallet == wallet, receipts.c.address.in_(among))
+    found = select(receipts).where(receipts.c.wallet == wallet, is_among(receipts.c.address, among))
     return list(map(_receipt, connection.execute(found)))
 
 

@@ -4,20 +4,17 @@ Rule: a key moves from one state to the next only where it still is in the state
 saw it; a coin is held for one transaction; and what was given up or ended keeps its hash and txid for ever.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, update
 
 from gateway.ledger import marks
+from gateway.ledger.among import chunks, is_among
 from gateway.ledger.marks import FREEZE_UTXO, FROZEN, GATEWAY, NONE, Change
 from gateway.ledger.schema import holds, keys, publications, spending
 from gateway.ledger.schema import marks as rows
 from gateway.rules.payment import ABANDONED, CONFIRMED, IN_PROGRESS, NOBODY, PUBLISHED, SIGNED, TOMBSTONE, Key
-
-AT_ONCE = 500
-"""Values in one condition; engines have a limit."""
-
 
 # -- keys -----------------------------------------------------------------------------------------------------
 
@@ -106,12 +103,6 @@ def _has(connection: Connection, wallet: str, txid: str, states: Collection[str]
 # -- coins ----------------------------------------------------------------------------------------------------
 
 
-def chunks(values: Collection[str]) -> Iterator[list[str]]:
-    """Yield values, so many at a time that one condition can hold them."""
-    listed = list(values)
-    return (listed[start : start + AT_ONCE] for start in range(0, len(listed), AT_ONCE))
-
-
 def held(connection: Connection, wallet: str, outpoints: Collection[str]) -> list[str]:
     """Return those of some coins that are held.
 
@@ -120,7 +111,7 @@ def held(connection: Connection, wallet: str, outpoints: Collection[str]) -> lis
     """
     found: list[str] = []
     for some in chunks(outpoints):
-        mine = (holds.c.wallet == wallet, holds.c.outpoint.in_(some))
+        mine = (holds.c.wallet == wallet, is_among(holds.c.outpoint, some))
         found += connection.scalars(select(holds.c.outpoint).where(*mine))
     return found
 
@@ -194,10 +185,9 @@ def freezes(connection: Connection, wallet: str, outpoints: Collection[str]) -> 
     """Return those of some coins that we froze, and whether the freeze lasts or was lifted."""
     found: dict[str, bool] = {}
     for some in chunks(outpoints):
-        ours = (rows.c.wallet == wallet, rows.c.kind == FREEZE_UTXO, rows.c.owner == GATEWAY, rows.c.key.in_(some))
-        found |= {
-            str(row.key): bool(row.value) for row in connection.execute(select(rows.c.key, rows.c.value).where(*ours))
-        }
+        ours = (rows.c.wallet == wallet, rows.c.kind == FREEZE_UTXO, rows.c.owner == GATEWAY)
+        frozen = select(rows.c.key, rows.c.value).where(*ours, is_among(rows.c.key, some))
+        found |= {str(row.key): bool(row.value) for row in connection.execute(frozen)}
     return found
 
 

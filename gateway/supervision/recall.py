@@ -35,7 +35,7 @@ class Recall:
         self.listens = True
         """False once told addresses were not to be found again: each try would derive new ones."""
         self._given: set[str] = set()
-        """Every address that a client was told since the gateway's start and that was not known then."""
+        """Addresses that clients were told or that were known, and are not known now."""
         pool.on_told, pool.is_repeated = self.hear, self.is_repeated
 
     def know(self, listed: list[str]) -> None:
@@ -47,17 +47,17 @@ class Recall:
             # what is known stays the same objects: a wallet has a hundred thousand addresses, and is read after each
             fresh = listed[count:]
             self.known = self.known + fresh
-            self.known_set.update(fresh)
+            self._take(fresh)
             return
-        self._given |= self.known_set
-        self.known_set = set(listed)
+        before, self.known_set = self.known_set, set(listed)
+        self._given = (self._given | before) - self.known_set
         # refills write into it
         self.known = list(listed)
 
     def add(self, fresh: list[str]) -> None:
         """Append addresses to what is known."""
         self.known += fresh
-        self.known_set.update(fresh)
+        self._take(fresh)
 
     def hear(self, result: bytes) -> None:
         """Remember an address that a client was told: a bare text, or the `address` of an invoice."""
@@ -80,3 +80,8 @@ class Recall:
         except msgspec.MsgspecError:
             return False
         return address in self._given or address in self.known_set
+
+    def _take(self, fresh: list[str]) -> None:
+        self.known_set.update(fresh)
+        # a busy wallet is told thousands a day
+        self._given.difference_update(fresh)

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Connection, func, insert, select
 
 from gateway.ledger import history, retention
+from gateway.ledger.among import AT_ONCE
 from gateway.ledger.history import ENDED, KILLED, RUNNING, SILENT, STOPPED, Batch, Before, Life, Ran
 from gateway.ledger.schema import audit, availability, incidents, lives, restarts
 from gateway.ledger.store import InlineLedger
@@ -178,7 +179,7 @@ def test_no_text_is_longer_than_its_column_or_has_a_zero_byte(ledger: InlineLedg
 
 def test_many_rows_come_in_pieces(ledger: InlineLedger) -> None:
     """No statement names more than an engine takes."""
-    many = {f"i{n}": replace(STORY, id=f"i{n}") for n in range(2 * history.AT_ONCE + 1)}
+    many = {f"i{n}": replace(STORY, id=f"i{n}") for n in range(2 * AT_ONCE + 1)}
     written(ledger, FIRST, Batch(many), AT)
     assert ledger.transact(lambda c: c.scalar(select(func.count()).select_from(incidents))) == len(many)
 
