@@ -366,12 +366,14 @@ def _tell(report: Report, watch: Watch, told: dict[str, Any], plague: Plague, se
 def _compare(report: Report, old: Watch, fresh: Watch, warm_from: float) -> None:
     """Require of a gateway that it has no more memory than one that has taken over from it, once that one is warm.
 
-    The wallets grow on meanwhile, and the old one would have grown with them: its line is drawn on until then.
+    The wallets grow on meanwhile, and the old one would have grown with them: its line is drawn on until then, the
+    one through the later half, for what fills up and stays so (the engine's pages) makes the earlier one steeper.
     """
     rows: list[list[object]] = []
     for name, (unit, _) in TOLD.items():
         samples = old.series[name]
-        line = trend.trend([one for one in samples if one[0] >= warm_from], float("inf"))
+        later = (warm_from + samples[-1][0]) / 2
+        line = trend.trend([one for one in samples if one[0] >= later], float("inf"))
         late = fresh.series[name][len(fresh.series[name]) // 2 :]
         theirs = statistics.median(value for _, value in late)
         on = statistics.median(at for at, _ in late) - samples[-1][0]
