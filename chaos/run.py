@@ -191,17 +191,20 @@ def cut_off_once(task: "asyncio.Task[Any]") -> None:
 
 
 async def to_the_end(what: Coroutine[Any, Any, None]) -> None:
-    """Do something whole, also when it is cut off meanwhile; raises CancelledError afterwards then.
+    """Do something whole, also when it is cut off meanwhile, once or often; raises CancelledError afterwards then.
 
     A shield alone gives back at once, and the loop, which is over then, cuts off what was shielded.
     """
     doing = asyncio.ensure_future(what)
-    try:
-        await asyncio.shield(doing)
-    except asyncio.CancelledError:
-        await asyncio.wait([doing])
-        doing.result()
-        raise
+    cut_off: asyncio.CancelledError | None = None
+    while not doing.done():
+        try:
+            await asyncio.wait([doing])
+        except asyncio.CancelledError as error:
+            cut_off = error
+    doing.result()
+    if cut_off is not None:
+        raise cut_off
 
 
 async def _live(options: Options) -> _Course:

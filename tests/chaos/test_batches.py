@@ -6,6 +6,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,46 @@ def test_what_ends_a_run_is_not_torn_apart_when_it_is_cut_off_meanwhile() -> Non
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(work())
     assert done
+
+
+@pytest.mark.parametrize("times", [0, 1, 2, 3])
+def test_what_must_be_done_whole_is_done_however_often_it_is_cut_off(times: int) -> None:
+    """Whoever has cut it off is told so afterwards."""
+    done = []
+
+    async def end(task: "asyncio.Task[None]") -> None:
+        for _ in range(times):
+            task.cancel()
+            await asyncio.sleep(0)
+        for _ in range(50):  # turns in which it would be torn apart
+            await asyncio.sleep(0)
+        done.append(True)
+
+    async def work() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        await to_the_end(end(task))
+
+    with pytest.raises(asyncio.CancelledError) if times else nullcontext():
+        asyncio.run(work())
+    assert done
+
+
+def test_an_error_of_what_must_be_done_whole_is_told() -> None:
+    """Be it cut off or not."""
+
+    async def end(task: "asyncio.Task[None]") -> None:
+        task.cancel()
+        await asyncio.sleep(0)
+        raise RuntimeError("nothing was ended")
+
+    async def work() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        await to_the_end(end(task))
+
+    with pytest.raises(RuntimeError, match="nothing was ended"):
+        asyncio.run(work())
 
 
 def test_what_killed_runs_left_in_memory_is_taken_away(tmp_path: Path) -> None:
